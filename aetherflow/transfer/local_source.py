@@ -7,6 +7,7 @@ import hashlib
 import anyio
 
 from aetherflow.sdk.remote_files import BLOCK_BYTES
+from aetherflow.transfer.local_errors import local_failure
 from aetherflow.transfer.local_io import LocalFile
 from aetherflow.transfer.way import Item, changed, on_disk
 
@@ -59,13 +60,19 @@ def _check_version(item: Item, file: LocalFile, read: int) -> None:
         raise changed(item.source, "its time is another one")
 
 
-def read_whole(item: Item) -> tuple[bytes, str]:
-    """Return the content of a small file, and its checksum.
+def read_small(item: Item) -> tuple[bytes, str]:
+    """Return the content of a small file, and its checksum; blocking.
 
     Raises:
-        OSError: it cannot be read.
-        StepError: it is not what was listed (AF317).
+        StepError: it cannot be read (AF311), or is not what was listed (AF317).
     """
+    try:
+        return _read_whole(item)
+    except OSError as error:
+        raise local_failure(error, "read", item.source) from None
+
+
+def _read_whole(item: Item) -> tuple[bytes, str]:
     file = LocalFile.to_read(item.source)
     try:
         content = b""

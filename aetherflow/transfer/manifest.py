@@ -95,6 +95,8 @@ class Manifest:
         self._lines_path = path.with_suffix(".lines")
         self._lines: IO[bytes] | None = None
         self._pending: list[bytes] = []
+        self._noted = 0
+        self._written = 0
         self._lock = anyio.Lock()
 
     async def open(self, *, is_resumed: bool) -> None:
@@ -140,6 +142,7 @@ class Manifest:
         """Note what became of files; written with what is added next."""
         self.entries.update((entry.id, entry) for entry in entries)
         self._pending.extend(map(_line, entries))
+        self._noted += len(entries)
 
     async def commit(self) -> None:
         """Note that all files that are whole will be renamed.
@@ -149,6 +152,7 @@ class Manifest:
         """
         self.committed = {one.id for one in self.entries.values() if one.status == "whole"}
         self._pending.append(_COMMIT)
+        self._noted += 1
         await self._flush()
 
     def add_now(self, entry: Entry) -> None:
@@ -188,9 +192,12 @@ class Manifest:
 
     async def _flush(self) -> None:
         """Write what is pending, in one call for all that wait."""
+        mine = self._noted
         async with self._lock:
+            if self._written >= mine:
+                return
             await checkpoint()  # files that are ready at the same time share the call
-            data, self._pending = b"".join(self._pending), []
+            data, self._pending, noted = b"".join(self._pending), [], self._noted
             if data:
                 try:
                     await _threads.run(self._guarded, self._write, data)
@@ -198,6 +205,7 @@ class Manifest:
                     # The others that wait get the error, too. A part may be in the file: the line ends here.
                     self._pending.insert(0, b"\n" + data)
                     raise
+            self._written = noted
 
     def _write(self, data: bytes) -> None:
         if self._lines is None:

@@ -8,6 +8,9 @@ from aetherflow.sdk.remote_files import BLOCK_BYTES
 
 LEAST_BLOCK = 16 * 1024
 
+REPORT_SECONDS = 0.1
+"""How often the progress is described; displays show it less often."""
+
 
 class RateLimit:
     """A limit of bytes per second for all files of a step together.
@@ -54,6 +57,7 @@ class Meter:
         self._done = 0
         self._began = context.clock.monotonic()
         self._moved = 0
+        self._report_at = self._began
 
     def moved(self, count: int) -> None:
         """Count bytes that moved."""
@@ -71,13 +75,17 @@ class Meter:
 
     def _add(self, count: int) -> None:
         self._done += count
+        now = self._context.clock.monotonic()
+        if now < self._report_at and self._files_done < self._files:
+            return
+        self._report_at = now + REPORT_SECONDS
         done = min(self._done, self._total) if self._total is not None else self._done
         if self._files_done < self._files and self._total is not None:
             done = min(done, max(0, self._total - 1))  # the last report is the one that is always shown
-        self._context.progress(done, self._total, "bytes", self._note())
+        self._context.progress(done, self._total, "bytes", self._note(now))
 
-    def _note(self) -> str:
-        seconds = self._context.clock.monotonic() - self._began
+    def _note(self, now: float) -> str:
+        seconds = now - self._began
         note = f"{self._files_done:,} of {self._files:,} files"
         if seconds <= 0 or not self._moved:
             return note

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -12,7 +13,7 @@ from aetherflow.errors import StepError
 from aetherflow.sdk.remote_files import RemoteEntry
 from aetherflow.task_errors import one_error
 from aetherflow.transfer.local_io import LocalFile
-from aetherflow.transfer.local_source import Digest, close, read_part, read_whole
+from aetherflow.transfer.local_source import Digest, close, read_part, read_small
 from aetherflow.transfer.manifest import Entry
 from aetherflow.transfer.rate import FileMeter
 from aetherflow.transfer.sidecar import SUFFIX
@@ -67,7 +68,7 @@ class Sending(Way):
     async def _bring(self, item: Item, offset: int, meter: FileMeter) -> Arrived:
         """Write a file under its temporary name, from an offset on."""
         if not offset and (item.size or 0) <= min(SMALL_BYTES, self._rate.block):
-            content, digest = await on_disk("read", item.source, read_whole, item)
+            content, digest = await self._small_reads.run(partial(read_small, item))
             await self._rate.take(len(content))
             await self._remote.write(item.temporary, _once(content))
             meter.moved(len(content))

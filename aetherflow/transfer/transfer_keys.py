@@ -17,7 +17,7 @@ Verify = Literal["size", "checksum", "none"]
 After = Literal["keep", "delete", "move"]
 
 WORKERS = 4
-SMALL_WORKERS = 16
+SMALL_WORKERS = 64
 SMALL_BYTES = 256 * 1024
 """How many files move at once unless the flow says it, and how many if they are not larger on average.
 

@@ -18,6 +18,7 @@ from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
 from aetherflow.transfer.local_errors import local_failure
 from aetherflow.transfer.manifest import Entry, Manifest, Status
 from aetherflow.transfer.rate import FileMeter, Meter, RateLimit
+from aetherflow.transfer.shared_calls import SharedCalls
 from aetherflow.transfer.transfer_keys import TransferSettings
 from aetherflow.worker_threads import WorkerThreads
 
@@ -102,6 +103,7 @@ class Way(abc.ABC):
         self._settings = settings
         self._rate = rate
         self._meter = meter
+        self._small_reads: SharedCalls[tuple[bytes, str]] = SharedCalls(_threads)
 
     async def send(self, item: Item, *, is_resumed: bool) -> Arrived:
         """Bring a file to its temporary name and verify it; continue an incomplete one if there is one.

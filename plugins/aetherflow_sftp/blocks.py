@@ -94,7 +94,7 @@ async def write_blocks(
             await under_way.popleft()
 
     try:
-        async for block in _guarded(content):
+        while (block := await _next(content)) is not None:
             view = memoryview(block)
             for start in range(0, len(block), size):
                 if len(under_way) >= most:
@@ -108,15 +108,18 @@ async def write_blocks(
         _drop(under_way)
 
 
-async def _guarded(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    while True:
-        try:
-            block = await anext(content)
-        except StopAsyncIteration:
-            return
-        except Exception as error:
-            raise ContentFailed(error) from error
-        yield block
+async def _next(content: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next block; None at the end.
+
+    Raises:
+        ContentFailed: it could not be produced.
+    """
+    try:
+        return await anext(content)
+    except StopAsyncIteration:
+        return None
+    except Exception as error:
+        raise ContentFailed(error) from error
 
 
 def _drop(answers: Iterable[asyncio.Future[Any]]) -> None:

@@ -202,13 +202,23 @@ class SftpFiles(RemoteFiles, RemoteShell):
         """Return the checksum of a file that the server computes, if it can; see `checksums`."""
         return await self._link.sha256(path)
 
-    @asynccontextmanager
-    async def _session(self, doing: str, path: str) -> AsyncIterator[Session]:
-        session = await self._link.lend(doing, path)
-        try:
-            yield session
-        finally:
-            session.users -= 1
+    def _session(self, doing: str, path: str) -> _Lent:
+        return _Lent(self._link, doing, path)
+
+
+class _Lent:
+    """An SFTP session that is used in a block."""
+
+    def __init__(self, link: SshLink, doing: str, path: str) -> None:
+        self._link = link
+        self._for = doing, path
+
+    async def __aenter__(self) -> Session:
+        self._session = await self._link.lend(*self._for)
+        return self._session
+
+    async def __aexit__(self, *_: object) -> None:
+        self._session.users -= 1
 
 
 @connector("sftp:paramiko")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Self
 
 LOOKS = 4
 """How often to look within the time that a server has."""
@@ -30,20 +30,23 @@ class Silence:
         self._timer: asyncio.TimerHandle | None = None
         self.has_fired = False
 
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Watch a request that is made in the block."""
-        loop = asyncio.get_running_loop()
+    def watch(self) -> Self:
+        """Watch a request that is made in a `with` block."""
+        return self
+
+    def __enter__(self) -> None:
+        """Begin to watch a request."""
         if not self._pending:
+            loop = asyncio.get_running_loop()
             self._heard = loop.time()
             if self._timer is None:
                 self._timer = loop.call_later(self._seconds / LOOKS, self._look, loop)
         self._pending += 1
-        try:
-            yield
-        finally:
-            self._pending -= 1
-            self._heard = loop.time()
+
+    def __exit__(self, *_: object) -> None:
+        """Note that it was answered, or given up."""
+        self._pending -= 1
+        self._heard = asyncio.get_running_loop().time()
 
     def stop(self) -> None:
         """Watch no longer."""

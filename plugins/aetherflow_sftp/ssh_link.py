@@ -15,7 +15,7 @@ from aetherflow_sftp.sftp_session import Session
 from aetherflow_sftp.silence import Silence
 from aetherflow_sftp.ssh_login import Connections, connect
 
-BUSY = 8
+BUSY = 32
 """With so many operations in each session, another one is opened."""
 
 
@@ -99,8 +99,10 @@ class SshLink:
         Raises:
             StepError: the server cannot be reached, or offers no SFTP.
         """
-        with explained(self._server, doing, path):
-            session = await self._session()
+        session = self._free() if self._open_one() is not None else None
+        if session is None:
+            with explained(self._server, doing, path):
+                session = await self._session()
         session.users += 1
         return session
 

@@ -1,0 +1,106 @@
+"""Make blocking calls of many tasks in few worker threads: those that wait at the same time share a thread.
+
+For small files, going to a thread and back costs more than the call itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from aetherflow.worker_threads import WorkerThreads
+
+T = TypeVar("T")
+
+
+class SharedCalls(Generic[T]):
+    """Calls that may be abandoned, and made twice, such as reading.
+
+    One of the tasks that wait leads: it goes to a thread for all of them. If it is cancelled, another one
+    leads.
+
+    Args:
+        threads: where the calls are made.
+    """
+
+    def __init__(self, threads: WorkerThreads) -> None:
+        self._threads = threads
+        self._waiting: list[_Call[T]] = []
+        self._is_led = False
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Make a call in a thread, and return its result, or raise its error."""
+        call = _Call(function)
+        self._waiting.append(call)
+        try:
+            while not call.is_made:
+                if self._is_led:
+                    await call.woken.wait()
+                    call.woken = anyio.Event()
+                else:
+                    await self._lead()
+        except BaseException:
+            if call in self._waiting:
+                self._waiting.remove(call)
+            self._wake_next()
+            raise
+        return call.result()
+
+    async def _lead(self) -> None:
+        """Make the calls that wait."""
+        self._is_led = True
+        calls: list[_Call[T]] = []
+        try:
+            await checkpoint()  # more calls may come in this turn of the loop
+            calls, self._waiting = self._waiting, []
+            await self._threads.run(_make, calls, abandon_on_cancel=True)
+        except BaseException:
+            self._waiting = [*(one for one in calls if not one.is_made), *self._waiting]
+            raise
+        finally:
+            self._is_led = False
+            for one in calls:
+                one.woken.set()
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        if self._waiting and not self._is_led:
+            self._waiting[0].woken.set()
+
+
+class _Call(Generic[T]):
+    """A call that waits, and what became of it.
+
+    Attributes:
+        is_made: whether it was made.
+        woken: set when it was made, or when its task should lead.
+    """
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._results: list[T] = []
+        self._error: Exception | None = None
+        self.is_made = False
+        self.woken = anyio.Event()
+
+    def make(self) -> None:
+        """Make it; blocking."""
+        try:
+            self._results = [self._function()]
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is wanted
+            self._error = error
+        self.is_made = True
+
+    def result(self) -> T:
+        """Return its result, or raise its error."""
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
+
+
+def _make(calls: list[_Call[T]]) -> None:
+    for call in calls:
+        call.make()
