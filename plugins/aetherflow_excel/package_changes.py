@@ -75,9 +75,11 @@ def _added(package: Package, new_sheets: Sequence[str]) -> list[AddedPart]:
     added: list[AddedPart] = []
     for kind, stem, sheet in wanted:
         taken = {part.target for part in added}
-        number = 1
-        while (target := f"{stem}{number}.xml") in taken or package.find(posixpath.join(folder, target)):
+        number = 0
+        target = f"{stem}.xml"
+        while target in taken or package.find(posixpath.join(folder, target)):
             number += 1
+            target = f"{stem}{number}.xml"
         rid = f"rIdAdded{len(added) + 1}"
         while rid in ids:
             rid += "x"

@@ -26,8 +26,6 @@ from aetherflow_excel.styles import CellStyles
 LEVEL = 4
 """How hard parts are packed."""
 
-_PIECES_BETWEEN_CHECKS = 1000
-
 
 class Copy(msgspec.Struct, frozen=True):
     """One copy of a workbook.
@@ -56,9 +54,8 @@ class Copy(msgspec.Struct, frozen=True):
         own.external_attr = info.external_attr
         own.file_size = size
         with self.target.open(own, "w") as file:
-            for number, piece in enumerate(pieces):
-                if number % _PIECES_BETWEEN_CHECKS == 0:
-                    self.check()
+            for piece in pieces:
+                self.check()
                 file.write(piece)
 
     def read(self, info: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
 from types import MappingProxyType
 
 from aetherflow_excel.anchors import moved_anchors, moved_vml
 from aetherflow_excel.formulas import Moves, Use
 from aetherflow_excel.markup import attribute, changed_attributes, changed_content, element, with_attribute
-from aetherflow_excel.row_shifts import RowShift
+from aetherflow_excel.row_shifts import Placed, RowShift
+from aetherflow_excel.sheet_facts import boxes
 
 Change = Callable[[str, str, Moves], str]
 """From the text of a part and the name of its sheet to the text as it must be."""
@@ -20,6 +21,7 @@ _CACHE = element("numCache", "strCache", "multiLvlStrCache", "lvl")
 _FORMULA = element("f")
 _SOURCE = element("worksheetSource")
 _TABLE = element("table")
+_COLUMN = element("tableColumn")
 _CACHE_DEFINITION = element("pivotCacheDefinition")
 
 
@@ -84,10 +86,29 @@ def table(text: str, sheet: str, moves: Moves) -> str:
         ("sortState", "ref"): area,
         ("sortCondition", "ref"): area,
     }
-    text = changed_attributes(text, changes)
+    text = _with_titles(changed_attributes(text, changes), place, moves.shifts.get(sheet.casefold()))
     return changed_content(
         text, ("calculatedColumnFormula", "totalsRowFormula"), lambda value: moves.formula(value, sheet)
     )
+
+
+def _with_titles(text: str, place: str, shift: RowShift | None) -> str:
+    """Return a table whose columns have the names in a header that was written over its own."""
+    areas = boxes(place)
+    for placed in shift.placed if shift is not None and areas else ():
+        if placed.header != areas[0].row:
+            continue
+        first = areas[0].column - placed.column
+        names = iter(range(first, first + areas[0].last_column - areas[0].column + 1))
+
+        def renamed(found: re.Match[str], placed: Placed = placed, names: Iterator[int] = names) -> str:
+            number = next(names, -1)
+            if not 0 <= number < len(placed.titles):
+                return found[0]
+            return with_attribute(found[1], "name", placed.titles[number]) + found[0][len(found[1]) :]
+
+        text = _COLUMN.sub(renamed, text)
+    return text
 
 
 def single_cells(text: str, sheet: str, moves: Moves) -> str:

@@ -143,6 +143,7 @@ def _placed(region: Region, first: int, facts: SheetFacts, placing: Placing) -> 
         column=columns.start,
         last_column=columns.stop - 1,
         has_stand_in=region.style_row == at or not facts.has_formula(at, columns),
+        titles=tuple(map(str, region.header or ())),
     )
     return PlacedRegion(region, placed, tuple(blocks), size)
 

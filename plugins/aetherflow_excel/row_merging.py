@@ -10,7 +10,7 @@ from typing import IO
 from aetherflow_excel.cell_references import MAX_ROWS
 from aetherflow_excel.markup import attribute, with_attribute
 from aetherflow_excel.row_changes import emptied
-from aetherflow_excel.sheet_text import Cell, Row, cells_of
+from aetherflow_excel.sheet_text import Cell, Row, cells_of, own_style
 from aetherflow_excel.styles import CellStyles
 
 _CHUNK = 1 << 18
@@ -82,7 +82,7 @@ def _merged(row: Row | None, blocks: Sequence[Block], styles: CellStyles) -> Row
     written = [(block, block.row()) for block in blocks]
     base = row if row is not None else written[0][1]
     cells = {cell.column: cell for cell in cells_of(row)} if row is not None else {}
-    row_style = _style(row.tag) if row is not None else None
+    row_style = own_style(row) if row is not None else None
     for block, added in written:
         new = {cell.column: cell for cell in cells_of(added)}
         for column in block.columns:
@@ -100,7 +100,7 @@ def _merged(row: Row | None, blocks: Sequence[Block], styles: CellStyles) -> Row
 
 
 def _style(tag: str) -> int | None:
-    """Return the style of a cell or row, None if it has none of its own."""
+    """Return the style of a cell, None if it has none of its own."""
     style = attribute(tag, "s")
     return int(style) if style else None
 

@@ -19,6 +19,7 @@ class Placed(msgspec.Struct, frozen=True):
         column: the first column.
         last_column: the last column.
         has_stand_in: the row `at` of the template is a sample of the data: a reference to it means the data.
+        titles: the texts of the header.
     """
 
     at: int
@@ -29,6 +30,7 @@ class Placed(msgspec.Struct, frozen=True):
     column: int
     last_column: int
     has_stand_in: bool
+    titles: tuple[str, ...] = ()
 
     def crosses(self, column: int, last_column: int) -> bool:
         """Whether columns have one in common with the region."""

@@ -11,7 +11,7 @@ from aetherflow_excel.formulas import Reference, replaced
 from aetherflow_excel.markup import attribute, element
 from aetherflow_excel.package import Package, Sheet
 from aetherflow_excel.regions import Box
-from aetherflow_excel.sheet_text import Row, SheetText, cells_of, has_formula
+from aetherflow_excel.sheet_text import Row, SheetText, cells_of, has_formula, own_style
 
 
 class SheetFacts(msgspec.Struct, frozen=True):
@@ -35,9 +35,9 @@ class SheetFacts(msgspec.Struct, frozen=True):
         """Return the styles that cells of a row have, or that new ones would have; None is an empty row."""
         styles = [next((s for first, last, s in self.columns if first <= c <= last), 0) for c in columns]
         if row is not None and (found := self.rows.get(row)) is not None:
-            own = attribute(found.tag, "s")
+            own = own_style(found)
             cells = {cell.column: int(attribute(cell.tag, "s") or 0) for cell in cells_of(found)}
-            styles = [cells.get(c, int(own) if own else s) for c, s in zip(columns, styles, strict=True)]
+            styles = [cells.get(c, s if own is None else own) for c, s in zip(columns, styles, strict=True)]
         return styles
 
     def height(self, row: int | None) -> str:

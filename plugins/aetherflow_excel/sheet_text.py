@@ -109,6 +109,12 @@ def cells_of(row: Row) -> Iterator[Cell]:
         yield Cell(column, tag, found[3], found[4] or "")
 
 
+def own_style(row: Row) -> int | None:
+    """Return the style of a row's cells that do not say theirs; None if it is that of their column."""
+    style = attribute(row.tag, "s")
+    return int(style) if style and attribute(row.tag, "customFormat") in ("1", "true") else None
+
+
 def outline(package: Package, part: str) -> tuple[str, bool, str]:
     """Return what is before the rows of a sheet, whether they have formulas, and what is after them."""
     with package.open(part) as file:

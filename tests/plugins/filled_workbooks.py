@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -80,3 +80,19 @@ def same_parts(one: Path, other: Path) -> tuple[set[str], set[str]]:
 def values(path: Path, pattern: str, name: str = "worksheets/sheet1.xml") -> list[str]:
     """Return what a pattern with one group finds in a part."""
     return [unescape(found) for found in re.findall(pattern, part(path, name))]
+
+
+def with_parts(path: Path, changes: Mapping[str, str | bytes | Callable[[str], str] | None]) -> Path:
+    """Change parts of a workbook: each is given as its new content, as a function of its text, or as None."""
+    with zipfile.ZipFile(path) as archive:
+        parts: dict[str, bytes] = {name: archive.read(name) for name in archive.namelist()}
+    for name, change in changes.items():
+        if change is None:
+            del parts[name]
+            continue
+        new = change(parts[name].decode()) if callable(change) else change
+        parts[name] = new.encode() if isinstance(new, str) else new
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    return path
