@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal
 
 from aetherflow import data_files
@@ -27,6 +29,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]*")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _BASIC_DECIMAL = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER_CHARACTERS = frozenset("0123456789.+-eE")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?")
 _ZONE = "(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
@@ -104,7 +107,32 @@ def _float(value: Any) -> Any:
     if isinstance(value, int | float | Decimal):
         return value
     text = str(value).strip()
-    return float(text) if _DECIMAL.fullmatch(text) else value
+    number = float(text) if _DECIMAL.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else value
+
+
+def many_ints(values: Sequence[Any]) -> list[int | None] | None:
+    """Return what the cast `int` makes of texts that are all digits; None for other values."""
+    try:
+        joined = "".join(value for value in values if value)
+    except TypeError:
+        return None
+    if not (joined.isascii() and joined.isdigit()):
+        return None
+    if any(len(value) > MOST_DIGITS for value in values if value):
+        return None
+    return [int(value) if value else None for value in values]
+
+
+def many_floats(values: Sequence[Any]) -> list[float | None] | None:
+    """Return what the cast `float` makes of texts that are all plain numbers; None for other values."""
+    try:
+        if not {*"".join(value for value in values if value)} <= _NUMBER_CHARACTERS:
+            return None
+        found = [float(value) if value else None for value in values]
+    except (TypeError, ValueError):
+        return None
+    return found if all(value is None or math.isfinite(value) for value in found) else None
 
 
 def _decimal(value: Any) -> Any:
@@ -161,6 +189,7 @@ SCHEMA: Mapping[data_files.Kind, Cast] = {
 """What each kind of a column does with a value that is there; one that does not fit stays as it is."""
 
 
+@cache
 def schema_cast(kind: data_files.Kind | None) -> Cast:
     """Return the conversion for the kind of a column; an empty text becomes an empty cell."""
     convert = SCHEMA.get(kind, _string) if kind else _string

@@ -12,7 +12,8 @@ import msgspec
 from aetherflow import StepContext, StepError
 from aetherflow_excel.casts import TypeCast, casts_of
 from aetherflow_excel.cell_references import cell_name, place_name
-from aetherflow_excel.cell_values import CellRules, cells_of_batches
+from aetherflow_excel.cell_values import CellRules
+from aetherflow_excel.column_cells import cells_of_batches
 from aetherflow_excel.filling import fill_workbook
 from aetherflow_excel.layout import Block, block_of, check_overlap
 from aetherflow_excel.output_kind import check_output_kind

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from aetherflow_excel.cell_values import CellRules, cells_of_batches
+from aetherflow_excel.cell_values import CellRules
+from aetherflow_excel.column_cells import cells_of_batches
 from openpyxl import load_workbook
 
 from aetherflow import StepError

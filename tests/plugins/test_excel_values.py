@@ -16,7 +16,8 @@ from aetherflow_excel.cell_references import (
     place_name,
     read_area,
 )
-from aetherflow_excel.cell_values import CellRules, cells_of_batches
+from aetherflow_excel.cell_values import CellRules
+from aetherflow_excel.column_cells import cells_of_batches
 
 from aetherflow import StepError, data_files
 
@@ -28,7 +29,7 @@ def written(*values: Any, on_illegal: Any = "fail", is_1904: bool = False, cast:
     rules = CellRules(on_illegal, is_1904)
     casts = [cast] * len(values)
     batches = cells_of_batches([[values]], target="t", columns=columns, casts=casts, rules=rules)
-    return next(iter(batches))[0]
+    return list(next(iter(batches))[0])
 
 
 def test_references() -> None:
