@@ -5,13 +5,19 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import anyio
+import msgspec
 
-from aetherflow import Connector, StepContext, StepError, StopSwitch
+from aetherflow import Connector, Resource, StepContext, StepError, StopSwitch
+from aetherflow.data_files import untyped
+from aetherflow_db.driver import Driver, SessionMode
+from aetherflow_db.failures import no_rows
+from aetherflow_db.plain_calls import PlainCalls
 from aetherflow_db.query import Query, Row, Rows
+from aetherflow_db.session import Session
 
 T = TypeVar("T")
 
@@ -19,23 +25,104 @@ FETCH_SIZE = 1000
 """Rows per batch: few enough to bound memory, enough that a batch costs little."""
 
 
-class SqlConnector(Connector):
-    """A database that runs queries, each on its own connection."""
+class Loan(msgspec.Struct, frozen=True):
+    """A connection that is lent for a session.
 
-    def __init__(self, name: str, *, most_connections: float = math.inf) -> None:
-        """Remember the resource's name and how many queries may run at the same time."""
-        self.name = name
+    Attributes:
+        raw: the driver's connection.
+        interrupt: ends the statement that runs on it, at the server too; called in another thread. None: the
+            driver cannot.
+        give_back: ends its transaction and lets others use it.
+        discard: closes it at once: an interrupt that arrives late must not hit the next statement, and some
+            drivers would read the rest of a large answer before they give a connection back.
+    """
+
+    raw: Any
+    interrupt: Callable[[], object] | None
+    give_back: Callable[[], None]
+    discard: Callable[[], None]
+
+
+class SqlConnector(PlainCalls, Connector):
+    """A database. Each query has a connection of its own, from a pool if the database has one.
+
+    Attributes:
+        place: the database in words, without user and password.
+        dialect: what SQLAlchemy calls the database.
+        driver: the driver of the resource, the second half of `db:DRIVER`.
+        slots: limits how many sessions there are at once.
+    """
+
+    def __init__(
+        self, resource: Resource, *, place: str, dialect: str, most_connections: float = math.inf
+    ) -> None:
+        """Remember the resource, and how many queries may run at the same time."""
+        self.name, self.kind, self.driver = resource.name, resource.kind, resource.driver
+        self.config, self.options = resource.config, resource.options
+        self.place = place
+        self.dialect = dialect
         self.slots = anyio.CapacityLimiter(most_connections)
 
+    @property
     @abc.abstractmethod
-    def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> AbstractContextManager[Rows]:
+    def module(self) -> Driver:
+        """The driver module, with what is peculiar to it."""
+
+    @abc.abstractmethod
+    def lend(self, switch: StopSwitch) -> Loan:
+        """Lend a connection; blocking. `switch` is armed while a connection is tested.
+
+        Raises:
+            StepError: the database cannot be reached, or refuses the login.
+        """
+
+    @contextmanager
+    def session(self, switch: StopSwitch, mode: SessionMode = "read") -> Iterator[Session]:
+        """Lend a connection for a `with` block; blocking, so called in a worker thread.
+
+        `switch` is armed with what interrupts a statement. What was not committed is rolled back, and after
+        an error of the block the connection is closed.
+
+        Raises:
+            StepError: the database cannot be reached, or a statement in the block fails.
+        """
+        loan = self.lend(switch)
+        session = Session(self.name, self.place, self.dialect, self.module, loan.raw, mode)
+        try:
+            with switch.armed(loan.interrupt):
+                self.module.begin(loan.raw, mode)
+                yield session
+                session.close_cursors()
+            self.module.end(loan.raw, mode)
+            loan.give_back()
+        except self.module.errors as error:
+            failure = session.failure(error)
+            self._discard(session, loan)
+            raise failure from error
+        except BaseException:
+            self._discard(session, loan)
+            raise
+
+    @contextmanager
+    def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> Iterator[Rows]:
         """Run a query and return its rows in a `with` block; blocking, so called in a worker thread.
 
-        There is no commit. `switch` is armed with what interrupts the statement, if the driver can.
+        There is no commit. `switch` is armed with what interrupts the statement.
 
         Raises:
             StepError: the database cannot be reached, or refuses the statement, or it returns no rows.
         """
+        with self.session(switch) as session:
+            answer = session.run(query, fetch_size)
+            if answer.description is None:
+                raise no_rows(self.name, query)
+            yield Rows(untyped(answer.columns), answer.batches)
+
+    def _discard(self, session: Session, loan: Loan) -> None:
+        if self.module.locks_while_open:
+            with suppress(*self.module.errors):  # its connection may be closed already
+                session.close_cursors()
+        loan.discard()
 
 
 async def sql_connector(ctx: StepContext, resource: str) -> SqlConnector:

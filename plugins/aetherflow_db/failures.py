@@ -32,21 +32,9 @@ def statement_failed(resource: str, query: Query, error: BaseException) -> StepE
     if code in _UNREADABLE:
         return connection_failed(resource, "its SQLite file", error)
     if code == sqlite3.SQLITE_READONLY:
-        return StepError(
-            f"the statement on resource {resource!r} writes, and this step only reads: {first_line(error)}"
-            + _statement(query),
-            hint="give a statement that only returns rows, such as SELECT",
-            code="AF742",
-            detail=_detail(resource, query),
-        )
+        return writes(resource, query, first_line(error))
     if code in _LOCKED:
-        return StepError(
-            f"the statement on resource {resource!r} waited too long: {first_line(error)}{_statement(query)}",
-            hint="another process writes to the file; wait longer (timeout_seconds), or let the step retry",
-            kind="timeout",
-            code="AF740",
-            detail=_detail(resource, query),
-        )
+        return waited(resource, query, error)
     return StepError(
         f"the statement failed on resource {resource!r}: {first_line(error)}{_statement(query)}",
         hint="try the statement with its params on that database",
@@ -72,6 +60,60 @@ def no_rows(resource: str, query: Query) -> StepError:
         f"the statement on resource {resource!r} returns no rows{_statement(query)}",
         hint="this step only reads: give a statement that returns rows, such as SELECT",
         code="AF742",
+        detail=_detail(resource, query),
+    )
+
+
+def writes(resource: str, query: Query, why: str) -> StepError:
+    """Return the error for a statement that changes data in a step that only reads; it was not run."""
+    return StepError(
+        f"the statement on resource {resource!r} writes, and this step only reads: {why}{_statement(query)}",
+        hint="give a statement that only returns rows, such as SELECT; db_execute runs others",
+        code="AF742",
+        detail=_detail(resource, query),
+    )
+
+
+def waited(resource: str, query: Query, error: BaseException) -> StepError:
+    """Return the error for a statement that waited too long, for a lock or for its own end."""
+    return StepError(
+        f"the statement on resource {resource!r} waited too long: {first_line(error)}{_statement(query)}",
+        hint="another process may hold a lock: wait longer (SQLite: timeout_seconds), or let the step retry",
+        kind="timeout",
+        code="AF740",
+        detail=_detail(resource, query),
+    )
+
+
+def collided(resource: str, query: Query, error: BaseException) -> StepError:
+    """Return the error for a transaction that the database ended in favour of another one."""
+    return StepError(
+        f"the transaction on resource {resource!r} met another one: {first_line(error)}{_statement(query)}",
+        hint="nothing of it was done; let the step retry: retry: {max_attempts: 3}",
+        kind="connection",
+        code="AF938",
+        detail=_detail(resource, query),
+    )
+
+
+def connection_lost(resource: str, where: str, error: BaseException) -> StepError:
+    """Return the error for a connection that ended during a statement; `where` has no password."""
+    return StepError(
+        f"resource {resource!r}: the connection to {where} was lost: {first_line(error)}",
+        hint="see the server's log for why; let the step retry, if this happens now and then",
+        kind="connection",
+        code="AF741",
+        detail={"resource": resource, "where": where},
+    )
+
+
+def unbound(resource: str, query: Query, name: str) -> StepError:
+    """Return the error for a parameter without a value; the statement was not run."""
+    return StepError(
+        f"the statement on resource {resource!r} has the parameter :{name}, and params have no value for it"
+        + _statement(query),
+        hint=f"add it: params: {{{name}: ...}}; a colon that begins no parameter is written \\:",
+        code="AF740",
         detail=_detail(resource, query),
     )
 

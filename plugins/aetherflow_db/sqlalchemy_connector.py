@@ -2,42 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
 
-from aetherflow import CheckResult, Resource, StepError, StopSwitch, connector, run_blocking
-from aetherflow.data_files import untyped
-from aetherflow_db.connection import SqlConnector
-from aetherflow_db.failures import connection_failed, no_rows, statement_failed
-from aetherflow_db.query import Query, Rows
-from aetherflow_db.sqlalchemy_engine import SqlAlchemyConfig, SqlAlchemyOptions, make_engine, place
+import msgspec
+from msgspec import Meta
+
+from aetherflow import CheckResult, Resource, StopSwitch, connector, run_blocking
+from aetherflow_db.bound_statement import ParamStyle
+from aetherflow_db.connection import Loan, SqlConnector
+from aetherflow_db.driver import Cause, Driver, SessionMode
+from aetherflow_db.failures import connection_failed, connection_lost
+from aetherflow_db.options import PooledOptions
+from aetherflow_db.server_drivers import CANCEL_SECONDS, Interrupter, cause_of, plain_cursor
+from aetherflow_db.sqlalchemy_engine import (
+    connect_args,
+    connect_beside,
+    import_sqlalchemy,
+    in_memory,
+    make_engine,
+    place,
+    read_url,
+    server_driver,
+    server_sql,
+)
 from aetherflow_db.sqlite_file import absolute_database, file_checks, make_folder
+from aetherflow_db.sqlite_session import begin_sqlite, end_sqlite
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult, Engine
+    from sqlalchemy import URL, Connection, Engine
 
-INTERRUPTERS = ("interrupt", "cancel_safe", "cancel")
-"""The names of the method in sqlite3 and duckdb, psycopg 3, psycopg2 and oracledb."""
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a database is, for its driver.
+
+    Attributes:
+        url: the URL; a `sqlalchemy.URL`, or its text.
+        connect_args: arguments of the driver's connect function that no URL has.
+    """
+
+    url: Any
+    connect_args: Mapping[str, Any] = {}
+
+
+class SqlAlchemyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the database is.
+
+    Attributes:
+        url: for example `postgresql+psycopg://user:password@host/database`.
+    """
+
+    url: Annotated[str, Meta(min_length=1)]
 
 
 @connector("db:sqlalchemy")
 class SqlAlchemyConnector(SqlConnector):
-    """Reads through a pool of connections; a query that finds it empty waits its turn."""
+    """Any database that SQLAlchemy has a driver for; a query that finds the pool empty waits its turn."""
 
-    config_type: ClassVar[type[SqlAlchemyConfig]] = SqlAlchemyConfig
-    options_type: ClassVar[type[SqlAlchemyOptions]] = SqlAlchemyOptions
+    config_type: ClassVar[type[Any]] = SqlAlchemyConfig
+    options_type: ClassVar[type[PooledOptions]] = PooledOptions
     packages: ClassVar[tuple[str, ...]] = ("sqlalchemy",)
+    extra: ClassVar[str] = "db"
 
-    def __init__(self, name: str, engine: Engine, options: SqlAlchemyOptions) -> None:
-        """Remember the resource's name, and the engine with its options."""
-        super().__init__(name, most_connections=options.most_connections)
+    def __init__(
+        self, resource: Resource, engine: Engine, options: PooledOptions, more: Mapping[str, Any]
+    ) -> None:
+        """Remember the resource, and the engine with its options."""
+        super().__init__(
+            resource,
+            place=place(engine.url),
+            dialect=engine.dialect.name,
+            most_connections=1 if in_memory(engine.url) else options.most_connections,
+        )
         self._engine = engine
+        self._connect_args = connect_args(resource.name, engine.url, options, more)
+        self._module = _driver(engine, options)
+        self._pings = options.pool_pre_ping
 
     @classmethod
     def absolute_paths(cls, config: dict[str, Any], absolute: Callable[[str, str], str]) -> dict[str, Any]:
         """Return the config with the URL of a SQLite or DuckDB file made absolute."""
         return {key: absolute_database(key, value, absolute) for key, value in config.items()}
+
+    @classmethod
+    def address(cls, resource: Resource) -> Address:
+        """Return where the database is. Called in a worker thread, when SQLAlchemy is imported.
+
+        Raises:
+            ConfigError: a setting is missing, unknown or of the wrong type.
+            StepError: the URL cannot be used.
+        """
+        return Address(read_url(resource.name, resource.config_as(SqlAlchemyConfig).url))
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:
@@ -48,10 +104,35 @@ class SqlAlchemyConnector(SqlConnector):
             MissingExtra: SQLAlchemy is not installed.
             StepError: the URL cannot be used.
         """
-        config = resource.config_as(SqlAlchemyConfig)
-        options = resource.options_as(SqlAlchemyOptions).flat()
-        engine = await run_blocking(make_engine, resource.name, config, options)
-        return cls(resource.name, engine, options)
+        resource.config_as(cls.config_type)
+        options = resource.options_as(cls.options_type).flat()
+
+        return await run_blocking(cls._made, resource, options)
+
+    @classmethod
+    def _made(cls, resource: Resource, options: PooledOptions) -> Self:
+        import_sqlalchemy(resource, cls.extra)
+        address = cls.address(resource)
+        engine = make_engine(resource.name, address.url, options, address.connect_args)
+        return cls(resource, engine, options, address.connect_args)
+
+    @property
+    def module(self) -> Driver:
+        """The driver module, with what is peculiar to it."""
+        return self._module
+
+    @property
+    def url(self) -> URL:
+        """Where the database is, with user and password."""
+        return self._engine.url
+
+    def engine(self) -> Engine:
+        """Return SQLAlchemy's engine, whose pool the queries of the run share."""
+        return self._engine
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        """Return a block with a connection of SQLAlchemy, in a transaction that its end commits."""
+        return self._engine.begin()
 
     async def check(self) -> list[CheckResult]:
         """Log in, read a row and count the tables; of a SQLite file also check its rights and free space.
@@ -68,16 +149,15 @@ class SqlAlchemyConnector(SqlConnector):
         checks = file_checks(url.database or "") if url.get_backend_name() == "sqlite" else []
         if any(check.subject == "file" for check in checks):
             return checks  # connecting would make it
-        with self._connect() as connection:
-            try:
+        try:
+            with self._engine.connect() as connection:
                 connection.execute(sqlalchemy.select(sqlalchemy.literal(1))).all()
                 found = sqlalchemy.inspect(connection)
                 count = len(found.get_table_names()) + len(found.get_view_names())
-            except sqlalchemy.exc.SQLAlchemyError as error:
-                connection.invalidate()
-                raise connection_failed(self.name, place(url), getattr(error, "orig", error)) from error
+        except Exception as error:  # drivers raise what they like here
+            raise connection_failed(self.name, self.place, getattr(error, "orig", None) or error) from error
         return [
-            CheckResult("login", "ok", f"connected to {place(url)}"),
+            CheckResult("login", "ok", f"connected to {self.place}"),
             CheckResult("read", "ok", f"{count} tables and views can be seen"),
             *checks,
         ]
@@ -86,81 +166,92 @@ class SqlAlchemyConnector(SqlConnector):
         """Close the pooled connections."""
         await run_blocking(self._engine.dispose)
 
-    @contextmanager
-    def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> Iterator[Rows]:
-        """Run a query on a connection of the pool, in a transaction that is rolled back.
-
-        After any failure the connection is thrown away: an interrupt that arrives late must not hit the next
-        query, and some drivers would read the rest of a large result before they give the connection back.
+    def lend(self, switch: StopSwitch) -> Loan:
+        """Lend a connection of the pool; one that was used before is tested first.
 
         Raises:
-            StepError: the database cannot be reached, or the statement fails, writes or returns no rows.
+            StepError: the database cannot be reached, or refuses the login.
         """
-        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - an optional dependency, and slow to import
-
-        with self._connect() as connection:
+        if self.dialect == "sqlite":
+            make_folder(self.name, self._engine.url.database or "")
+        while True:
             try:
-                with switch.armed(_interrupter(connection)), _read_only(connection):
-                    result = self._execute(connection, query, fetch_size)
-                    # The size is not optional: without it, a text() result is loaded whole.
-                    yield Rows(untyped(list(result.keys())), result.partitions(fetch_size))
-            except SQLAlchemyError as error:
-                connection.invalidate()
-                raise self._failure(query, error) from error
-            except BaseException:
-                connection.invalidate()
-                raise
+                lent = self._engine.raw_connection()
+            except Exception as error:  # drivers raise what they like, a TypeError for connect_args among it
+                cause = getattr(error, "orig", None) or error
+                raise connection_failed(self.name, self.place, cause) from error
+            raw = lent.driver_connection
+            interrupt = self._interrupt(raw, lent.info.get("id"))
+            if self._answers(raw, lent.info, switch, interrupt):
+                break
+            lent.invalidate()
+        # A database in memory is lost with its connection.
+        discard = lent.close if in_memory(self._engine.url) else lent.invalidate
+        return Loan(raw, interrupt, lent.close, discard)
 
-    def _connect(self) -> Connection:
-        url = self._engine.url
-        if url.get_backend_name() == "sqlite":
-            make_folder(self.name, url.database or "")
+    def _answers(
+        self, raw: Any, info: dict[Any, Any], switch: StopSwitch, interrupt: Callable[[], object] | None
+    ) -> bool:
+        """Return whether a connection still works; a new one is not tested. The switch ends a test, too."""
+        is_used = info.setdefault("is_used", False)
+        info["is_used"] = True
+        if not is_used or not self._pings:
+            return True
         try:
-            return self._engine.connect()
-        except Exception as error:  # drivers raise what they like here, a TypeError for connect_args among it
-            raise connection_failed(self.name, place(url), getattr(error, "orig", error)) from error
+            with switch.armed(interrupt):
+                return bool(self._engine.dialect.do_ping(raw))
+        except self._module.errors as error:
+            if isinstance(interrupt, Interrupter) and interrupt.is_called:
+                raise connection_lost(self.name, self.place, error) from error
+            return False
 
-    def _execute(
-        self, connection: Connection, query: Query, fetch_size: int
-    ) -> CursorResult[tuple[object, ...]]:
-        from sqlalchemy import text  # noqa: PLC0415 - an optional dependency, and slow to import
+    def _interrupt(self, raw: Any, number: object) -> Callable[[], object] | None:
+        """Return what ends the statement that runs on a connection, if there is a way."""
+        driver, sql = server_driver(self._engine), server_sql(self._engine)
+        cancel = driver.cancel
+        if cancel is not None:
+            return Interrupter(raw, lambda: cancel(raw))
+        if sql.kill and number is not None:
+            return Interrupter(raw, lambda: self._kill(sql.kill.format(number)))
+        found = getattr(raw, "interrupt", None) or getattr(raw, "cancel", None)
+        return found if callable(found) else None
 
-        if isinstance(query.params, list):
-            raise StepError(
-                f"resource {self.name!r} (db:sqlalchemy) takes named parameters, not a list",
-                hint="write :name in the statement and params: {name: value}",
-                code="AF740",
-            )
-        streaming = connection.execution_options(stream_results=True, max_row_buffer=fetch_size)
-        try:
-            result = streaming.execute(text(query.sql), query.params or {})
-        except (OverflowError, TypeError, ValueError) as error:  # a parameter that the driver cannot send
-            raise statement_failed(self.name, query, error) from error
-        if not result.returns_rows:
-            raise no_rows(self.name, query)
-        return result
-
-    def _failure(self, query: Query, error: Exception) -> StepError:
-        cause = getattr(error, "orig", None) or error
-        if getattr(error, "connection_invalidated", False):
-            return connection_failed(self.name, place(self._engine.url), cause)
-        return statement_failed(self.name, query, cause)
+    def _kill(self, statement: str) -> None:
+        with closing(connect_beside(self._engine, self._connect_args, CANCEL_SECONDS)) as beside:
+            beside.cursor().execute(statement)
 
 
-def _interrupter(connection: Connection) -> Callable[[], object] | None:
-    """Return what interrupts the statement that runs on the connection, if its driver can."""
-    driver = connection.connection.driver_connection
-    found = (getattr(driver, name, None) for name in INTERRUPTERS)
-    return next((method for method in found if callable(method)), None)
+def _driver(engine: Engine, options: PooledOptions) -> Driver:
+    dialect, module = engine.dialect, server_driver(engine)
+    dbapi: Any = dialect.loaded_dbapi
+    cursor, least = module.cursor or plain_cursor, options.arraysize or 1
 
+    def cause(error: Exception, raw: Any) -> Cause:
+        if isinstance(error, dbapi.Error) and dialect.is_disconnect(error, raw, None):
+            return "lost"
+        return cause_of(dialect.name, error)
 
-@contextmanager
-def _read_only(connection: Connection) -> Iterator[None]:
-    """Let SQLite refuse to write: a statement that would be rolled back fails instead of seeming to work."""
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    connection.exec_driver_sql("PRAGMA query_only = ON")
-    yield
-    # Not after a failure: the connection is thrown away then.
-    connection.exec_driver_sql("PRAGMA query_only = OFF")
+    def begin(raw: Any, mode: SessionMode) -> None:
+        if mode == "autocommit":
+            dialect.set_isolation_level(raw, "AUTOCOMMIT")
+
+    def end(raw: Any, mode: SessionMode) -> None:
+        if mode == "autocommit":
+            dialect.reset_isolation_level(raw)
+
+    def begin_file(raw: Any, mode: SessionMode) -> None:
+        begin_sqlite(raw, "read" if options.read_only else mode)
+
+    is_sqlite = dialect.name == "sqlite"
+    return Driver(
+        module=dialect.driver,
+        errors=(dbapi.Error, dbapi.Warning),
+        cause=cause,
+        paramstyle=cast("ParamStyle", dialect.paramstyle),
+        cursor=lambda raw, size: cursor(raw, max(size, least)),
+        begin=begin_file if is_sqlite else begin,
+        end=end_sqlite if is_sqlite else end,
+        read_only=server_sql(engine).read_only,
+        locks_while_open=is_sqlite,
+        is_mysql=dialect.name in {"mysql", "mariadb"},
+    )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-from msgspec import Meta
-
-from aetherflow import Duration, MissingExtra, StepError
+from aetherflow import ConfigError, MissingExtra, Resource, StepError
+from aetherflow_db.options import PooledOptions
+from aetherflow_db.server_drivers import (
+    SERVER_DRIVERS,
+    SERVER_SQL,
+    ServerDriver,
+    ServerSql,
+    notice_lost_network,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -17,101 +22,34 @@ DRIVER_PACKAGES = {
     "MySQLdb": "mysqlclient",
     "duckdb": "duckdb-engine",
     "exa": "sqlalchemy-exasol",
-    "psycopg": "'psycopg[binary]'",
+    "oracledb": "'aetherflow[oracle]'",
+    "psycopg": "'aetherflow[postgres]'",
     "psycopg2": "psycopg2-binary",
+    "pymssql": "'aetherflow[mssql]'",
+    "pymysql": "'aetherflow[mysql]'",
     "snowflake": "snowflake-sqlalchemy",
 }
 """What to install for a driver module or a dialect, where the package has another name."""
 
 
-class SqlAlchemyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the database is.
-
-    Attributes:
-        url: for example `postgresql+psycopg://user:password@host/database`.
-    """
-
-    url: Annotated[str, Meta(min_length=1)]
-
-
-class PoolOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The connection pool, as a group of its own; these keys win over the flat ones.
-
-    Attributes:
-        size: instead of `pool_size`.
-        max_overflow: instead of `max_overflow`.
-        recycle_seconds: instead of `pool_recycle`.
-        pre_ping: instead of `pool_pre_ping`.
-    """
-
-    size: int | None = None
-    max_overflow: int | None = None
-    recycle_seconds: Annotated[Duration, Meta(ge=-1)] | None = None
-    pre_ping: bool | None = None
-
-
-class SqlAlchemyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options of `create_engine`.
-
-    Attributes:
-        connect_args: passed to the driver's connect function as they are.
-        pool_size: how many connections stay open; 0 is no limit.
-        max_overflow: further connections at busy times; -1 is no limit.
-        pool_recycle: seconds after which a connection is replaced; -1: never.
-        pool_pre_ping: test a connection before it is used again.
-        pool: the same in another spelling: {size, max_overflow, recycle_seconds, pre_ping}.
-    """
-
-    connect_args: dict[str, Any] = {}
-    pool_size: Annotated[int, Meta(ge=0)] = 5
-    max_overflow: Annotated[int, Meta(ge=-1)] = 10
-    pool_recycle: Annotated[Duration, Meta(ge=-1)] = 1800
-    pool_pre_ping: bool = True
-    pool: PoolOptions | None = None
-
-    def flat(self) -> SqlAlchemyOptions:
-        """Return the options with the `pool` group written into the flat keys."""
-        pool = self.pool or PoolOptions()
-        given = {
-            "pool_size": pool.size,
-            "max_overflow": pool.max_overflow,
-            "pool_recycle": pool.recycle_seconds,
-            "pool_pre_ping": pool.pre_ping,
-        }
-        known = {key: value for key, value in given.items() if value is not None}
-        return msgspec.structs.replace(self, pool=None, **known)
-
-    @property
-    def most_connections(self) -> float:
-        """The most connections that the pool opens at the same time."""
-        if self.pool_size == 0 or self.max_overflow < 0:
-            return math.inf
-        return self.pool_size + self.max_overflow
-
-
-def make_engine(resource: str, config: SqlAlchemyConfig, options: SqlAlchemyOptions) -> Engine:
+def make_engine(resource: str, url: URL, options: PooledOptions, more: Mapping[str, Any]) -> Engine:
     """Return an engine; nothing is connected yet. Slow (it imports), so called in a worker thread.
 
+    Args:
+        resource: the name of the resource, for messages.
+        url: the database.
+        options: the options of the resource.
+        more: further arguments of the driver's connect function; those of the URL and the options win.
+
     Raises:
-        MissingExtra: SQLAlchemy is not installed.
-        StepError: the URL cannot be used: its form, its dialect, its driver.
+        StepError: the URL cannot be used: its dialect, its driver.
+        ConfigError: an option is nothing that this database has.
     """
+    import sqlalchemy  # noqa: PLC0415 - an optional dependency, and slow to import
+
     try:
-        import sqlalchemy  # noqa: PLC0415 - an optional dependency, and slow to import
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"resource {resource!r} (db:sqlalchemy) needs SQLAlchemy, which is not installed",
-            hint="pip install 'aetherflow[db]'",
-        ) from error
-    url = _url(resource, config.url)
-    try:
-        arguments = _pool_arguments(url, options)
         engine = sqlalchemy.create_engine(
-            url,
-            connect_args=options.connect_args,
-            pool_recycle=options.pool_recycle,
-            pool_pre_ping=options.pool_pre_ping,
-            **arguments,
+            url, connect_args=connect_args(resource, url, options, more), **_pool_arguments(url, options)
         )
     except sqlalchemy.exc.NoSuchModuleError as error:
         raise _no_dialect(resource, url) from error
@@ -123,7 +61,82 @@ def make_engine(resource: str, config: SqlAlchemyConfig, options: SqlAlchemyOpti
             hint=f"name another driver: {url.get_backend_name()}+DRIVER://...",
             code="AF745",
         )
+    statements = _first_statements(resource, engine, options)
+    sqlalchemy.event.listen(engine, "connect", lambda raw, record: _set_up(raw, record, engine, statements))
     return engine
+
+
+def import_sqlalchemy(resource: Resource, extra: str) -> None:
+    """Import SQLAlchemy, which takes a second.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import sqlalchemy  # noqa: F401, PLC0415 - an optional dependency, and slow to import
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"resource {resource.name!r} ({resource.kind}:{resource.driver}) needs SQLAlchemy, "
+            "which is not installed",
+            hint=f"pip install 'aetherflow[{extra}]'",
+        ) from error
+
+
+def server_driver(engine: Engine) -> ServerDriver:
+    """Return what is peculiar to the engine's driver module."""
+    return SERVER_DRIVERS.get(engine.dialect.driver, ServerDriver())
+
+
+def server_sql(engine: Engine) -> ServerSql:
+    """Return what is peculiar to the engine's database."""
+    return SERVER_SQL.get(engine.dialect.name, ServerSql())
+
+
+def in_memory(url: URL) -> bool:
+    """Return whether a URL is a SQLite database that ends with its connection."""
+    return url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}
+
+
+def connect_beside(engine: Engine, more: Mapping[str, Any], seconds: float) -> Any:
+    """Return a connection of the driver that is not of the pool, for a statement about another connection.
+
+    Args:
+        engine: the engine.
+        more: the arguments that the connections of the pool get.
+        seconds: how long connecting may take, if the driver can limit it.
+    """
+    positional, named = engine.dialect.create_connect_args(engine.url)
+    limit = server_driver(engine).timeout_argument(seconds)
+    return engine.dialect.connect(*positional, **{**named, **more, **limit})
+
+
+def connect_args(resource: str, url: URL, options: PooledOptions, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the driver's connect function that are not in the URL.
+
+    Raises:
+        ConfigError: the driver has no time limit for connecting, and the options have one.
+    """
+    name = url.get_dialect().driver
+    driver = SERVER_DRIVERS.get(name, ServerDriver())
+    given = {key: value for key, value in {**driver.connect_args, **more}.items() if key not in url.query}
+    if options.timeout is not None:
+        is_file = url.get_backend_name() == "sqlite"  # there it is how long to wait for a locked file
+        limit = {"timeout": options.timeout} if is_file else driver.timeout_argument(options.timeout)
+        if not limit:
+            raise unsupported(resource, "timeout", f"the driver {name}")
+        given.update(limit)
+    if in_memory(url):
+        given["check_same_thread"] = False
+    return given | (options.connect_args or {})
+
+
+def unsupported(resource: str, key: str, what: str) -> ConfigError:
+    """Return the error for an option that a database does not have."""
+    return ConfigError(
+        f"resource {resource!r}: {what} has no {key}",
+        hint=f"remove options.{key}, or set it by init_sql or connect_args, if the database has such a thing",
+        code="AF936",
+    )
 
 
 def place(url: URL) -> str:
@@ -133,7 +146,12 @@ def place(url: URL) -> str:
     return f"the {url.get_backend_name()} database {url.database or '(default)'}{host}{port}"
 
 
-def _url(resource: str, text: str) -> URL:
+def read_url(resource: str, text: str) -> URL:
+    """Return the URL of a text.
+
+    Raises:
+        StepError: it is none.
+    """
     import sqlalchemy  # noqa: PLC0415 - see make_engine
 
     try:
@@ -147,15 +165,50 @@ def _url(resource: str, text: str) -> URL:
         ) from None
 
 
-def _pool_arguments(url: URL, options: SqlAlchemyOptions) -> dict[str, Any]:
-    """Return the sizes, for the pools that have them; the pool of `:memory:` databases has none."""
-    import sqlalchemy  # noqa: PLC0415 - see make_engine
+def _pool_arguments(url: URL, options: PooledOptions) -> dict[str, Any]:
+    """Return the pool and its sizes; a database in memory is its only connection."""
+    from sqlalchemy import pool  # noqa: PLC0415 - see make_engine
 
-    dialect = url.get_dialect()
-    pool_class = dialect.get_pool_class(url)  # type: ignore[attr-defined]  # every dialect has it by DefaultDialect
-    if not issubclass(pool_class, sqlalchemy.pool.QueuePool):
-        return {}
-    return {"pool_size": options.pool_size, "max_overflow": options.max_overflow}
+    if in_memory(url):
+        return {"poolclass": pool.StaticPool}
+    if not options.pool_enabled:
+        return {"poolclass": pool.NullPool}
+    return {
+        "poolclass": pool.QueuePool,
+        "pool_size": options.pool_size,
+        "max_overflow": options.max_overflow,
+        "pool_recycle": options.pool_recycle,
+    }
+
+
+def _first_statements(resource: str, engine: Engine, options: PooledOptions) -> list[str]:
+    sql, what = server_sql(engine), f"a database of {engine.dialect.name}"
+    found = []
+    if options.schema:
+        if not sql.schema:
+            raise unsupported(resource, "schema", what)
+        found.append(sql.schema.format(engine.dialect.identifier_preparer.quote(options.schema)))
+    found += options.first_statements
+    if options.read_only:
+        if not sql.never_writes:
+            raise unsupported(resource, "read_only", what)
+        found.append(sql.never_writes)
+    return found
+
+
+def _set_up(raw: Any, record: Any, engine: Engine, statements: list[str]) -> None:
+    """Begin a new connection: run its first statements, and note what the server calls it."""
+    notice_lost_network(raw)
+    cursor = raw.cursor()
+    for statement in statements:
+        cursor.execute(statement)
+        if cursor.description is not None:
+            cursor.fetchall()
+    if id_query := server_sql(engine).id_query:
+        cursor.execute(id_query)
+        record.info["id"] = cursor.fetchone()[0]
+    cursor.close()
+    raw.commit()
 
 
 def _no_dialect(resource: str, url: URL) -> StepError:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from functools import partial
+from collections.abc import Callable
+from contextlib import closing
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
 from msgspec import Meta
 
 from aetherflow import CheckResult, ConfigError, Duration, Resource, StopSwitch, connector, run_blocking
-from aetherflow.data_files import untyped
-from aetherflow_db.connection import SqlConnector
-from aetherflow_db.failures import connection_failed, no_rows, statement_failed
-from aetherflow_db.query import Query, Rows
+from aetherflow_db.connection import Loan, SqlConnector
+from aetherflow_db.driver import Driver, SessionMode
+from aetherflow_db.failures import connection_failed, statement_failed
+from aetherflow_db.options import as_list, pragma_statements
+from aetherflow_db.query import Query
 from aetherflow_db.sqlite_file import MEMORY, URI_PREFIX, absolute_database, file_checks, make_folder
+from aetherflow_db.sqlite_session import begin_sqlite, end_sqlite
 
 URL_PREFIX = "sqlite:///"
 
@@ -40,9 +42,24 @@ class Sqlite3Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         timeout_seconds: how long to wait for a locked file.
+        timeout: the same, as other drivers call it.
+        read_only: whether SQLite refuses to write.
+        pragmas: settings for `PRAGMA name = value`, which each connection begins with.
+        init_sql: one statement or several, which each connection begins with.
+        connect_args: further arguments of `sqlite3.connect`.
     """
 
     timeout_seconds: Annotated[Duration, Meta(ge=0)] = 5.0
+    timeout: Annotated[Duration, Meta(ge=0)] | None = None
+    read_only: bool | None = None
+    pragmas: dict[str, str | int | float | bool] | None = None
+    init_sql: str | list[str] | None = None
+    connect_args: dict[str, Any] | None = None
+
+    @property
+    def first_statements(self) -> list[str]:
+        """The pragmas and the statements of `init_sql`."""
+        return [*pragma_statements(self.pragmas or {}), *as_list(self.init_sql)]
 
 
 @connector("db:sqlite3")
@@ -52,11 +69,19 @@ class Sqlite3Connector(SqlConnector):
     config_type: ClassVar[type[Sqlite3Config]] = Sqlite3Config
     options_type: ClassVar[type[Sqlite3Options]] = Sqlite3Options
 
-    def __init__(self, name: str, database: str, options: Sqlite3Options) -> None:
-        """Take the resource's name, the file and the options."""
-        super().__init__(name)
-        self._database = database
+    def __init__(self, resource: Resource, database: str, options: Sqlite3Options) -> None:
+        """Take the resource, the file and the options."""
+        in_memory = database in {"", MEMORY}
+        super().__init__(
+            resource,
+            place=f"the SQLite file {database}",
+            dialect="sqlite",
+            most_connections=1 if in_memory else math.inf,
+        )
+        self.database = database
         self._options = options
+        self._memory: sqlite3.Connection | None = None
+        self._in_memory = in_memory
 
     @classmethod
     def absolute_paths(cls, config: dict[str, Any], absolute: Callable[[str, str], str]) -> dict[str, Any]:
@@ -72,7 +97,7 @@ class Sqlite3Connector(SqlConnector):
         """
         database = _database(resource.name, resource.config_as(Sqlite3Config))
         options = resource.options_as(Sqlite3Options)
-        return cls(resource.name, database, options)
+        return cls(resource, database, options)
 
     async def check(self) -> list[CheckResult]:
         """Check whether the file is a database that can be read and written, and its free space.
@@ -83,7 +108,7 @@ class Sqlite3Connector(SqlConnector):
         return await run_blocking(self._check)
 
     def _check(self) -> list[CheckResult]:
-        checks = file_checks(self._database)
+        checks = file_checks(self.database)
         if any(check.subject == "file" for check in checks):
             return checks  # connecting would make it
         with closing(self._connect()) as connection:
@@ -93,53 +118,71 @@ class Sqlite3Connector(SqlConnector):
                 )
                 count = names.fetchone()[0]
             except sqlite3.Error as error:
-                raise connection_failed(self.name, f"the SQLite file {self._database}", error) from error
+                raise connection_failed(self.name, self.place, error) from error
         return [CheckResult("read", "ok", f"{count} tables and views can be seen"), *checks]
 
     async def aclose(self) -> None:
-        """Nothing stays open between queries."""
+        """Close a database in memory; nothing else stays open between queries."""
+        if self._memory is not None:
+            await run_blocking(self._memory.close)
 
-    @contextmanager
-    def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> Iterator[Rows]:
-        """Run a query on its own read-only connection.
+    @property
+    def module(self) -> Driver:
+        """Python's sqlite3."""
+        return Driver(
+            module="sqlite3",
+            errors=(sqlite3.Error, sqlite3.Warning),  # Warning: several statements, before Python 3.12
+            cause=lambda _error, _connection: "other",  # its errors have codes, which `failures` knows
+            begin=self._begin,
+            end=end_sqlite,
+            locks_while_open=True,
+        )
+
+    def lend(self, switch: StopSwitch) -> Loan:  # noqa: ARG002 - nothing here takes long
+        """Open the file; a database in memory is open until the run ends.
 
         Raises:
-            StepError: the file cannot be opened, or the statement fails, writes or returns no rows.
+            StepError: the file cannot be opened.
         """
-        with closing(self._connect()) as connection, switch.armed(connection.interrupt):
-            try:
-                # Closed before the connection: SQLite keeps the file locked as long as a statement is open.
-                with closing(_execute(connection, query)) as cursor:
-                    if cursor.description is None:
-                        raise no_rows(self.name, query)
-                    columns = untyped([column[0] for column in cursor.description])
-                    yield Rows(columns, iter(partial(cursor.fetchmany, fetch_size), []))
-            except (
-                sqlite3.Error,
-                sqlite3.Warning,
-            ) as error:  # Warning: several statements, before Python 3.12
-                raise statement_failed(self.name, query, error) from error
+        if not self._in_memory:
+            connection = self._connect()
+            return Loan(connection, connection.interrupt, connection.close, connection.close)
+        connection = self._memory = self._memory or self._connect()
+        return Loan(connection, connection.interrupt, lambda: None, connection.rollback)
+
+    def connect(self) -> sqlite3.Connection:
+        """Return a connection as Python's module makes it.
+
+        Raises:
+            StepError: the file cannot be opened.
+        """
+        return self._connect()
+
+    def _begin(self, connection: sqlite3.Connection, mode: SessionMode) -> None:
+        begin_sqlite(connection, "read" if self._options.read_only else mode)
 
     def _connect(self) -> sqlite3.Connection:
-        make_folder(self.name, self._database)
+        make_folder(self.name, self.database)
+        options = self._options
+        wait = options.timeout_seconds if options.timeout is None else options.timeout
         try:
-            connection = sqlite3.connect(
-                self._database,
-                timeout=self._options.timeout_seconds,
-                isolation_level=None,
-                uri=self._database.startswith(URI_PREFIX),
+            connection: sqlite3.Connection = sqlite3.connect(
+                self.database,
+                timeout=wait,
+                check_same_thread=not self._in_memory,
+                uri=self.database.startswith(URI_PREFIX),
+                **(options.connect_args or {}),
             )
-            connection.execute("PRAGMA query_only = ON")
-        except sqlite3.Error as error:
-            raise connection_failed(self.name, f"the SQLite file {self._database}", error) from error
+        except (sqlite3.Error, TypeError) as error:  # TypeError: an unknown argument
+            raise connection_failed(self.name, self.place, error) from error
+        try:
+            for statement in options.first_statements:
+                connection.execute(statement)
+            connection.commit()
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            connection.close()
+            raise statement_failed(self.name, Query(statement), error) from error
         return connection
-
-
-def _execute(connection: sqlite3.Connection, query: Query) -> sqlite3.Cursor:
-    try:
-        return connection.execute(query.sql, query.params or ())
-    except (OverflowError, ValueError) as error:  # a number or text that SQLite cannot hold
-        raise sqlite3.DataError(str(error)) from error
 
 
 def _database(resource: str, config: Sqlite3Config) -> str:

@@ -18,11 +18,10 @@ import anyio
 import anyio.to_thread
 import msgspec
 import pytest
-from aetherflow_db.connection import SqlConnector
 from aetherflow_db.extract import DbExtractInput, DbExtractOutput, db_extract
 from aetherflow_db.query import Query, Rows
 from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
-from aetherflow_db.sqlite3_connector import Sqlite3Connector
+from aetherflow_db.sqlite3_connector import Sqlite3Connector, Sqlite3Options
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
@@ -371,21 +370,14 @@ async def test_an_interrupt_that_comes_before_the_statement_is_repeated(
     assert run.logged == []
 
 
-class Reluctant(SqlConnector):
+class Reluctant(Sqlite3Connector):
     """A database whose first interrupt fails, as over a broken network; the second one works."""
 
     def __init__(self) -> None:
-        super().__init__("shop")
+        super().__init__(Resource("shop", "db", "sqlite3"), ":memory:", Sqlite3Options())
         self.asked = 0
         self.running = threading.Event()
         self.interrupted = threading.Event()
-
-    @classmethod
-    async def open(cls, resource: Resource) -> Reluctant:
-        raise NotImplementedError(resource.name)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
 
     def interrupt(self) -> None:
         self.asked += 1

@@ -206,8 +206,8 @@ async def test_a_locked_file_is_waited_for_as_long_as_the_options_say(database: 
         (resource(url="sqlite:///"), "no SQLite URL"),
         (resource(paht="a"), "config: Object contains unknown field `paht`"),
         (
-            Resource("shop", "db", "sqlite3", {"path": "a"}, {"timeout": 1}),
-            "options: .*unknown field `timeout`",
+            Resource("shop", "db", "sqlite3", {"path": "a"}, {"timeout_second": 1}),
+            "options: .*unknown field `timeout_second`",
         ),
     ],
 )
