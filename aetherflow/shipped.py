@@ -53,6 +53,9 @@ SHIPPED = (
     Shipped(
         "step type", "excel_validate_template", "aetherflow_excel.validate_template:excel_validate_template"
     ),
+    Shipped("step type", "db_execute", "aetherflow_db.execute:db_execute"),
+    Shipped("step type", "db_load", "aetherflow_db.load:db_load"),
+    Shipped("step type", "db_check", "aetherflow_db.check:db_check"),
     Shipped("step type", "mail_send", "aetherflow_mail.mail_send:mail_send"),
     Shipped("step type", "gpg", "aetherflow_archive.gpg_step:gpg"),
     Shipped("step type", "zip", "aetherflow_archive.zip_step:zip_files"),

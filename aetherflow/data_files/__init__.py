@@ -13,7 +13,8 @@ from aetherflow.data_files.file_options import FileKeys, FileOptions
 from aetherflow.data_files.formats import Compression, FileFormat, compression_of, format_of
 from aetherflow.data_files.observing import Observed
 from aetherflow.data_files.reading import read_data_file
-from aetherflow.data_files.streams import import_zstd
+from aetherflow.data_files.streams import import_zstd, opened
+from aetherflow.data_files.text_values import value_of
 from aetherflow.data_files.value_text import json_value
 from aetherflow.data_files.writing import ArrowRows, Written, write_data_file
 
@@ -37,9 +38,11 @@ __all__ = [
     "format_of",
     "import_zstd",
     "json_value",
+    "opened",
     "read_data_file",
     "read_dtypes",
     "untyped",
+    "value_of",
     "with_dtypes",
     "write_data_file",
 ]

@@ -10,10 +10,14 @@ from __future__ import annotations
 import sqlite3
 
 from aetherflow import StepError
+from aetherflow_db.positions import Position, error_position
 from aetherflow_db.query import Query
 
 SHOWN_MESSAGE = 300
 """How many characters of a driver's message are shown; some drivers quote whole values."""
+
+SHOWN_LINE = 200
+"""How long a line of a statement may be to be shown with a mark below it."""
 
 _LINK = "(Background on this error at:"  # SQLAlchemy ends its own messages with it
 _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_PERM}
@@ -35,8 +39,10 @@ def statement_failed(resource: str, query: Query, error: BaseException) -> StepE
         return writes(resource, query, first_line(error))
     if code in _LOCKED:
         return waited(resource, query, error)
+    where, marked = _place(query, error_position(error, query))
     return StepError(
-        f"the statement failed on resource {resource!r}: {first_line(error)}{_statement(query)}",
+        f"the statement failed on resource {resource!r}: {first_line(error)}{where}"
+        + (marked or _statement(query)),
         hint="try the statement with its params on that database",
         code="AF740",
         detail=_detail(resource, query),
@@ -121,6 +127,21 @@ def unbound(resource: str, query: Query, name: str) -> StepError:
 def _statement(query: Query) -> str:
     """Return the statement on separate lines, to follow the message."""
     return "\nstatement:\n" + "\n".join(f"  {line}" for line in query.shown.splitlines())
+
+
+def _place(query: Query, position: Position | None) -> tuple[str, str]:
+    """Return the place of an error, for the message, and the line with a mark below it."""
+    source = f"{query.source}, " if query.source else ""
+    if position is None:
+        return (f" ({source}statement at line {query.line})" if source or query.line > 1 else ""), ""
+    line = query.sql.split("\n")[position.line - 1].rstrip()
+    first = query.column - 1 if position.line == 1 else 0
+    column = "" if position.column is None else f", column {first + position.column}"
+    where = f" ({source}line {query.line + position.line - 1}{column})"
+    if position.column is None or len(line) > SHOWN_LINE:
+        return where, ""
+    mark = "".join("\t" if char == "\t" else " " for char in line[: position.column - 1])
+    return where, f"\n  {line}\n  {mark}^"
 
 
 def _detail(resource: str, query: Query) -> dict[str, str]:

@@ -14,16 +14,34 @@ SHOWN_SQL = 500
 """How many characters of a statement an error's detail carries."""
 
 
+class SqlText(msgspec.Struct, frozen=True):
+    """SQL as somebody wrote it.
+
+    Attributes:
+        text: one statement, or a script.
+        source: the file that it is from; empty: the flow.
+    """
+
+    text: str
+    source: str = ""
+
+
 class Query(msgspec.Struct, frozen=True):
     """A statement and its bind parameters, which never become part of its text.
 
     Attributes:
         sql: the statement as written in the flow.
         params: named parameters, or a list of positional ones where the driver knows them.
+        source: the file that it is from; empty: the flow itself.
+        line: in which line it begins there; 1 is the first one.
+        column: at which character of that line.
     """
 
     sql: str
     params: dict[str, Any] | list[Any] | None = None
+    source: str = ""
+    line: int = 1
+    column: int = 1
 
     @property
     def shown(self) -> str:

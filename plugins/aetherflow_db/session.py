@@ -112,6 +112,10 @@ class Session:
         self.last = Query("COMMIT")
         self.raw.commit()
 
+    def last_count(self) -> int:
+        """Return how many rows the last statement changed, when its answer was read; -1: not known."""
+        return int(self._open[-1].rowcount) if self._open else -1
+
     def close_cursors(self) -> None:
         """End what statements left open; some drivers read the rest of an answer for that."""
         while self._open:

@@ -23,6 +23,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF217": ("two servers with different clocks", "tests/scheduler/test_server_clocks.py"),
     "AF643": ("a pool that is in use", "tests/cli/test_pools.py"),
     "AF997": ("a mark of a flow whose run is being executed", "tests/cli/test_state_marks.py"),
+    "AF916": ("a transaction that has not ended", "tests/plugins/test_db_commit_once.py"),
+    "AF928": ("a commit whose answer is lost", "tests/plugins/test_db_commit_once.py"),
     "AF650": ("a full queue of a server", "tests/runs/test_run_pool.py"),
     "AF651": ("a run that a server has already", "tests/runs/test_run_pool.py"),
     "AF652": ("a server that shuts down", "tests/runs/test_run_pool.py"),

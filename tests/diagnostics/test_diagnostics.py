@@ -31,6 +31,7 @@ from tests.diagnostics import (
     cases_state,
     cases_steps,
     cases_transfer,
+    cases_writing,
 )
 from tests.diagnostics.case import VALIDATE, Case, Told
 from tests.diagnostics.elsewhere import ELSEWHERE
@@ -50,6 +51,7 @@ CASES: dict[str, Case | Told] = {
     **cases_transfer.CASES,
     **cases_data.CASES,
     **cases_excel.CASES,
+    **cases_writing.CASES,
 }
 CHANGING = (
     (re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE), ""),

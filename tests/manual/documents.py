@@ -1,9 +1,10 @@
 """The pages of the documentation as blocks of code: what the tests and the refresh of outputs read.
 
-A block whose first line is `# NAME.EXT` is a file: a reader saves it under that name. A `console` block has
-commands (`$ ...`), each with what it prints; the words after `console` say what is special: `quiet` (what is
-printed is not shown), `exit=N` (how the last command ends; else all end with 0). A line `...` stands for any
-lines. The words after `yaml`: `invalid` (the file is wrong on purpose, or incomplete).
+A block whose first line is `# NAME.EXT` (in SQL `-- NAME.EXT`) is a file: a reader saves it under that
+name. A `console` block has commands (`$ ...`), each with what it prints; the words after `console` say what
+is special: `quiet` (what is printed is not shown), `exit=N` (how the last command ends; else all end with 0).
+A line `...` stands for any lines. The words after `yaml`: `invalid` (the file is wrong on purpose, or
+incomplete).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TEXT = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
 """All of it."""
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)(?P<words>[^\n]*)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"# ([\w./-]+\.\w+)\n")
+_FILE = re.compile(r"(?:#|--) ([\w./-]+\.\w+)\n")
 
 
 class Command(msgspec.Struct, frozen=True):
