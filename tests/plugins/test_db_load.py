@@ -12,10 +12,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
 from aetherflow_db.load import DbLoadInput, DbLoadOutput, db_load
 
 from aetherflow import StepError
+from aetherflow.data_files import import_zstd
 from tests.plugins.db_run import DbRun, Open, opener
 
 a_run = opener()
@@ -69,7 +69,7 @@ def write_file(folder: Path, name: str) -> str:
         case "csv.gz":
             path.write_bytes(gzip.compress(CSV.encode()))
         case "csv.zst":
-            path.write_bytes(zstandard.compress(CSV.encode()))
+            path.write_bytes(import_zstd().compress(CSV.encode()))
         case "tsv":
             text = 'id\titem\tprice\n1\tpen, red\t1.50\n2\t"say ""hi""\nthere"\t20\n3\t""\t\n4\tZoë\t0.01\n'
             path.write_text(text, encoding="utf-8")
