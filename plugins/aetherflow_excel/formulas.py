@@ -54,10 +54,14 @@ class End(msgspec.Struct, frozen=True):
     is_row_fixed: bool
     row: int
 
+    @property
+    def columns(self) -> str:
+        """The column as formulas write it; empty for all of them."""
+        return ("$" if self.is_column_fixed else "") + column_letters(self.column) if self.column else ""
+
     def text(self) -> str:
         """Return the corner as formulas write it."""
-        letters = ("$" if self.is_column_fixed else "") + column_letters(self.column) if self.column else ""
-        return letters + ("$" if self.is_row_fixed else "") + str(self.row)
+        return self.columns + ("$" if self.is_row_fixed else "") + str(self.row)
 
     def at(self, row: int) -> End:
         """Return the corner in another row."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow_excel.beside_cells import RowTemplate, row_template
 from aetherflow_excel.cell_references import column_letters, quoted_sheet
 from aetherflow_excel.formulas import Moves
 from aetherflow_excel.package import Package, Sheet, decoded, encoded
@@ -136,12 +137,23 @@ def _sheet(copy: Copy, sheet: Sheet, text: SheetText) -> Iterator[bytes]:
     yield encoded(head)
     clear = [box for one in own for box in one.region.clear]
     rows = RowChanges(sheet.name, copy.moves, clear).rows(text.rows())
+    for one in own:
+        if one.beside:
+            one.blocks[-1].beside = _beside(one, sheet.name, copy.moves, text.prefix)
     blocks = [block for one in own for block in one.blocks]
     yield from merged_rows(rows, blocks, copy.styles)
     tail = moved_settings(text.tail, sheet.name, copy.moves)
     if area := _filter_area(own):
         tail = with_filter(tail, area, text.prefix)
     yield tail.encode()
+
+
+def _beside(one: PlacedRegion, sheet: str, moves: Moves, prefix: str) -> tuple[RowTemplate, RowTemplate]:
+    """Return the cells to the left and to the right of the rows of a region."""
+    left = [cell for cell in one.beside if cell.column < one.region.column]
+    right = [cell for cell in one.beside if cell.column > one.region.column]
+    at = one.placed.at
+    return row_template(left, at, sheet, moves, prefix), row_template(right, at, sheet, moves, prefix)
 
 
 def _filter_area(own: Sequence[PlacedRegion], fixed: str = "") -> str:

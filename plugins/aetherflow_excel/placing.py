@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import IO
 import msgspec
 
 from aetherflow import StepError
+from aetherflow_excel.beside_cells import BesideCell, beside_cells
 from aetherflow_excel.cell_markup import RowsMarkup
 from aetherflow_excel.cell_references import MAX_ROWS, column_letters
 from aetherflow_excel.regions import Box, Insert, Region, Written
@@ -25,12 +26,13 @@ _IN_MEMORY = 4 << 20
 
 
 class PlacedRegion(msgspec.Struct, frozen=True):
-    """A region whose rows were read: where it is, and its written rows."""
+    """A region whose rows were read: where it is, its written rows, and what each row has beside them."""
 
     region: Region
     placed: Placed
     blocks: tuple[Block, ...]
     size: int
+    beside: tuple[BesideCell, ...] = ()
 
     @property
     def box(self) -> Box:
@@ -84,11 +86,13 @@ def placed_regions(regions: Sequence[Region], facts: SheetFacts, placing: Placin
         StepError: rows do not fit on the sheet (AF946), or meet merged cells (AF947).
     """
     found: list[PlacedRegion] = []
+    taken = {column for region in regions for column in columns_of(region)}
     for region in sorted(regions, key=lambda one: (insertion_row(one), one.insert is Insert.REPLACE)):
         # Regions that insert above the same row are side by side; one that replaces moves with its row.
         at = insertion_row(region) + (region.insert is Insert.REPLACE)
         above = RowShift(tuple(other.placed for other in found if other.placed.at < at))
-        found.append(_placed(region, region.first_row + above.above(at), facts, placing))
+        beside = _beside(region, facts, taken)
+        found.append(_placed(region, region.first_row + above.above(at), facts, placing, beside))
     shift = RowShift(tuple(other.placed for other in found))
     if facts.last_row + shift.above(facts.last_row) > MAX_ROWS:
         raise _too_many_rows(regions[0], "what is below the inserted rows would be pushed off the sheet")
@@ -99,8 +103,23 @@ def placed_regions(regions: Sequence[Region], facts: SheetFacts, placing: Placin
     return found
 
 
-def _placed(region: Region, first: int, facts: SheetFacts, placing: Placing) -> PlacedRegion:
-    columns = range(region.column, region.column + region.width)
+def columns_of(region: Region) -> range:
+    """Return the columns of a region."""
+    return range(region.column, region.column + region.width)
+
+
+def _beside(region: Region, facts: SheetFacts, taken: Collection[int]) -> tuple[BesideCell, ...]:
+    """Return what each inserted row gets beside the data, if the style row is the sample row."""
+    at = insertion_row(region)
+    sample = facts.rows.get(at)
+    is_copied = region.insert is Insert.BELOW and region.styles_data and region.style_row == at
+    return beside_cells(sample, taken) if sample is not None and is_copied else ()
+
+
+def _placed(
+    region: Region, first: int, facts: SheetFacts, placing: Placing, beside: tuple[BesideCell, ...]
+) -> PlacedRegion:
+    columns = columns_of(region)
     at = insertion_row(region)
     blocks = []
     has_styles = region.style_row is not None
@@ -144,8 +163,9 @@ def _placed(region: Region, first: int, facts: SheetFacts, placing: Placing) -> 
         last_column=columns.stop - 1,
         has_stand_in=region.style_row == at or not facts.has_formula(at, columns),
         titles=tuple(map(str, region.header or ())),
+        beside=frozenset(cell.column for cell in beside if cell.formula),
     )
-    return PlacedRegion(region, placed, tuple(blocks), size)
+    return PlacedRegion(region, placed, tuple(blocks), size, beside)
 
 
 def _spooled(region: Region, first: int, markup: RowsMarkup, spool: IO[bytes], placing: Placing) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import IO
 
+from aetherflow_excel.beside_cells import RowTemplate
 from aetherflow_excel.cell_references import MAX_ROWS
 from aetherflow_excel.markup import attribute, with_attribute
 from aetherflow_excel.row_changes import emptied
@@ -14,6 +15,7 @@ from aetherflow_excel.sheet_text import Cell, Row, cells_of, own_style
 from aetherflow_excel.styles import CellStyles
 
 _CHUNK = 1 << 18
+_LINES = 1000
 _LINE = re.compile(r"(<[^>]*>)(.*)(</[^>]*>)\n?")
 
 
@@ -25,6 +27,7 @@ class Block:
         last: the last row.
         columns: the columns of the region.
         has_styles: its cells have styles of their own; otherwise they take those of the cells they replace.
+        beside: the cells to the left and to the right that each row gets, too.
     """
 
     def __init__(self, file: IO[bytes], *, first: int, last: int, columns: range, has_styles: bool) -> None:
@@ -34,11 +37,12 @@ class Block:
         self.last = last
         self.columns = columns
         self.has_styles = has_styles
+        self.beside: tuple[RowTemplate, RowTemplate] | None = None
 
     def row(self) -> Row:
         """Return the next row."""
         number, self.next = self.next, self.next + 1
-        found = _LINE.fullmatch(self._file.readline().decode())
+        found = _LINE.fullmatch(self._whole(number, self._file.readline()).decode())
         return (
             Row(number, found[1], found[2], found[3])
             if found
@@ -47,13 +51,24 @@ class Block:
 
     def take(self, count: int) -> Iterator[bytes]:
         """Yield the next rows, in pieces."""
-        is_rest = self.next + count > self.last
-        self.next += count
-        if is_rest:
+        first, self.next = self.next, self.next + count
+        if self.beside is None and self.next > self.last:
             yield from iter(lambda: self._file.read(_CHUNK), b"")
-        else:
-            for _ in range(count):
-                yield self._file.readline()
+            return
+        for start in range(first, self.next, _LINES):
+            lines = islice(self._file, min(_LINES, self.next - start))
+            if self.beside is None:
+                yield b"".join(lines)
+            else:
+                yield b"".join([self._whole(number, line) for number, line in enumerate(lines, start)])
+
+    def _whole(self, number: int, line: bytes) -> bytes:
+        """Return the line of a row with the cells beside it."""
+        if self.beside is None:
+            return line
+        left, right = self.beside
+        start, end = line.index(b">") + 1, line.rindex(b"</")
+        return line[:start] + left.of(number) + line[start:end] + right.of(number) + line[end:]
 
 
 def merged_rows(rows: Iterator[Row], blocks: Sequence[Block], styles: CellStyles) -> Iterator[bytes]:
@@ -85,6 +100,8 @@ def _merged(row: Row | None, blocks: Sequence[Block], styles: CellStyles) -> Row
     row_style = own_style(row) if row is not None else None
     for block, added in written:
         new = {cell.column: cell for cell in cells_of(added)}
+        beside = [new[column] for column in new if column not in block.columns]
+        cells |= {cell.column: cell for cell in beside if row is None or cell.content is not None}
         for column in block.columns:
             old = cells.get(column)
             style = _style(old.tag) if old is not None else row_style

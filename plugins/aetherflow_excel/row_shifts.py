@@ -20,6 +20,7 @@ class Placed(msgspec.Struct, frozen=True):
         last_column: the last column.
         has_stand_in: the row `at` of the template is a sample of the data: a reference to it means the data.
         titles: the texts of the header.
+        beside: the columns whose formulas each inserted row gets, too.
     """
 
     at: int
@@ -31,10 +32,12 @@ class Placed(msgspec.Struct, frozen=True):
     last_column: int
     has_stand_in: bool
     titles: tuple[str, ...] = ()
+    beside: frozenset[int] = frozenset()
 
     def crosses(self, column: int, last_column: int) -> bool:
         """Whether columns have one in common with the region."""
-        return column <= self.last_column and last_column >= self.column
+        is_own = column <= self.last_column and last_column >= self.column
+        return is_own or any(column <= beside <= last_column for beside in self.beside)
 
 
 class RowShift(msgspec.Struct, frozen=True):

@@ -259,3 +259,29 @@ def test_a_table_grows_with_its_rows(tmp_path: Path, *, totals: bool) -> None:
         ["A4:B16", "A4:B15"] if totals else ["A4:B14", "A4:B14"]
     )
     assert "SUM(Sales[one])" in part(output, SHEET)
+
+
+def test_inserted_rows_get_the_formulas_and_styles_beside_the_sample_row(tmp_path: Path) -> None:
+    def make(book: Workbook, sheet: Any) -> None:
+        bold = book.add_format({"bold": True})
+        sheet.write_formula("A5", "=ROW()-4")
+        sheet.write_row("B5", [0, 0])
+        sheet.write_formula("D5", '=B5*$H$9+SUM(B$5:B5)/SUM($B$5:$B$5)&"50%<"', bold)
+        sheet.write_blank("F5", None, bold)
+        sheet.write("G5", "only in the sample")
+        sheet.write_row("B7", ["=SUM(B5:B5)", "", "=SUM(D5:D5)"])
+        chart = book.add_chart({"type": "line"})
+        chart.add_series({"values": "=Report!$D$5:$D$5"})
+        sheet.insert_chart("J9", chart)
+
+    path = template(tmp_path / "t.xlsx", make)
+    output = filled(path, inserted(rows_of(3, 2), "B5", takes_style_row=True))
+
+    assert values(output, r'<c r="D\d"[^>]*><f>([^<]*)</f>') == [
+        *('B5*$H$11+SUM(B$5:B5)/SUM($B$5:$B$7)&"50%<"', 'B6*$H$11+SUM(B$5:B6)/SUM($B$5:$B$7)&"50%<"'),
+        *('B7*$H$11+SUM(B$5:B7)/SUM($B$5:$B$7)&"50%<"', "SUM(D5:D7)"),
+    ]
+    assert values(output, r'<c r="(A\d)"[^>]*><f>ROW\(\)-4</f>') == ["A5", "A6", "A7"]
+    assert len(set(values(output, r'<c r="F[567]" (s="\d+")/>'))) == 1
+    assert values(output, r'<c r="(G\d)"') == ["G7"]
+    assert values(output, r"<c:f>([^<]*)</c:f>", "charts/chart1.xml") == ["Report!$D$5:$D$7"]
