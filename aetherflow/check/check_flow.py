@@ -179,10 +179,8 @@ def _check_inputs(
             known = ", ".join(inside + field for field in fields)
             hint = f"did you mean {meant!r}?" if meant else f"its inputs: {known}"
             sink.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
-        elif isinstance(value, dict) and (inner := fields[name].struct) is not None:
-            _check_inputs(step_type, inner, value, where, sink, f"{called}.")
         else:
-            _check_value(step_type, fields[name], value, where, called, sink)
+            _check_input(step_type, fields[name], value, where, called, sink)
     for name, field in fields.items():
         if field.required and name not in inputs and name not in suggested:
             is_complete = False
@@ -198,6 +196,19 @@ def _check_inputs(
         return
     if problem := _misfit(inputs, struct, inside[:-1]):  # rules over several fields: `__post_init__`
         sink.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)
+
+
+def _check_input(
+    step_type: StepType, field: _Field, value: Any, where: Path, called: str, sink: DiagnosticSink
+) -> None:
+    """Check one input; of mappings whose keys are known, each key."""
+    if isinstance(value, dict) and field.struct is not None:
+        _check_inputs(step_type, field.struct, value, where, sink, f"{called}.")
+    elif _are_mappings(value) and field.item_struct is not None:
+        for number, item in enumerate(value):
+            _check_inputs(step_type, field.item_struct, item, (*where, number), sink, f"{called}[{number}].")
+    else:
+        _check_value(step_type, field, value, where, called, sink)
 
 
 def _check_value(
@@ -265,6 +276,19 @@ def _choices(value: object, wanted: Any) -> str:
     return f"{meant} allowed: {', '.join(words)}".strip()
 
 
+def _are_mappings(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _item_struct(kind: kinds.Type) -> type[msgspec.Struct] | None:
+    """Return the Struct of the mappings in a list, if the field is a list of one whose keys are all known."""
+    items = [option.item_type for option, _ in alternatives(kind) if isinstance(option, kinds.ListType)]
+    found = [one for item in items for one, _ in alternatives(item) if type(one) in _MAPPINGS]
+    if len(found) != 1 or not isinstance(found[0], kinds.StructType):
+        return None
+    return found[0].cls if found[0].forbid_unknown_fields else None
+
+
 def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
     """Return the Struct in `SomeStruct` or `SomeStruct | None`, if there is one."""
     for candidate in get_args(wanted) or (wanted,):
@@ -280,6 +304,7 @@ class _Field(msgspec.Struct, frozen=True):
     required: bool
     kind: kinds.Type
     struct: type[msgspec.Struct] | None
+    item_struct: type[msgspec.Struct] | None
     is_path: bool
     is_duration: bool
 
@@ -290,7 +315,13 @@ def _fields_of(struct: Any) -> dict[str, _Field]:
     for field in msgspec.structs.fields(struct):
         kind = type_info(field.type)
         found[field.encode_name] = _Field(
-            field.type, field.required, kind, _struct_in(field.type), is_path(kind), is_duration(kind)
+            type=field.type,
+            required=field.required,
+            kind=kind,
+            struct=_struct_in(field.type),
+            item_struct=_item_struct(kind),
+            is_path=is_path(kind),
+            is_duration=is_duration(kind),
         )
     return found
 

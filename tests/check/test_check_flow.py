@@ -323,8 +323,13 @@ def anything(context: StepContext, inputs: Any) -> None:
         ),
         (
             "{anyOf: [{low: 1}, {low: 1, hihg: 2}]}",
-            "anyOf",
-            "error[AF544] input 'anyOf' of own: Object contains unknown field `hihg` - at `anyOf[1]` %s",
+            "hihg",
+            "error[AF543] own has no input 'anyOf[1].hihg' (did you mean 'high'?)",
+        ),
+        (
+            "{anyOf: [{low: '{{run_id}}', high: much}]}",
+            "high: much",
+            f"error[AF544] input 'anyOf[0].high' of own: {NO_NUMBER.format('much')}",
         ),
         (
             "{rowLimit: 101}",

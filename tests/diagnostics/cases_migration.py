@@ -30,7 +30,7 @@ CASES: dict[str, Case | Told] = {
     "AF178": Case(ITEM % ("0 6 * * *", ", flow_job: b"), MIGRATE, {"other.yaml": job("depends_on: [a]")}),
     "AF179": _flow(job("depends_on: [a]", "flow: {id: my flow}")),
     "AF180": _flow(steps("{id: s, type: check_items, inputs: {items: [x], min_count: '1'}}")),
-    "AF181": _flow(steps("{id: s, type: excel_fill_small, inputs: {output: o.xlsx}}")),
+    "AF181": _flow(steps("{id: s, type: sap_extract, inputs: {output: o.xlsx}}")),
     "AF185": Case(OK, f"{OLD_STATE} aetherflow run flow.yaml --run-id new"),
     "AF187": Case(OK, f"{OLD_STATE} {RUN}"),
     "AF182": _flow("bundle: {id: b, entry_flow: f.yaml, source: {base_path: src}}\n"),

@@ -115,7 +115,7 @@ def test_a_job_that_is_fired_alone_is_looked_at_in_its_flow() -> None:
 
 
 def test_a_step_type_that_is_not_installed_is_for_a_person() -> None:
-    migration = migrated(HEAD + JOB.replace("check_items", "excel_fill_small"))
+    migration = migrated(HEAD + JOB.replace("check_items", "sap_extract"))
 
     assert "AF181!" in codes_of(migration).split()
 
