@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 demo=demo/usecase-multiflows-local
 
-packages="aetherflow, aiosmtpd, aiosmtplib, asyncssh, excelize, lxml, pyzipper, python_calamine, smbprotocol"
+packages="aetherflow, aiosmtpd, aiosmtplib, asyncssh, lxml, pyzipper, python_calamine, smbprotocol"
 if [ ! -x .venv/bin/aetherflow ] || ! .venv/bin/python -c "import $packages" 2>/dev/null; then
     echo "== Installing AetherFlow with the extras for archives, Excel, mail, SFTP and SMB into .venv (once, a minute)"
     sh demo/install.sh archive,excel,mail,sftp,smb "aiosmtpd>=1.4.6"

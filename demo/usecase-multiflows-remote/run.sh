@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 demo=demo/usecase-multiflows-remote
 
-packages="aetherflow, aiosmtpd, aiosmtplib, asyncssh, excelize, lxml, pyzipper, python_calamine, smbprotocol, sqlalchemy"
+packages="aetherflow, aiosmtpd, aiosmtplib, asyncssh, lxml, pyzipper, python_calamine, smbprotocol, sqlalchemy"
 if [ ! -x .venv/bin/aetherflow ] || ! .venv/bin/python -c "import $packages" 2>/dev/null; then
     echo "== Installing AetherFlow with the extras for archives, databases, Excel, mail, SFTP and SMB into .venv (once, a minute)"
     sh demo/install.sh archive,db,excel,mail,sftp,smb "aiosmtpd>=1.4.6"
