@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from aetherflow import PathText, StepContext, step
+from aetherflow import PathText, StepContext, StepResult, step
 from aetherflow.data_files import (
     Compression,
     FileFormat,
     FileKeys,
+    Written,
     compression_of,
     dtype_words,
     read_dtypes,
@@ -19,6 +20,8 @@ from aetherflow.data_files import (
 from aetherflow_db.connection import sql_connector
 from aetherflow_db.query import Query
 from aetherflow_db.result_file import ResultFile, extract
+from aetherflow_db.sql_dialects import dialect_of
+from aetherflow_db.watermark import WatermarkInput, WatermarkOutput, open_watermark
 
 Text = Annotated[str, Meta(min_length=1)]
 FETCH_SIZE = 5000
@@ -40,6 +43,7 @@ class DbExtractStreamInput(FileKeys, frozen=True, kw_only=True, forbid_unknown_f
         dtypes: types of columns, {column: type} or the same as JSON text: bool, int, float, decimal,
             decimal(18,2), date, time, datetime, string, binary, json.
         dtypes_json: another name of `dtypes`.
+        watermark: read only the rows above the stored high-water mark of a column.
     """
 
     resource: Text
@@ -53,6 +57,7 @@ class DbExtractStreamInput(FileKeys, frozen=True, kw_only=True, forbid_unknown_f
     emit_dtypes: bool = False
     dtypes: dict[str, str] | str | None = None
     dtypes_json: dict[str, str] | str | None = None
+    watermark: WatermarkInput | None = None
 
 
 class DbExtractStreamOutput(msgspec.Struct, frozen=True):
@@ -66,6 +71,7 @@ class DbExtractStreamOutput(msgspec.Struct, frozen=True):
         sha256: the checksum of the file.
         dtypes: the types of the columns, {column: type}, with `emit_dtypes`.
         dtypes_json: the same as JSON text.
+        watermark: with `watermark`, from where the rows were read, and the mark now.
     """
 
     artifact_path: str
@@ -75,14 +81,15 @@ class DbExtractStreamOutput(msgspec.Struct, frozen=True):
     sha256: str
     dtypes: dict[str, str] | UnsetType = UNSET
     dtypes_json: str | UnsetType = UNSET
+    watermark: WatermarkOutput | UnsetType = UNSET
 
 
 _FORMATS: dict[str, FileFormat] = {"tsv": "tsv", "csv": "csv", "parquet": "parquet", "jsonl": "jsonl"}
 _COMPRESSIONS: dict[str, Compression | None] = {"gz": "gz", "zst": "zst", "none": None}
 
 
-@step("db_extract_stream")
-async def db_extract_stream(ctx: StepContext, inputs: DbExtractStreamInput) -> DbExtractStreamOutput:
+@step("db_extract_stream", output=DbExtractStreamOutput)
+async def db_extract_stream(ctx: StepContext, inputs: DbExtractStreamInput) -> StepResult:
     """Write the rows of a query to a file, in bounded memory and as fast as the database allows.
 
     No rows are a success. Where the database has a fast way (Arrow, COPY), it is taken; the file is the same.
@@ -106,14 +113,31 @@ async def db_extract_stream(ctx: StepContext, inputs: DbExtractStreamInput) -> D
     )
     connector = await sql_connector(ctx, inputs.resource)
     query = Query(inputs.sql, inputs.params)
-    written = await extract(ctx, connector, query, target, inputs.fetch_size or FETCH_SIZE)
+    fetch_size = inputs.fetch_size or FETCH_SIZE
+    if inputs.watermark is None:
+        written = await extract(ctx, connector, query, target, fetch_size)
+        return StepResult(outputs=_outputs(target, written, inputs, UNSET))
+    mark = await open_watermark(ctx, inputs.watermark)
+    query = mark.bounded(query, dialect_of(connector.dialect))
+    written = await extract(ctx, connector, query, target, fetch_size, mark.watch)
+    return StepResult(outputs=_outputs(target, written, inputs, mark.output), marks=mark.moved)
+
+
+def _outputs(
+    target: ResultFile,
+    written: Written,
+    inputs: DbExtractStreamInput,
+    watermark: WatermarkOutput | UnsetType,
+) -> dict[str, Any]:
     words: dict[str, str] | UnsetType = dtype_words(written.columns) if inputs.emit_dtypes else UNSET
-    return DbExtractStreamOutput(
-        artifact_path=str(path),
-        format=file_format,
+    output = DbExtractStreamOutput(
+        artifact_path=str(target.path),
+        format=target.file_format,
         columns=[column.name for column in written.columns],
         row_count=written.rows,
         sha256=written.sha256,
         dtypes=words,
         dtypes_json=UNSET if words is UNSET else msgspec.json.encode(words).decode(),
+        watermark=watermark,
     )
+    return {name: value for name, value in msgspec.structs.asdict(output).items() if value is not UNSET}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,8 @@ from aetherflow.data_files import (
 )
 from aetherflow_db.connection import FETCH_SIZE, SqlConnector, read
 from aetherflow_db.query import Query
+
+AnyRows = Rows | ArrowRows
 
 
 class ResultFile(msgspec.Struct, frozen=True):
@@ -52,17 +54,18 @@ async def extract(
     query: Query,
     target: ResultFile,
     fetch_size: int = FETCH_SIZE,
+    watch: Callable[[AnyRows], AnyRows] = lambda rows: rows,
 ) -> Written:
-    """Run a query and write its rows, in bounded memory.
+    """Run a query and write its rows, in bounded memory; `watch` sees the rows as they pass.
 
     Raises:
         StepError: the database or the statement fails, a value or the file cannot be written (AF735).
         MissingExtra: what the format needs is not installed.
     """
 
-    def write(rows: Rows | ArrowRows) -> Written:
+    def write(rows: AnyRows) -> Written:
         try:
-            return _write(ctx, rows, target)
+            return _write(ctx, watch(rows), target)
         except OSError as error:
             raise StepError(
                 f"cannot write {error.filename or target.path}: {error.strerror or error}",
@@ -73,7 +76,7 @@ async def extract(
     return await read(ctx, connector, query, write, fetch_size)
 
 
-def _write(ctx: StepContext, rows: Rows | ArrowRows, target: ResultFile) -> Written:
+def _write(ctx: StepContext, rows: AnyRows, target: ResultFile) -> Written:
     rows = msgspec.structs.replace(rows, columns=with_dtypes(rows.columns, target.dtypes))
     observed = None
     if target.finds_kinds and isinstance(rows, Rows) and target.file_format != "parquet":

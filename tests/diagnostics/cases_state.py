@@ -12,7 +12,7 @@ from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_host import RunHost
 from aetherflow.runs.run_ticket import Refusal, RunTicket
 from tests.cli.command_line import AETHERFLOW
-from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, job, plugin, process, steps
+from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, job, plugin, process, resource, steps
 from tests.warm_start import run
 
 PYTHON = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])"
@@ -50,6 +50,15 @@ def _recovered(folder: Path, on_crash: str, times: int = 1) -> str:
     return f"{outcome.code}: {outcome.reason}{hint}"
 
 
+def watermark(keys: str, script: str = RUN, more: str = "") -> Case:
+    """Return a run of one step that reads above a high-water mark."""
+    inputs = (
+        f'resource: r, sql: "select 1 as id where 1 > :watermark", output: o, watermark: {{{keys}}}{more}'
+    )
+    step = f"{{id: s, type: db_extract_stream, inputs: {{{inputs}}}}}"
+    return Case(resource("kind: db, driver: sqlite3, config: {path: db.sqlite}", step), script)
+
+
 CASES: dict[str, Case | Told] = {
     "AF601": Case(OK, f'mkdir -p "$STATE"; {RUN}'),
     "AF602": Case(OK, f"{SQL}'create table theirs (x)'; {RUN}"),
@@ -81,5 +90,12 @@ CASES: dict[str, Case | Told] = {
         plugin(MOVES % "7"),
         PLUGINS,
     ),
+    "AF993": watermark("column: nix, initial: 0"),
+    "AF994": watermark("column: id"),
+    "AF995": watermark("column: id, overlap: 5m", f"aetherflow state set a.s x --type text --flow f; {RUN}"),
+    "AF996": Case(
+        watermark("column: id, initial: 0").flow.replace("- id: a", "- id: a\n    for_each: [x]"), RUN
+    ),
+    "AF998": watermark("column: id, initial: 0", more=", params: {watermark: 1}"),
     "AF634": Case(FAILS, f"{RUN}; aetherflow runs retry r --only a", env={"N": "x"}),
 }

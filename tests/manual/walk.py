@@ -70,7 +70,8 @@ class Visitor(CommandLine):
         shim = self.write(
             ".bin/sqlite3",
             f"#!{sys.executable}\nimport sqlite3, sys\n"
-            "for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]):\n    print(*row, sep='|')\n",
+            "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+            "for row in database.execute(sys.argv[2]):\n    print(*row, sep='|')\n",
         )
         shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
         self.env["PATH"] = f"{shim.parent}{os.pathsep}{self.env['PATH']}"

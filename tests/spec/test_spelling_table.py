@@ -144,7 +144,11 @@ def test_every_number_that_is_named_like_a_time_is_a_duration() -> None:
     numbers = [place for place in places() if takes(place, kinds.IntType, kinds.FloatType)]
     named = {place.name for place in numbers if str(place.path[-1]).endswith(like_a_time)}
     assert len(named) > 15
-    others = {name for name in SECONDS if name.startswith(("TimeoutOptions.", "SftpConfig.keepalive"))}
+    others = {
+        name
+        for name in SECONDS
+        if name.startswith(("TimeoutOptions.", "SftpConfig.keepalive", "WatermarkInput."))
+    }
     assert len(others) > 4
     assert named | others == SECONDS.keys()
 
