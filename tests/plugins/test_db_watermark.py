@@ -21,6 +21,7 @@ from tests.plugins.db_run import DbRun, Open, opener, resource_of
 
 open_run = opener()
 open_sqlite = opener(["sqlite3"])
+open_postgres = opener(["postgres"])
 
 TABLE = "CREATE TABLE orders (id int, price numeric(9, 2), label varchar(20), day date, at timestamp NULL)"
 
@@ -34,7 +35,7 @@ async def extracted(run: DbRun, column: str, sql: str = "SELECT * FROM orders", 
         "params": params,
         "output": "rows.csv",
         "format": "csv",
-        "watermark": {"column": column, "name": column, **more},
+        "watermark": {"column": column, "name": column} | more,
     }
     result = await run_step(db_extract_stream, inputs, run)
     lines = (run.context().artifacts / "rows.csv").read_text().splitlines()
@@ -124,6 +125,29 @@ async def test_an_overlap_reads_again_what_may_have_come_late(open_run: Open) ->
         await insert(run, 6, 7, 8)
         assert await extracted(run, "id", overlap=3) == [7, 8, 10]
         assert run.marks["id"].value == 10
+
+
+EXACT = {
+    "bigint": ("9007199254740993", "9007199254740994"),
+    "numeric(30, 12)": ("123456789012345678.000000000001", "123456789012345678.000000000002"),
+    "double precision": ("0.1", "0.30000000000000004"),
+    "timestamp": ("'2026-03-29 02:30:00.000001'", "'2026-03-29 02:30:00.000002'"),
+    "timestamptz": ("'2026-10-25 02:30:00.000001+02:00'", "'2026-10-25 02:30:00+01:00'"),
+    "date": ("'2026-02-28'", "'2026-03-01'"),
+}
+"""By type, two values of which the second is the next higher one, or nearly."""
+
+
+@pytest.mark.asyncio
+async def test_marks_are_exact_for_each_type_of_postgresql(open_postgres: Open) -> None:
+    async with open_postgres() as run:
+        for number, (kind, values) in enumerate(EXACT.items()):
+            sql = f"SELECT * FROM t{number}"
+            await run.execute(f"CREATE TABLE t{number} (id int, v {kind})")
+            for count, value in enumerate(values, 1):
+                await run.execute(f"INSERT INTO t{number} VALUES ({count}, {value})")
+                assert await extracted(run, "v", sql, name=kind) == [count], kind
+                assert await extracted(run, "v", sql, name=kind) == [], kind
 
 
 @pytest.mark.asyncio
