@@ -8,8 +8,9 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from aetherflow.data_files.columns import Column, Row, Rows, untyped
 from aetherflow.data_files.dialect import QUOTING, Dialect
@@ -19,6 +20,9 @@ from aetherflow.data_files.streams import opened, unreadable
 from aetherflow.data_files.typed_rows import Typed
 
 Field = str | None
+
+BLOCK_CHARS = 256 * 1024
+"""How many characters are read at once."""
 
 
 @contextmanager
@@ -43,87 +47,107 @@ def read_delimited(
         io.TextIOWrapper(binary, encoding=encoding, newline="") as text,
     ):
         records = _Records(text, dialect)
-        first = next(records, None)
-        found = [field or "" for field in first or []] if has_header else names
+        first = records.batch(1)
+        found = [field or "" for field in first[0]] if has_header and first else names
         columns = with_dtypes(untyped(found or _numbered(first)), dtypes)
-        rest = records if has_header or first is None else _with_first(first, records)
-        yield Rows(columns, _batches(path, columns, rest, records, batch_rows))
+        yield Rows(columns, _batches(path, columns, [] if has_header else first, records, batch_rows))
 
 
-def _numbered(first: list[Field] | None) -> list[str]:
-    return [f"column_{number}" for number in range(1, len(first or []) + 1)]
-
-
-def _with_first(first: list[Field], records: Iterator[list[Field]]) -> Iterator[list[Field]]:
-    yield first
-    yield from records
+def _numbered(first: list[list[Field]]) -> list[str]:
+    return [f"column_{number}" for number in range(1, len(first[0]) + 1)] if first else []
 
 
 def _batches(
     path: Path,
     columns: Sequence[Column],
-    rest: Iterator[list[Field]],
+    first: list[list[Field]],
     records: _Records,
     batch_rows: int,
 ) -> Iterator[Sequence[Row]]:
     typed, width, done = Typed(path, columns), len(columns), 0
-    while batch := list(islice(rest, batch_rows)):
-        for number, row in enumerate(batch):
-            if len(row) != width:
-                raise unreadable(
-                    path,
-                    f"row {done + number + 1:,} has {len(row)} fields, and there are {width} columns",
-                    "check the delimiter and the quotes, in the file and in the file options",
-                    records.line if number == len(batch) - 1 else None,
-                )
-        yield typed.convert(list(batch), done + 1)
+    while batch := first + records.batch(batch_rows - len(first)):
+        if set(map(len, batch)) != {width}:
+            number, row = next((at, row) for at, row in enumerate(batch) if len(row) != width)
+            raise unreadable(
+                path,
+                f"row {done + number + 1:,} has {len(row)} fields, and there are {width} columns",
+                "check the delimiter and the quotes, in the file and in the file options",
+                records.line if number == len(batch) - 1 else None,
+            )
+        yield typed.convert(batch, done + 1)
         done += len(batch)
+        first = []
 
 
 class _Records:
-    """The records of a file: a field is None if it is empty and not quoted."""
+    """The records of a file: a field is None if it is empty and not quoted.
+
+    The csv module does not say whether an empty field was quoted. Only lines with two quotes in a row can
+    have such a field, so all others are read many at once.
+    """
 
     def __init__(self, text: io.TextIOWrapper, dialect: Dialect) -> None:
-        self._raw: list[str] = []
+        self._dialect = dialect
         self._quotes = dialect.quotechar * 2
         self._field = _field_pattern(dialect)
-        self._reader = csv.reader(
-            self._lines(text),
-            delimiter=dialect.delimiter,
-            quotechar=dialect.quotechar,
-            escapechar=dialect.escapechar,
-            doublequote=dialect.doublequote,
-            quoting=QUOTING["none" if dialect.quoting == "none" else "minimal"],
-            strict=True,
-        )
+        self._lines: list[str] = []
+        self._given = 0
+        self._reader = _reader(chain.from_iterable(self._blocks(text)), dialect)
 
     @property
     def line(self) -> int:
         """How many lines were read."""
-        return self._reader.line_num
+        return int(self._reader.line_num)
 
-    def __iter__(self) -> _Records:
-        return self
-
-    def __next__(self) -> list[Field]:
-        self._raw.clear()
-        fields: list[Field] = list(next(self._reader))
-        if not fields:
-            return [None]  # an empty line is the NULL of a file with one column
-        if "" not in fields:
-            return fields
-        raw = self._raw[0] if len(self._raw) == 1 else "".join(self._raw)
-        if self._quotes not in raw:
-            return [field or None for field in fields]
-        quoted = [found[1] is not None for found in self._field.finditer(raw)]
+    def batch(self, count: int) -> list[list[Field]]:
+        """Return the next records, at most so many; none at the end of the file."""
+        records: list[list[Field]] = list(islice(self._reader, count))
+        taken = self._reader.line_num - self._given
+        lines, self._lines[:taken] = self._lines[:taken], []
+        self._given += taken
+        if self._quotes in "".join(lines):
+            return list(self._looked_at(lines))
         return [
-            field if field or is_quoted else None for field, is_quoted in zip(fields, quoted, strict=False)
+            [field or None for field in record] if "" in record else record or [None] for record in records
         ]
 
-    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
-        for line in text:
-            self._raw.append(line)
-            yield line
+    def _blocks(self, text: io.TextIOWrapper) -> Iterator[list[str]]:
+        while lines := text.readlines(BLOCK_CHARS):
+            self._lines += lines
+            yield lines
+
+    def _looked_at(self, lines: list[str]) -> Iterator[list[Field]]:
+        """Yield the records of some lines, each of which is looked at as it is written."""
+        raw: list[str] = []
+
+        def noted() -> Iterator[str]:
+            for line in lines:
+                raw.append(line)
+                yield line
+
+        for fields in _reader(noted(), self._dialect):
+            written = "".join(raw)
+            raw.clear()
+            if self._quotes not in written:
+                yield [field or None for field in fields] or [None]  # an empty line is the NULL of one column
+                continue
+            quoted = [found[1] is not None for found in self._field.finditer(written)]
+            yield [
+                field if field or is_quoted else None
+                for field, is_quoted in zip(fields, quoted, strict=False)
+            ]
+
+
+def _reader(lines: Iterator[str], dialect: Dialect) -> Any:
+    return csv.reader(
+        lines,
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quotechar,
+        escapechar=dialect.escapechar,
+        doublequote=dialect.doublequote,
+        quoting=QUOTING["none" if dialect.quoting == "none" else "minimal"],
+        strict=True,
+    )
 
 
 def _field_pattern(dialect: Dialect) -> re.Pattern[str]:

@@ -15,7 +15,7 @@ from aetherflow_db.transaction import Transaction
 
 Insert = Callable[[Sequence[Row]], None]
 
-ROWS_PER_STATEMENT = 100
+ROWS_PER_STATEMENT = 50
 """How many rows one INSERT has, where rows are written into the statement."""
 
 PARAMETERS = 900

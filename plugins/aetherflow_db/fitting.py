@@ -247,7 +247,9 @@ _CONVERTERS: dict[Kind, Fit] = {
     "json": lambda value: value,
 }
 
+_WORDS = {"1": True, "true": True, "0": False, "false": False, "t": True, "f": False}
 _FAST: dict[Kind, Callable[[str], Any]] = {
+    "bool": _WORDS.__getitem__,
     "int": int,
     "float": float,
     "decimal": Decimal,
@@ -262,4 +264,4 @@ _NATIVE: frozenset[Kind] = frozenset({"bool", "int", "float", "decimal", "date",
 
 _TRUTH = {"true": 1, "false": 0}
 
-_MISFITS = (ValueError, ArithmeticError, TypeError)
+_MISFITS = (ValueError, ArithmeticError, TypeError, LookupError)

@@ -17,12 +17,17 @@ from aetherflow_db.copy_load import can_copy, can_copy_file, copy_file, copy_row
 from aetherflow_db.fitting import Fitter, MisfitError
 from aetherflow_db.query import Query
 from aetherflow_db.row_errors import Source, misfit
+from aetherflow_db.sql_dialects import DUCKDB, EXASOL, MSSQL, MYSQL, ORACLE, SqlDialect
 from aetherflow_db.table_columns import TableColumn, table_columns
 from aetherflow_db.table_names import quoted_table
 from aetherflow_db.transaction import Transaction
 from aetherflow_db.upsert import Upserted, merge, stage_of
 
-BATCH_ROWS = 5000
+BATCH_ROWS = 200
+"""How many rows are read and converted at once: as few as the caches of a processor hold."""
+
+SENT_ROWS: Mapping[SqlDialect, int] = {DUCKDB: 20_000, EXASOL: 20_000, MYSQL: 2000, ORACLE: 2000, MSSQL: 1000}
+"""How many rows are sent at once where each time costs more; else BATCH_ROWS."""
 
 
 class Loading(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ def load_file(ctx: StepContext, transaction: Transaction, loading: Loading) -> L
             (AF926), or the database fails.
     """
     table = table_columns(transaction, loading.table)
-    with _opened(loading) as rows:
+    with _opened(loading, transaction.dialect) as rows:
         mapped = _mapped(loading, rows, table)
         target = Target(loading.source, quoted_table(transaction.dialect, loading.table), mapped)
         key = _key(loading, mapped)
@@ -82,13 +87,13 @@ def load_file(ctx: StepContext, transaction: Transaction, loading: Loading) -> L
     return Loaded(count, done.inserted, done.updated, deleted)
 
 
-def _opened(loading: Loading) -> AbstractContextManager[Rows]:
+def _opened(loading: Loading, dialect: SqlDialect) -> AbstractContextManager[Rows]:
     return read_data_file(
         loading.path,
         loading.file_format,
         compression=loading.compression,
         dialect=loading.dialect,
-        batch_rows=BATCH_ROWS,
+        batch_rows=SENT_ROWS.get(dialect, BATCH_ROWS),
     )
 
 
