@@ -14,6 +14,7 @@ from aetherflow.data_files.formats import Compression, FileFormat, compression_o
 from aetherflow.data_files.observing import Observed
 from aetherflow.data_files.reading import read_data_file
 from aetherflow.data_files.streams import import_zstd, opened
+from aetherflow.data_files.text_rows import TextRows, record_batches
 from aetherflow.data_files.text_values import value_of
 from aetherflow.data_files.value_text import json_value
 from aetherflow.data_files.writing import ArrowRows, Written, write_data_file
@@ -31,6 +32,7 @@ __all__ = [
     "Quoting",
     "Row",
     "Rows",
+    "TextRows",
     "Written",
     "compression_of",
     "dtype_word",
@@ -41,6 +43,7 @@ __all__ = [
     "opened",
     "read_data_file",
     "read_dtypes",
+    "record_batches",
     "untyped",
     "value_of",
     "with_dtypes",

@@ -1,0 +1,109 @@
+"""A table whose rows a database has written as csv text, and the same as record batches of Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from aetherflow.data_files.arrow_kinds import arrow_type, arrow_values
+from aetherflow.data_files.columns import Column
+from aetherflow.data_files.parquet_reading import import_pyarrow
+from aetherflow.errors import StepError
+
+BLOCK_BYTES = 4 * 2**20
+
+
+class TextRows(msgspec.Struct, frozen=True):
+    """The columns of a table, and its rows as csv text in UTF-8.
+
+    Attributes:
+        columns: the columns.
+        blocks: pairs of whole rows, without a header, and their number.
+    """
+
+    columns: tuple[Column, ...]
+    blocks: Iterator[tuple[bytes, int]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+class _Stream:
+    """A file that gives the text of rows."""
+
+    closed = False
+
+    def __init__(self, rows: TextRows) -> None:
+        self._blocks = rows.blocks
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return up to so many bytes; none: the end."""
+        if not self._rest:
+            self._rest = next(self._blocks, (b"", 0))[0]
+        found, self._rest = self._rest[:size], self._rest[size:]
+        return found
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return True
+
+
+def record_batches(rows: TextRows) -> Iterator[Any]:
+    """Yield the rows as record batches with the types of their columns.
+
+    Raises:
+        StepError: a text is none of the type of its column (AF902).
+    """
+    arrow = import_pyarrow()
+    from pyarrow import csv  # noqa: PLC0415 - an optional dependency, and slow to import
+
+    names = [f"c{number}" for number in range(len(rows.columns))]
+    types = [
+        arrow.string() if column.kind == "binary" else arrow_type(column) for column in rows.columns
+    ]
+    options = {
+        "read_options": csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES, use_threads=False),
+        "parse_options": csv.ParseOptions(newlines_in_values=True),
+        "convert_options": csv.ConvertOptions(
+            column_types=dict(zip(names, types, strict=True)),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    }
+    first = next(rows.blocks, None)
+    if first is None:
+        return
+    stream = _Stream(TextRows(rows.columns, _chained(first, rows.blocks)))
+    with _conversion_errors(arrow):
+        for batch in csv.open_csv(arrow.PythonFile(stream, mode="r"), **options):
+            arrays = [
+                arrow_values(column, own.to_pylist(), 1) if column.kind == "binary" else own
+                for column, own in zip(rows.columns, batch.columns, strict=True)
+            ]
+            yield arrow.record_batch(arrays, names=list(rows.names))
+
+
+def _chained(
+    first: tuple[bytes, int], rest: Iterator[tuple[bytes, int]]
+) -> Iterator[tuple[bytes, int]]:
+    yield first
+    yield from rest
+
+
+@contextmanager
+def _conversion_errors(arrow: Any) -> Iterator[None]:
+    try:
+        yield
+    except arrow.ArrowInvalid as error:
+        raise StepError(
+            f"a value of the result does not fit the type of its column: {error}",
+            hint="name another type: dtypes: {COLUMN: string}",
+            code="AF902",
+        ) from error
