@@ -23,6 +23,7 @@ class Column(msgspec.Struct, frozen=True):
         precision: of a decimal: how many digits it has at most; None: not known.
         scale: of a decimal: how many of these are behind the point; None: not known.
         is_zoned: of a datetime: whether its values are points in time (they have an offset to UTC).
+        is_soft: whether values may be of another kind: SQLite stores any value in any column.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Column(msgspec.Struct, frozen=True):
     precision: int | None = None
     scale: int | None = None
     is_zoned: bool = False
+    is_soft: bool = False
 
 
 class Rows(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from aetherflow.data_files.columns import Column, Row
 from aetherflow.data_files.jsonl_writing import check_unique
 from aetherflow.data_files.parquet_reading import column_of, import_pyarrow
 from aetherflow.data_files.widening import kind_of_values, widened
+from aetherflow.errors import StepError
 
 GROUP_ROWS = 65_536
 GROUP_BYTES = 16 * 2**20
@@ -60,10 +61,10 @@ class ParquetWriter:
         if not values:
             return
         self._widen({number: kind_of_values(values[number]) for number in self._open})
-        arrays = [
-            arrow_values(column, own, self._rows + 1)
-            for column, own in zip(self.columns, values, strict=True)
-        ]
+        arrays = [self._values(number, own) for number, own in enumerate(values)]
+        if any(array.type != arrow_type(column) for array, column in zip(arrays, self.columns, strict=True)):
+            self.write(batch)  # a later column is wider now
+            return
         self._rows += len(batch)
         self._put(arrays)
 
@@ -90,6 +91,19 @@ class ParquetWriter:
         if self._writer is None:
             self._writer = self._new_writer(self._path)
         self._writer.close()
+
+    def _values(self, number: int, values: Sequence[Any]) -> Any:
+        """Return values as the type of their column; a column that is only declared gets a wider one."""
+        column = self.columns[number]
+        try:
+            return arrow_values(column, values, self._rows + 1)
+        except StepError:
+            if not column.is_soft or column.kind == "string":
+                raise
+            kind = kind_of_values(values)
+            is_number = column.kind == "int" and kind is not None and kind.kind in {"int", "float"}
+            self._change({number: Column(column.name, "float" if is_number else "string", is_soft=True)})
+            return self._values(number, values)
 
     def _cast(self, column: Column, own: Any) -> Any:
         arrow, kind = self._arrow, arrow_type(column)
@@ -127,13 +141,17 @@ class ParquetWriter:
 
     def _widen(self, found: dict[int, Column | None]) -> None:
         """Give the columns of no known kind the type that these values need, and convert what was written."""
-        columns = list(self.columns)
+        wider: dict[int, Column] = {}
         for number, kind in found.items():
             if kind is not None:
-                old = columns[number]
+                old = self.columns[number]
                 new = kind if number in self._empty else widened(old, kind)
-                columns[number] = msgspec.structs.replace(new, name=old.name)
+                wider[number] = msgspec.structs.replace(new, name=old.name)
                 self._empty.discard(number)
+        self._change(wider)
+
+    def _change(self, wider: dict[int, Column]) -> None:
+        columns = [wider.get(number, column) for number, column in enumerate(self.columns)]
         if columns != self.columns:
             is_other = list(map(arrow_type, columns)) != list(map(arrow_type, self.columns))
             if is_other and self._writer is not None:

@@ -64,9 +64,7 @@ def record_batches(rows: TextRows) -> Iterator[Any]:
     from pyarrow import csv  # noqa: PLC0415 - an optional dependency, and slow to import
 
     names = [f"c{number}" for number in range(len(rows.columns))]
-    types = [
-        arrow.string() if column.kind == "binary" else arrow_type(column) for column in rows.columns
-    ]
+    types = [arrow.string() if column.kind == "binary" else arrow_type(column) for column in rows.columns]
     options = {
         "read_options": csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES, use_threads=False),
         "parse_options": csv.ParseOptions(newlines_in_values=True),
@@ -90,9 +88,7 @@ def record_batches(rows: TextRows) -> Iterator[Any]:
             yield arrow.record_batch(arrays, names=list(rows.names))
 
 
-def _chained(
-    first: tuple[bytes, int], rest: Iterator[tuple[bytes, int]]
-) -> Iterator[tuple[bytes, int]]:
+def _chained(first: tuple[bytes, int], rest: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
     yield first
     yield from rest
 

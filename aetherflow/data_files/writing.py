@@ -13,8 +13,9 @@ from aetherflow.data_files.csv_writing import DelimitedWriter
 from aetherflow.data_files.dialect import CSV, TSV, Dialect
 from aetherflow.data_files.formats import Compression, FileFormat
 from aetherflow.data_files.jsonl_writing import JsonlWriter, check_unique
-from aetherflow.data_files.output import output
+from aetherflow.data_files.output import Output, output
 from aetherflow.data_files.parquet_writing import ParquetWriter
+from aetherflow.data_files.text_rows import TextRows, record_batches
 from aetherflow.data_files.write_behind import WriteBehind
 from aetherflow.sdk.files import checksum
 
@@ -53,7 +54,7 @@ Report = Callable[[int, int], None]
 
 def write_data_file(
     path: Path,
-    rows: Rows | ArrowRows,
+    rows: Rows | ArrowRows | TextRows,
     file_format: FileFormat,
     *,
     compression: Compression | None = None,
@@ -65,7 +66,8 @@ def write_data_file(
 
     Args:
         path: the file.
-        rows: what is written; the kinds of its columns are the types of a Parquet file.
+        rows: what is written; the kinds of its columns are the types of a Parquet file. Text is in the
+            dialect already.
         file_format: csv, tsv, jsonl or parquet.
         compression: of csv, tsv and jsonl; a Parquet file compresses itself.
         dialect: how csv or tsv is spelled; by default RFC 4180, or a tab between fields.
@@ -79,30 +81,49 @@ def write_data_file(
         OSError: the file cannot be written.
     """
     if file_format == "parquet":
+        if isinstance(rows, TextRows):
+            rows = ArrowRows(rows.columns, record_batches(rows))
         return _write_parquet(path, rows, report)
     if file_format == "jsonl":
         check_unique(rows.columns, "JSON")
     spelled = dialect or (TSV if file_format == "tsv" else CSV)
     count = 0
     with output(path, compression) as out:
-        if file_format == "jsonl":
-            put = JsonlWriter(out, rows.columns).write
-            batches = rows.batches
-        else:
-            writer = DelimitedWriter(out, rows.names, spelled, has_header=has_header)
-            put = writer.write
-            batches = map(writer.prepared, rows.batches) if isinstance(rows, Rows) else rows.batches
+        batches, put = _prepared(out, rows, file_format, spelled, has_header=has_header)
 
         def write(batch: Any) -> None:
             nonlocal count
             put(batch)
-            count += len(batch)
+            count += batch[1] if isinstance(rows, TextRows) else len(batch)
             report(count, out.size)
 
         with WriteBehind(write) as behind:
             for batch in batches:
                 behind.put(batch)
     return Written(rows.columns, count, out.size, out.hexdigest())
+
+
+def _prepared(
+    out: Output,
+    rows: Rows | ArrowRows | TextRows,
+    file_format: FileFormat,
+    dialect: Dialect,
+    *,
+    has_header: bool,
+) -> tuple[Iterator[Any], Callable[[Any], None]]:
+    """Return the batches of rows as they are best given to a second thread, and what writes them there."""
+    if file_format == "jsonl":
+        if isinstance(rows, TextRows):
+            return record_batches(rows), JsonlWriter(out, rows.columns).write
+        return rows.batches, JsonlWriter(out, rows.columns).write
+    writer = DelimitedWriter(out, rows.names, dialect, has_header=has_header)
+    match rows:
+        case Rows():
+            return map(writer.prepared, rows.batches), writer.write
+        case ArrowRows():
+            return rows.batches, writer.write
+        case TextRows():
+            return rows.blocks, lambda block: out.write(block[0])
 
 
 def _write_parquet(path: Path, rows: Rows | ArrowRows, report: Report) -> Written:

@@ -1,4 +1,4 @@
-"""What the drivers say about the columns of a query, as kinds; what they do not say, the values show. Pure."""
+"""What the drivers say about the columns of a query, as kinds; the values show the rest. Pure."""
 
 from __future__ import annotations
 
@@ -55,9 +55,18 @@ def _postgres(name: str, column: Described) -> Column:
     return Column(name, kind, is_zoned=column[1] == TIMESTAMPTZ)
 
 
+_MOST_DIGITS = 76
+"""Of the longest decimal that Arrow has."""
+
+
 def _digits(precision: Any, scale: Any) -> tuple[int | None, int | None]:
-    """Return precision and scale, if a decimal can have them; a negative scale is that of an unlimited one."""
-    if isinstance(precision, int) and isinstance(scale, int) and 0 < precision <= 76 and 0 <= scale <= precision:  # noqa: PLR2004
+    """Return precision and scale, if a decimal can have them."""
+    if (
+        isinstance(precision, int)
+        and isinstance(scale, int)
+        and 0 < precision <= _MOST_DIGITS
+        and 0 <= scale <= precision
+    ):
         return precision, scale
     return None, None
 
@@ -124,20 +133,18 @@ def _oracle(name: str, column: Described) -> Column:
     return Column(name, _ORACLE.get(word))
 
 
-_SQLITE_TYPES: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
-    (re.compile(pattern), kind)
-    for pattern, kind in {
-        "BOOL": "bool",
-        "INT": "int",
-        "CHAR|CLOB|TEXT|STRING|UUID": "string",
-        "BLOB|BINARY|BYTEA": "binary",
-        "REAL|FLOA|DOUB": "float",
-        "DATETIME|TIMESTAMP": "datetime",
-        "DATE": "date",
-        "TIME": "time",
-        "JSON": "json",
-    }.items()
-)
+_SQLITE_TYPES: Mapping[str, Kind] = {
+    "BOOL": "bool",
+    "INT": "int",
+    "CHAR|CLOB|TEXT|STRING|UUID": "string",
+    "BLOB|BINARY|BYTEA": "binary",
+    "REAL|FLOA|DOUB": "float",
+    "DATETIME|TIMESTAMP": "datetime",
+    "DATE": "date",
+    "TIME": "time",
+    "JSON": "json",
+}
+"""By what the name of a type has in it; the first that is found counts."""
 
 
 def kind_of_declared(declared: str) -> Kind | None:
@@ -147,7 +154,7 @@ def kind_of_declared(declared: str) -> Kind | None:
     of such a column show what it is.
     """
     word = declared.upper()
-    return next((kind for pattern, kind in _SQLITE_TYPES if pattern.search(word)), None)
+    return next((kind for pattern, kind in _SQLITE_TYPES.items() if re.search(pattern, word)), None)
 
 
 _READERS: Mapping[str, Callable[[str, Described], Column]] = {

@@ -12,12 +12,15 @@ import anyio
 import msgspec
 
 from aetherflow import Connector, Resource, StepContext, StepError, StopSwitch
-from aetherflow.data_files import untyped
+from aetherflow.data_files import ArrowRows, TextRows
+from aetherflow_db.column_kinds import columns_of
 from aetherflow_db.driver import Driver, SessionMode
 from aetherflow_db.failures import no_rows
+from aetherflow_db.fast_rows import Wanted, fast_rows
 from aetherflow_db.plain_calls import PlainCalls
 from aetherflow_db.query import Query, Row, Rows
 from aetherflow_db.session import Session
+from aetherflow_db.sqlite_columns import declared_columns
 
 T = TypeVar("T")
 
@@ -113,10 +116,31 @@ class SqlConnector(PlainCalls, Connector):
             StepError: the database cannot be reached, or refuses the statement, or it returns no rows.
         """
         with self.session(switch) as session:
-            answer = session.run(query, fetch_size)
-            if answer.description is None:
-                raise no_rows(self.name, query)
-            yield Rows(untyped(answer.columns), answer.batches)
+            yield self._fetched(session, query, fetch_size)
+
+    @contextmanager
+    def table(
+        self, query: Query, fetch_size: int, switch: StopSwitch, wanted: Wanted
+    ) -> Iterator[Rows | ArrowRows | TextRows]:
+        """Run a query as `rows` does, in the fastest way that there is for the purpose.
+
+        Raises:
+            StepError: as for `rows`.
+        """
+        with self.session(switch) as session:
+            fast = fast_rows(session, query, fetch_size, wanted)
+            yield self._fetched(session, query, fetch_size) if fast is None else fast
+
+    def _fetched(self, session: Session, query: Query, fetch_size: int) -> Rows:
+        declared = declared_columns(session.raw, query) if session.driver.module == "sqlite3" else None
+        answer = session.run(query, fetch_size)
+        if answer.description is None:
+            raise no_rows(self.name, query)
+        columns = columns_of(session.driver.module, answer.description)
+        if declared is not None and len(declared) == len(columns):
+            named = zip(declared, columns, strict=True)
+            columns = tuple(msgspec.structs.replace(one, name=other.name) for one, other in named)
+        return Rows(columns, answer.batches)
 
     def _discard(self, session: Session, loan: Loan) -> None:
         if self.module.locks_while_open:
@@ -158,15 +182,49 @@ async def read(
     def work() -> T:
         ctx.raise_if_stopping()
         with connector.rows(query, fetch_size, switch) as rows:
-            return consume(Rows(rows.columns, _until_stopped(ctx, rows.batches)))
+            return consume(Rows(rows.columns, _counted(ctx, rows.batches)))
 
     return await ctx.run_interruptible(work, switch, limiter=connector.slots)
 
 
-def _until_stopped(ctx: StepContext, batches: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:
-    done = 0
+async def read_table(
+    ctx: StepContext,
+    connector: SqlConnector,
+    query: Query,
+    consume: Callable[[Rows | ArrowRows | TextRows], T],
+    fetch_size: int,
+    wanted: Wanted,
+) -> T:
+    """Run a query as `read` does, in the fastest way for the purpose; `consume` reports the progress.
+
+    Raises:
+        StepError: see `SqlConnector.rows`.
+    """
+    switch = StopSwitch()
+
+    def work() -> T:
+        ctx.raise_if_stopping()
+        with connector.table(query, fetch_size, switch, wanted) as rows:
+            match rows:
+                case Rows():
+                    return consume(Rows(rows.columns, _until_stopped(ctx, rows.batches)))
+                case ArrowRows():
+                    return consume(ArrowRows(rows.columns, _until_stopped(ctx, rows.batches)))
+                case TextRows():
+                    return consume(TextRows(rows.columns, _until_stopped(ctx, rows.blocks)))
+
+    return await ctx.run_interruptible(work, switch, limiter=connector.slots)
+
+
+def _until_stopped(ctx: StepContext, batches: Iterator[T]) -> Iterator[T]:
     for batch in batches:
         ctx.raise_if_stopping()
+        yield batch
+
+
+def _counted(ctx: StepContext, batches: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+    done = 0
+    for batch in _until_stopped(ctx, batches):
         yield batch
         done += len(batch)
         ctx.progress(done, unit="rows")

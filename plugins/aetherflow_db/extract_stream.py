@@ -21,6 +21,7 @@ from aetherflow_db.connection import sql_connector
 from aetherflow_db.query import Query
 from aetherflow_db.result_file import ResultFile, extract
 from aetherflow_db.sql_dialects import dialect_of
+from aetherflow_db.sql_source import check_one_source, sql_source
 from aetherflow_db.watermark import WatermarkInput, WatermarkOutput, open_watermark
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -33,6 +34,7 @@ class DbExtractStreamInput(FileKeys, frozen=True, kw_only=True, forbid_unknown_f
     Attributes:
         resource: a resource of kind db.
         sql: a statement that returns rows; it goes to the database as it is.
+        sql_path: instead of `sql`: a file with it, relative to the folder of the flow file.
         output: the file, relative to the job's artifacts.
         params: bind parameters: {name: value} for `:name`, or for db:sqlite3 also a list for `?`.
         format: tsv, csv, parquet or jsonl.
@@ -47,7 +49,8 @@ class DbExtractStreamInput(FileKeys, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     resource: Text
-    sql: Text
+    sql: Text | None = None
+    sql_path: Annotated[PathText, Meta(min_length=1)] | None = None
     output: Annotated[PathText, Meta(min_length=1)]
     params: dict[str, Any] | list[Any] | None = None
     format: Literal["tsv", "csv", "parquet", "jsonl", "TSV", "CSV", "PARQUET", "JSONL"] | None = "tsv"
@@ -58,6 +61,9 @@ class DbExtractStreamInput(FileKeys, frozen=True, kw_only=True, forbid_unknown_f
     dtypes: dict[str, str] | str | None = None
     dtypes_json: dict[str, str] | str | None = None
     watermark: WatermarkInput | None = None
+
+    def __post_init__(self) -> None:
+        check_one_source(self.sql, self.sql_path)
 
 
 class DbExtractStreamOutput(msgspec.Struct, frozen=True):
@@ -112,7 +118,8 @@ async def db_extract_stream(ctx: StepContext, inputs: DbExtractStreamInput) -> S
         finds_kinds=inputs.emit_dtypes,
     )
     connector = await sql_connector(ctx, inputs.resource)
-    query = Query(inputs.sql, inputs.params)
+    sql = await sql_source(ctx, inputs.sql, inputs.sql_path)
+    query = Query(sql.text, inputs.params, source=sql.source)
     fetch_size = inputs.fetch_size or FETCH_SIZE
     if inputs.watermark is None:
         written = await extract(ctx, connector, query, target, fetch_size)

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from aetherflow import StepContext, StepError, step
+from aetherflow import PathText, StepContext, StepError, step
 from aetherflow.data_files import Observed, Rows, dtype_words, json_value
 from aetherflow_db.connection import read, sql_connector
 from aetherflow_db.query import Query
+from aetherflow_db.sql_source import check_one_source, sql_source
 
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -22,16 +23,21 @@ class DbFetchSmallInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     Attributes:
         resource: a resource of kind db.
         sql: a statement that returns rows; it goes to the database as it is.
+        sql_path: instead of `sql`: a file with it, relative to the folder of the flow file.
         params: bind parameters: {name: value} for `:name`, or for db:sqlite3 also a list for `?`.
         max_rows: more rows are an error.
         fetch_size: how many rows are fetched at once.
     """
 
     resource: Text
-    sql: Text
+    sql: Text | None = None
+    sql_path: Annotated[PathText, Meta(min_length=1)] | None = None
     params: dict[str, Any] | list[Any] | None = None
     max_rows: Annotated[int, Meta(ge=0)] | None = 50_000
     fetch_size: Annotated[int, Meta(ge=1)] | None = 5000
+
+    def __post_init__(self) -> None:
+        check_one_source(self.sql, self.sql_path)
 
 
 class DbFetchSmallOutput(msgspec.Struct, frozen=True):
@@ -79,7 +85,9 @@ async def db_fetch_small(ctx: StepContext, inputs: DbFetchSmallInput) -> DbFetch
         return dtype_words(observed.columns), list(rows.names), found
 
     size = min(inputs.fetch_size or 5000, most + 1)
-    dtypes, columns, rows = await read(ctx, connector, Query(inputs.sql, inputs.params), collect, size)
+    sql = await sql_source(ctx, inputs.sql, inputs.sql_path)
+    query = Query(sql.text, inputs.params, source=sql.source)
+    dtypes, columns, rows = await read(ctx, connector, query, collect, size)
     as_numbers = [[json_value(_number(value)) for value in row] for row in rows]
     return DbFetchSmallOutput(
         columns=columns,

@@ -9,6 +9,8 @@ import msgspec
 
 from aetherflow import StepContext, StepError
 from aetherflow.data_files import (
+    CSV,
+    TSV,
     ArrowRows,
     Column,
     Compression,
@@ -16,14 +18,17 @@ from aetherflow.data_files import (
     FileFormat,
     Observed,
     Rows,
+    TextRows,
     Written,
     with_dtypes,
     write_data_file,
 )
-from aetherflow_db.connection import FETCH_SIZE, SqlConnector, read
+from aetherflow_db.connection import FETCH_SIZE, SqlConnector, read_table
+from aetherflow_db.fast_rows import Wanted
 from aetherflow_db.query import Query
 
-AnyRows = Rows | ArrowRows
+ValueRows = Rows | ArrowRows
+"""Rows whose values one can see."""
 
 
 class ResultFile(msgspec.Struct, frozen=True):
@@ -54,7 +59,7 @@ async def extract(
     query: Query,
     target: ResultFile,
     fetch_size: int = FETCH_SIZE,
-    watch: Callable[[AnyRows], AnyRows] = lambda rows: rows,
+    watch: Callable[[ValueRows], ValueRows] | None = None,
 ) -> Written:
     """Run a query and write its rows, in bounded memory; `watch` sees the rows as they pass.
 
@@ -63,9 +68,11 @@ async def extract(
         MissingExtra: what the format needs is not installed.
     """
 
-    def write(rows: AnyRows) -> Written:
+    def write(rows: Rows | ArrowRows | TextRows) -> Written:
+        if watch is not None and not isinstance(rows, TextRows):
+            rows = watch(rows)
         try:
-            return _write(ctx, watch(rows), target)
+            return _write(ctx, rows, target)
         except OSError as error:
             raise StepError(
                 f"cannot write {error.filename or target.path}: {error.strerror or error}",
@@ -73,10 +80,15 @@ async def extract(
                 code="AF735",
             ) from error
 
-    return await read(ctx, connector, query, write, fetch_size)
+    is_text = target.file_format in {"csv", "tsv"}
+    usual = TSV if target.file_format == "tsv" else CSV
+    wanted = Wanted((target.dialect or usual) if is_text else None, target.file_format == "parquet")
+    if watch is not None:
+        wanted = Wanted()  # it must see the values, and text has none
+    return await read_table(ctx, connector, query, write, fetch_size, wanted)
 
 
-def _write(ctx: StepContext, rows: AnyRows, target: ResultFile) -> Written:
+def _write(ctx: StepContext, rows: Rows | ArrowRows | TextRows, target: ResultFile) -> Written:
     rows = msgspec.structs.replace(rows, columns=with_dtypes(rows.columns, target.dtypes))
     observed = None
     if target.finds_kinds and isinstance(rows, Rows) and target.file_format != "parquet":

@@ -82,10 +82,8 @@ class Session:
             StepError: a parameter has no value, or cannot be sent; or the session only reads, and the
                 statement does not. Other errors are the driver's, which the session's block translates.
         """
-        self.last = query
-        if self._mode == "read":
-            self._guard(query)
-        statement = self._bound(query)
+        self.prepare(query)
+        statement = self.arguments(query)
         self.close_cursors()
         # Only in a reading session, since rows that come in pieces cost the number of rows changed.
         reads = self._mode == "read"
@@ -100,6 +98,16 @@ class Session:
         if cursor.description is None:
             return Answer(None, iter(()), cursor.rowcount)
         return Answer(cursor.description, _batches(cursor, fetch_size), cursor.rowcount)
+
+    def prepare(self, query: Query) -> None:
+        """Note the statement that runs next, on `raw`, and check that it may run in this session.
+
+        Raises:
+            StepError: the session only reads, and the statement does not.
+        """
+        self.last = query
+        if self._mode == "read":
+            self._guard(query)
 
     def execute(self, sql: str) -> None:
         """Run a statement of AetherFlow itself."""
@@ -150,8 +158,12 @@ class Session:
             self.execute(self.driver.read_only)
             self._is_guarded = True
 
-    def _bound(self, query: Query) -> tuple[Any, ...]:
-        """Return the arguments of `cursor.execute`."""
+    def arguments(self, query: Query) -> tuple[Any, ...]:
+        """Return the arguments of `cursor.execute` for a query.
+
+        Raises:
+            StepError: a parameter has no value.
+        """
         style, params = self.driver.paramstyle, query.params
         if not params:
             return (query.sql,) if style is None else (query.sql.replace("\\:", ":"),)

@@ -19,6 +19,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 from aetherflow_db.extract import DbExtractInput, DbExtractOutput, db_extract
+from aetherflow_db.fast_rows import Wanted
 from aetherflow_db.query import Query, Rows
 from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
 from aetherflow_db.sqlite3_connector import Sqlite3Connector, Sqlite3Options
@@ -386,11 +387,11 @@ class Reluctant(Sqlite3Connector):
         self.interrupted.set()
 
     @contextmanager
-    def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> Iterator[Rows]:
+    def table(self, query: Query, fetch_size: int, switch: StopSwitch, wanted: Wanted) -> Iterator[Rows]:
         with switch.armed(self.interrupt):
             self.running.set()
             if self.interrupted.wait(10):
-                raise StepError(f"{query.sql} was interrupted before {fetch_size} rows")
+                raise StepError(f"{query.sql} was interrupted before {fetch_size} rows for {wanted}")
             yield Rows((), iter(()))
 
 
