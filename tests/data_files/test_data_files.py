@@ -168,7 +168,7 @@ def test_a_text_becomes_what_its_type_says_or_is_refused(
         ("a.csv", b'a,b\n1,"2\n', "end of data|EOF"),
         ("a.csv", b"a,b\n1,\xff\n", "byte 0xff"),
         ("a.csv.gz", b"no gzip", "no whole gz"),
-        ("a.csv.gz", gzip.compress(b"a,b\n" * 999)[:30], "no whole gz"),
+        ("a.csv.gz", gzip.compress(b"a,b\n" * 999, mtime=0)[:30], "no whole gz"),
         ("a.csv.zst", b"no zst", "no whole zst"),
         ("a.jsonl", b'{"a":1}\n[1]\n', "line 2"),
         ("a.jsonl", b'{"a":1}\n{"b":1}\n', "row 2 has the key 'b'"),
