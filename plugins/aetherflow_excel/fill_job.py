@@ -124,6 +124,7 @@ def fill(ctx: StepContext, template: Path, output: Path, sources: Sequence[Sourc
                 hint="make room, correct the permissions, or move away what is in its place",
                 code="AF735",
             ) from error
+        progress.end()
     return [_written(*one) for one in zip(targets, blocks, written, strict=True)]
 
 
@@ -134,11 +135,16 @@ class _Progress:
         self._ctx, self._done, self._total = ctx, 0, total
 
     def watch(self, batches: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        """Pass batches on, and report each."""
         for batch in batches:
             self._ctx.raise_if_stopping()
             yield batch
             self._done += len(batch)
             self._ctx.progress(self._done, max(self._total, self._done), unit="rows")
+
+    def end(self) -> None:
+        """Report the rows that there were; the total may have been counted as lines."""
+        self._ctx.progress(self._done, self._done, unit="rows")
 
 
 def _region(

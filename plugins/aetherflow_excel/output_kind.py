@@ -8,9 +8,7 @@ from aetherflow import StepError
 from aetherflow_excel.package import Package
 from aetherflow_excel.workbook_file import content_type
 
-_WITH_MACROS = frozenset({".xlsm", ".xltm"})
-_WITHOUT = frozenset({".xlsx", ".xltx"})
-_OTHERS = frozenset({".xls", ".xlsb", ".ods", ".csv", ".tsv"})
+_OTHERS = frozenset({".xls", ".xlsb", ".xltx", ".xltm", ".ods", ".csv", ".tsv"})
 
 
 def check_output_kind(package: Package, output: Path) -> None:
@@ -19,10 +17,9 @@ def check_output_kind(package: Package, output: Path) -> None:
     Raises:
         StepError: it does (AF973).
     """
-    suffix = output.suffix.lower()
     has_macros = "macroenabled" in content_type(package).lower()
-    wrong = _WITHOUT if has_macros else _WITH_MACROS
-    if suffix in wrong | _OTHERS:
+    wrong = ".xlsx" if has_macros else ".xlsm"
+    if output.suffix.lower() in {wrong, *_OTHERS}:
         what = "may have macros" if has_macros else "has no macros"
         raise StepError(
             f"Excel would not open {output.name}: the template {package.path} {what}",

@@ -57,11 +57,11 @@ def package_changes(
     texts[package.workbook_part.casefold()] = lambda text: workbook_changes.workbook(
         text, moves, added, {indexes[name]: area for name, area in filters.items()}
     )
+    texts[CONTENT_TYPES.casefold()] = lambda text: workbook_changes.content_types(text, added, dropped)
     if added or chains:
         folder, name = posixpath.split(package.workbook_part)
         rels = posixpath.join(folder, "_rels", name + ".rels").casefold()
         texts[rels] = lambda text: workbook_changes.relations(text, added, [r.id for r in chains])
-        texts[CONTENT_TYPES.casefold()] = lambda text: workbook_changes.content_types(text, added, dropped)
     return PackageChanges(texts, sheets, added, frozenset(part.casefold() for part in dropped))
 
 

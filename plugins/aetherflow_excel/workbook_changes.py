@@ -124,7 +124,12 @@ def relations(text: str, added: Sequence[AddedPart], dropped: Sequence[str]) -> 
 
 
 def content_types(text: str, added: Sequence[AddedPart], dropped: Sequence[str]) -> str:
-    """Return the content types with the added parts, and without the dropped ones."""
+    """Return the content types with the added parts, without the dropped ones, and of a workbook.
+
+    Excel opens a template (.xltx, .xltm) as a new workbook without a name; a filled one is no template.
+    """
+    for kind in ("spreadsheetml.{}.main+xml", "ms-excel.{}.macroEnabled.main+xml"):
+        text = text.replace(kind.format("template"), kind.format("sheet"))
     prefix = prefix_of(text, "Types")
     gone = {f"/{part}".casefold() for part in dropped}
     text = element("Override").sub(

@@ -9,18 +9,24 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+import anyio
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from aetherflow_excel.fill_from_file import FileTarget
+from aetherflow_excel.fill_small import SmallTarget
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Font
 from python_calamine import load_workbook as load_calamine
 
 from aetherflow import StepError
+from aetherflow.events.run_events import StepProgress
 from tests.plugins.libreoffice import converted
 from tests.plugins.workbooks import ExcelRun
+from tests.polling import eventually
 
 CARD = "4000123412341234"
 MARKED = {
@@ -415,9 +421,46 @@ async def test_a_template_may_be_filled_in_place_and_its_own_kind_decides_the_su
     await named.small({"anchor": "SALES", "insert": "below", **rows(["n", 1])}, output="t.xlsx")
     await named.small({"anchor": "SALES", "insert": "below", **rows(["s", 2])}, template_path="t.xlsx")
     assert [row[0] for row in cells(named, "B4:B5")] == ["s", "n"]
-    for name in ("o.xlsm", "o.xls", "o.csv"):
+    for name in ("o.xlsm", "o.xls", "o.xltx", "o.csv"):
         with pytest.raises(StepError, match=f"Excel would not open {name}"):
             await named.small({"anchor": "SALES", **rows(["n", 1])}, output=name)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("kind", "becomes", "name", "wrong"),
+    [
+        (
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.template.main+xml",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml",
+            "o.xlsx",
+            "o.xlsm",
+        ),
+        (
+            "application/vnd.ms-excel.template.macroEnabled.main+xml",
+            "application/vnd.ms-excel.sheet.macroEnabled.main+xml",
+            "o.xlsm",
+            "o.xlsx",
+        ),
+    ],
+)
+async def test_a_template_file_of_excel_becomes_a_workbook(
+    named: ExcelRun, kind: str, becomes: str, name: str, wrong: str
+) -> None:
+    with ZipFile(named.artifacts / "t.xlsx") as old, ZipFile(named.artifacts / "t.xltx", "w") as new:
+        for part in old.namelist():
+            content = old.read(part)
+            if part == "[Content_Types].xml":
+                plain = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"
+                content = content.replace(plain, kind.encode())
+            new.writestr(part, content)
+    target = {"anchor": "SALES", **rows(["n", 1])}
+    await named.small(target, template_path="t.xltx", output=name)
+    with ZipFile(named.artifacts / name) as written:
+        types = written.read("[Content_Types].xml").decode()
+    assert (becomes in types, kind in types) == (True, False)
+    with pytest.raises(StepError, match=f"Excel would not open {wrong}"):
+        await named.small(target, template_path="t.xltx", output=wrong)
 
 
 @pytest.mark.asyncio
@@ -455,3 +498,39 @@ async def test_libreoffice_opens_what_was_written_and_computes_it(run: ExcelRun,
             assert (run.artifacts / "o.csv").read_text().partition("\n")[2] == text
     with pytest.raises(StepError, match="the sheet 'x' does not exist"):
         await run.read(path=str(path), sheet="x")
+
+
+@pytest.mark.asyncio
+async def test_a_step_that_is_cancelled_ends_soon_and_leaves_nothing(named: ExcelRun) -> None:
+    text = "shop,amount\n" + "".join(f"shop {number},{number}\n" for number in range(100_000))
+    (named.artifacts / "a.csv").write_text(text)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(named.from_file, {"source_path": "a.csv", "dtypes": {"amount": "int"}})
+            assert await eventually(lambda: bool(named.of(StepProgress)))
+            tasks.cancel_scope.cancel()
+
+    assert sorted(path.name for path in named.artifacts.iterdir()) == ["a.csv", "t.xlsx"]
+
+
+@pytest.mark.asyncio
+async def test_progress_counts_the_rows_of_all_targets(named: ExcelRun) -> None:
+    named.write("a.csv", *LINES)
+    await named.from_file({"name": "one", "source_path": "a.csv"}, {"name": "two", "source_path": "a.csv"})
+    last = named.of(StepProgress)[-1]
+    assert (last.done, last.unit) == (4, "rows")
+
+
+@pytest.mark.asyncio
+async def test_null_is_the_default_of_every_key(named: ExcelRun) -> None:
+    named.write("a.csv", *LINES)
+    given = {"name", "source_path", "anchor"}
+    keys = {name: None for name in FileTarget.__struct_fields__ if name not in given}
+    await named.from_file(
+        {"name": "raw", "source_path": "a.csv", "anchor": "SALES", **keys}, rows_threshold=None
+    )
+    assert cells(named, "B4:C5") == [["shop", "amount"], ["north", "5"]]
+    small_keys = {name: None for name in SmallTarget.__struct_fields__ if name not in {*given, "rows_json"}}
+    await named.small({"name": "x", "anchor": "SALES", "rows_json": [["n", 1]], **small_keys})
+    assert cells(named, "B4:C4") == [["n", 1]]
