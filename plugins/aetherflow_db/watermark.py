@@ -169,11 +169,15 @@ class Watermark:
             yield batch
 
     def _passing_arrow(self, batches: Iterator[Any], number: int) -> Iterator[Any]:
-        from pyarrow import compute  # noqa: PLC0415 - only where a driver gives record batches
+        import pyarrow as pa  # noqa: PLC0415 - only where a driver gives record batches
+        from pyarrow import compute  # noqa: PLC0415 - as above
 
         for batch in batches:
-            highest = compute.max(batch.column(number)).as_py()
-            self._note([] if highest is None else [highest])
+            highest = compute.max(batch.column(number))
+            if pa.types.is_timestamp(highest.type):  # a mark has no nanoseconds
+                highest = highest.cast(pa.timestamp("us", highest.type.tz), safe=False)
+            value = highest.as_py()
+            self._note([] if value is None else [value])
             yield batch
 
     def _note(self, values: list[Any]) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy
 from aetherflow_db.extract_stream import db_extract_stream
@@ -14,10 +15,12 @@ from aetherflow_db.sql_dialects import MYSQL, ORACLE, POSTGRES, SQLITE, SqlDiale
 from aetherflow_db.watermark import Watermark, WatermarkInput
 
 from aetherflow import Mark, StepError
-from aetherflow.data_files import Rows, untyped
+from aetherflow.data_files import ArrowRows, Rows, untyped
 from aetherflow.testing import run_step
 from tests.cli.command_line import CommandLine
 from tests.plugins.db_run import DbRun, Open, opener, resource_of
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 open_run = opener()
 open_sqlite = opener(["sqlite3"])
@@ -264,6 +267,28 @@ def test_an_overlap_of_a_text_is_refused() -> None:
     with pytest.raises(StepError, match="cannot be subtracted from the mark x") as refused:
         Watermark(WatermarkInput("a", overlap=1), "m", Mark.of("x"))
     assert refused.value.code == "AF995"
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "highest"),
+    [
+        (pa.int64(), [3, None, 2**60 + 1], 2**60 + 1),
+        (pa.decimal128(20, 2), [Decimal("1.50"), Decimal("1.49")], Decimal("1.50")),
+        (pa.string(), ["a", "B", None], "a"),
+        (pa.date32(), [date(2026, 1, 1), date(2026, 1, 2)], date(2026, 1, 2)),
+        (pa.timestamp("us", "UTC"), [NOON, NOON + timedelta(1)], NOON + timedelta(1)),
+        (pa.timestamp("ns", "UTC"), [1_000_000_001, 2_000_000_999], NOON.fromtimestamp(2, UTC)),
+        (pa.float64(), [1.5, float("nan")], 1.5),
+        (pa.int64(), [None, None], None),
+    ],
+)
+def test_the_highest_value_of_record_batches_is_found(kind: Any, values: list[Any], highest: Any) -> None:
+    batches = [pa.record_batch([pa.array([value], kind)], names=["A"]) for value in values]
+    batches.append(pa.record_batch([pa.array(values, kind)], names=["A"]))
+    watermark = Watermark(WatermarkInput("a"), "m", None)
+    seen = watermark.watch(ArrowRows(untyped(["A"]), iter(batches)))
+    assert list(seen.batches) == batches
+    assert watermark.moved == ({} if highest is None else {"m": Mark.of(highest)})
 
 
 def test_values_that_are_no_number_are_passed_over() -> None:
