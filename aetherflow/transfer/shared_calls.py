@@ -38,8 +38,8 @@ class SharedCalls(Generic[T]):
         try:
             while not call.is_made:
                 if self._is_led:
-                    await call.woken.wait()
                     call.woken = anyio.Event()
+                    await call.woken.wait()
                 else:
                     await self._lead()
         except BaseException:
@@ -63,12 +63,12 @@ class SharedCalls(Generic[T]):
         finally:
             self._is_led = False
             for one in calls:
-                one.woken.set()
+                one.wake()
             self._wake_next()
 
     def _wake_next(self) -> None:
         if self._waiting and not self._is_led:
-            self._waiting[0].woken.set()
+            self._waiting[0].wake()
 
 
 class _Call(Generic[T]):
@@ -76,7 +76,7 @@ class _Call(Generic[T]):
 
     Attributes:
         is_made: whether it was made.
-        woken: set when it was made, or when its task should lead.
+        woken: set when it was made, or when its task should lead; None if its task does not wait.
     """
 
     def __init__(self, function: Callable[[], T]) -> None:
@@ -84,7 +84,12 @@ class _Call(Generic[T]):
         self._results: list[T] = []
         self._error: Exception | None = None
         self.is_made = False
-        self.woken = anyio.Event()
+        self.woken: anyio.Event | None = None
+
+    def wake(self) -> None:
+        """Wake its task, if that waits."""
+        if self.woken is not None:
+            self.woken.set()
 
     def make(self) -> None:
         """Make it; blocking."""

@@ -105,12 +105,13 @@ def target_names(files: Iterable[Named], template: str = "", *, ignores_case: bo
         name = f"{above}/" * bool(above) + filled(template, file, index) if template else file.rel_path
         _check_name(name, file.source)
         key = name.casefold() if ignores_case else name
-        above_it = [key[:at] for at, char in enumerate(key) if char == "/"]
+        above_it = [key[:at] for at, char in enumerate(key) if char == "/"] if "/" in key else []
         other = taken.get(key) or folders.get(key) or next(filter(None, map(taken.get, above_it)), None)
         if other is not None:
             raise _clash(other, file.source, name, ignores_case=ignores_case)
         taken[key] = file.source
-        folders.update(dict.fromkeys(above_it, file.source))
+        for folder in above_it:
+            folders[folder] = file.source
         names.append(name)
     return names
 

@@ -50,7 +50,7 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
         preserve_mtime: whether files get the time of their source.
         verify: what is compared before a file gets its name: its size, its checksum (SHA-256), or nothing.
         transactional: whether all files get their names only when all have arrived, or none does.
-        parallel: how many files move at once; default: 4, of small files 16.
+        parallel: how many files move at once; default: 4, of small files 64.
         parallelism: the same in another spelling: {enabled, workers, fail_fast}.
         fail_fast: whether the first file that fails ends the step; otherwise the others are still tried.
         bandwidth_limit: bytes per second for all files together, such as 10MB/s.

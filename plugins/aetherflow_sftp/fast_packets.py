@@ -106,6 +106,9 @@ class FastReceiving(asyncio.BufferedProtocol):
         self._library._reset_keepalive_timer()
         begin = 0
         while self._end - begin >= _LENGTH:
+            if self._library._transport is None:  # it gave the connection up
+                begin = self._end
+                break
             stop = begin + _LENGTH + int.from_bytes(self._view[begin : begin + _LENGTH], "big") + _TAG
             if not self._is_between_packets() or stop - begin > BUFFER_BYTES:
                 self._library.data_received(bytes(self._view[begin : self._end]))
@@ -216,6 +219,8 @@ class FastSending:
         """Send as much as the window of the channel allows, in full packets; in place of the library's."""
         self._is_waiting = False
         channel = self.channel
+        if channel._send_state == "closed":
+            return
         waiting = channel._send_buf
         while waiting and channel._send_window:
             room = min(channel._send_window, channel._send_pktsize)

@@ -154,3 +154,21 @@ async def test_an_answer_that_makes_no_sense_ends_the_session(answer: bytes, tmp
 
         assert caught.value.code == "AF342"
         assert "an answer" in caught.value.message
+
+
+async def test_what_was_not_sent_when_the_connection_breaks_is_dropped(tmp_path: Path) -> None:
+    async with sftp_server(tmp_path) as server, opened(server.config()) as box:
+        reported: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+        session = await box.link.lend("look at", "")
+        requests: Any = session.requests
+        requests._sending.write(CONTENT)  # more than the server's window has room for
+        await asyncio.sleep(0)
+        assert requests._channel._send_paused
+        (await box.ssh()).abort()
+        requests._sending.write(b"more")
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+        assert requests._channel._send_state == "closed"
+        assert reported == []
