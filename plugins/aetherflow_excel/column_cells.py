@@ -22,7 +22,7 @@ from aetherflow_excel.regions import CellValue
 
 Many = Callable[[Sequence[Any]], "list[Any] | None"]
 _REMEMBERED = 10_000
-_MISSING = object()
+_NOT_SEEN = object()
 _NONE = type(None)
 
 
@@ -100,8 +100,8 @@ class _Column:
     def _one(self, value: Any) -> CellValue:
         if type(value) is not str:
             return cell_value(value if self._cast is None else self._cast(value), self._rules)
-        known: Any = self._known.get(value, _MISSING)
-        if known is _MISSING:
+        known: Any = self._known.get(value, _NOT_SEEN)
+        if known is _NOT_SEEN:
             known = cell_value(value if self._cast is None else self._cast(value), self._rules)
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()

@@ -65,30 +65,32 @@ class SheetRows:
     def _cells(self, row: Any) -> Cells:
         """Return the values of a row; cells without one are left out."""
         namespace = row.tag[:-3]
-        value_tag, formula_tag = f"{namespace}v", f"{namespace}f"
-        found: Cells = {}
+        value_tag, text_tag = f"{namespace}v", f"{namespace}t"
+        columns, found = self._columns, Cells()
         column = 0
         for cell in row:
-            reference = cell.get("r")
-            column = self._column(reference) if reference else column + 1
-            kind = cell.get("t")
+            if reference := cell.get("r"):
+                letters = reference.rstrip("0123456789")
+                column = columns.get(letters) or self._column(letters)
+            else:
+                column += 1
+            if not len(cell):
+                continue
+            last, kind = cell[-1], cell.get("t")
             if kind == "inlineStr":
-                found[column] = text_of(cell)
-            elif len(cell):
-                value = cell.find(value_tag)
-                if value is not None and value.text:
-                    found[column] = self._value(kind, value.text, cell.get("s"), row, column)
-                elif kind == "str" and value is not None:
-                    found[column] = ""
-                elif cell.find(formula_tag) is not None:
-                    found[column] = UNCOMPUTED
+                is_plain = len(last) == 1 and last[0].tag == text_tag
+                found[column] = (last[0].text or "") if is_plain else text_of(cell)
+                continue
+            value = last if last.tag == value_tag else cell.find(value_tag)
+            if value is not None and value.text:
+                found[column] = self._value(kind, value.text, cell.get("s"), row, column)
+            else:
+                found[column] = "" if kind == "str" else UNCOMPUTED
         return found
 
-    def _column(self, reference: str) -> int:
-        letters = reference.rstrip("0123456789")
-        if letters not in self._columns:
-            self._columns[letters] = column_number(letters)
-        return self._columns[letters]
+    def _column(self, letters: str) -> int:
+        self._columns[letters] = number = column_number(letters)
+        return number
 
     def _value(self, kind: str | None, text: str, style: str | None, row: Any, column: int) -> Any:
         try:
