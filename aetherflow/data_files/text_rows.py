@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.data_files.arrow_kinds import arrow_type, arrow_values
+from aetherflow.data_files.arrow_kinds import arrow_type
 from aetherflow.data_files.columns import Column
 from aetherflow.data_files.parquet_reading import import_pyarrow
 from aetherflow.errors import StepError
@@ -82,7 +82,7 @@ def record_batches(rows: TextRows) -> Iterator[Any]:
     with _conversion_errors(arrow):
         for batch in csv.open_csv(arrow.PythonFile(stream, mode="r"), **options):
             arrays = [
-                arrow_values(column, own.to_pylist(), 1) if column.kind == "binary" else own
+                _bytes(own.to_pylist()) if column.kind == "binary" else own
                 for column, own in zip(rows.columns, batch.columns, strict=True)
             ]
             yield arrow.record_batch(arrays, names=list(rows.names))
@@ -91,6 +91,12 @@ def record_batches(rows: TextRows) -> Iterator[Any]:
 def _chained(first: tuple[bytes, int], rest: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
     yield first
     yield from rest
+
+
+def _bytes(texts: list[str | None]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
+
+    return pa.array([None if text is None else bytes.fromhex(text) for text in texts], pa.binary())
 
 
 @contextmanager

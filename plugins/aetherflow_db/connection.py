@@ -132,7 +132,7 @@ class SqlConnector(PlainCalls, Connector):
             yield self._fetched(session, query, fetch_size) if fast is None else fast
 
     def _fetched(self, session: Session, query: Query, fetch_size: int) -> Rows:
-        declared = declared_columns(session.raw, query) if session.driver.module == "sqlite3" else None
+        declared = declared_columns(session.raw, query)
         answer = session.run(query, fetch_size)
         if answer.description is None:
             raise no_rows(self.name, query)

@@ -50,8 +50,6 @@ _EXPRESSIONS = {
 }
 """By the numbers of PostgreSQL's types: what is written for a column."""
 
-MARK = "SAVEPOINT aetherflow_describe"
-
 
 def copied_rows(connection: Any, query: Query, dialect: Dialect) -> TextRows | None:
     """Return the rows of a query as csv text; None: it cannot be copied, so its rows must be fetched.

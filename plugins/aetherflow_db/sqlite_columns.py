@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import suppress
+from typing import Any
 
 from aetherflow.data_files import Column
 from aetherflow_db.column_kinds import kind_of_declared
@@ -18,11 +19,13 @@ _PARAMETERS = re.compile(
 _VIEW = "aetherflow_columns"
 
 
-def declared_columns(connection: sqlite3.Connection, query: Query) -> tuple[Column, ...] | None:
-    """Return the columns of a query with the kinds that are declared; None: nobody can say.
+def declared_columns(connection: Any, query: Query) -> tuple[Column, ...] | None:
+    """Return the columns of a query with the kinds that are declared; None: nobody can say, or no SQLite.
 
     A view shows them; it is temporary, so the file does not change. It takes no parameters.
     """
+    if not isinstance(connection, sqlite3.Connection):
+        return None
     sql = _PARAMETERS.sub(lambda found: found["passed"] or "NULL", query.sql.strip().rstrip(";"))
     try:
         connection.execute("PRAGMA query_only = OFF")
