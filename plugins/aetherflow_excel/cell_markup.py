@@ -60,7 +60,7 @@ class RowsMarkup:
                 zip(*rows, strict=True), self._letters, self.styles, strict=True
             )
         ]
-        cells = map("".join, zip(*columns, strict=True))
+        cells = map("".join, zip(*columns, strict=True)) if columns else repeat("", len(rows))
         head, middle, end = f'<{p}row r="', f'"{self.row_attributes}>', f"</{p}row>\n"
         return "".join([f"{head}{n}{middle}{line}{end}" for n, line in zip(numbers, cells, strict=True)])
 

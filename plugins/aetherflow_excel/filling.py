@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
+
 from aetherflow_excel.package import Package, open_package
 from aetherflow_excel.package_writing import write_package
 from aetherflow_excel.placing import Placing, insertion_row, placed_regions
@@ -37,6 +39,7 @@ def fill_workbook(
     by_sheet: dict[str, list[Region]] = {}
     with open_package(template) as package:
         styles = CellStyles(package.text(package.styles_part) if package.styles_part else MINIMAL)
+        regions = [_filtered_once(package, region) for region in regions]
         for region in regions:
             by_sheet.setdefault(_sheet_name(package, region), []).append(region)
         facts = {name: _facts(package, name, own) for name, own in by_sheet.items()}
@@ -48,6 +51,13 @@ def fill_workbook(
             write_package(package, output, placed, styles, check)
     found = {id(p.region): p.written(name) for name, several in placed.items() for p in several}
     return [found[id(region)] for region in regions]
+
+
+def _filtered_once(package: Package, region: Region) -> Region:
+    """Return a region without a filter of its own if its sheet has a table, which has one."""
+    sheet = package.sheet(region.sheet)
+    has_table = sheet is not None and any(r.kind == "/table" for r in package.relations(sheet.part))
+    return msgspec.structs.replace(region, filters_header=False) if has_table else region
 
 
 def _facts(package: Package, name: str, regions: Sequence[Region]) -> SheetFacts:

@@ -55,9 +55,14 @@ class Copy(msgspec.Struct, frozen=True):
         own.external_attr = info.external_attr
         own.file_size = size
         with self.target.open(own, "w") as file:
+            waiting = bytearray()
             for piece in pieces:
-                self.check()
-                file.write(piece)
+                waiting += piece
+                if len(waiting) >= CHUNK:
+                    self.check()
+                    file.write(waiting)
+                    waiting = bytearray()
+            file.write(waiting)
 
     def read(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         """Yield the content of a part of the template, as it is."""

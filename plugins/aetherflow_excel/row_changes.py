@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from html import unescape
 
@@ -13,6 +14,7 @@ from aetherflow_excel.row_shifts import RowShift
 from aetherflow_excel.sheet_text import Cell, Row, cells_of, has_formula
 
 _FORMULA = element("f")
+_PLACE = re.compile(r"""(<(?:[\w.-]+:)?c\s[^>]*?\br\s*=\s*["'][A-Za-z]+)[0-9]+""")
 _NOT_SHIFTED = RowShift()
 
 
@@ -42,6 +44,9 @@ class RowChanges:
         if number == row.number and not boxes and not has_formula(row):
             return row
         tag = row.tag if number == row.number else with_attribute(row.tag, "r", str(number))
+        if not boxes and not has_formula(row):
+            place = str(number)
+            return Row(number, tag, _PLACE.sub(lambda found: found[1] + place, row.cells), row.end)
         cells = [self._cell(cell, row.number, number, boxes) for cell in cells_of(row)]
         return Row(number, tag, "".join(cells), row.end)
 

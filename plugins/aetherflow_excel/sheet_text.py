@@ -16,7 +16,6 @@ from aetherflow_excel.package import Package, encoding_of
 CHUNK = 1 << 18
 _DATA = re.compile(r"<((?:[\w.-]+:)?)sheetData(?=[\s/>])[^>]*>")
 _DATA_END = re.compile(r"</(?:[\w.-]+:)?sheetData\s*>")
-_ROW = element("row")
 _CELL = element("c")
 _FORMULA = re.compile(r"<(?:[\w.-]+:)?f[\s/>]")
 _CELL_NAME = re.compile(r"([A-Za-z]+)([0-9]+)")
@@ -77,17 +76,23 @@ class SheetText:
     def rows(self) -> Iterator[Row]:
         """Yield the rows; those that do not say their number follow the one before."""
         number, text = 0, self._rest
+        begin, close = f"<{self.prefix}row", f"</{self.prefix}row>"
         while True:
-            end = 0
             stop = _DATA_END.search(text)
-            for found in _ROW.finditer(text, 0, stop.start() if stop else len(text)):
-                end = found.end()
-                tag = found[1]
+            end, limit = 0, stop.start() if stop else len(text)
+            while (start := text.find(begin, end, limit)) >= 0:
+                content = text.find(">", start, limit) + 1
+                is_empty = text[content - 2] == "/"
+                last = content if is_empty else text.find(close, content, limit)
+                if not content or last < 0:
+                    break
+                end = last if is_empty else last + len(close)
+                tag = text[start:content]
                 said = attribute(tag, "r")
                 number = int(said) if said else number + 1
                 if not said:
                     tag = with_attribute(tag, "r", str(number))
-                yield Row(number, tag, found[3] or "", found[4] or "")
+                yield Row(number, tag, text[content:last], text[last:end])
             if stop:
                 break
             more = self._file.read(CHUNK)

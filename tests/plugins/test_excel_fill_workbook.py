@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import zipfile
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +25,7 @@ from tests.plugins.filled_workbooks import (
     same_parts,
     template,
 )
+from tests.sizes import LARGE
 
 
 def plain(book: Workbook, sheet: Any) -> None:
@@ -242,3 +246,27 @@ def test_what_check_raises_ends_the_work(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         fill_workbook(path, tmp_path / "o.xlsx", [inserted(rows_of(5))], check=stop)
     assert [file.name for file in tmp_path.iterdir()] == ["t.xlsx"]
+
+
+ROWS = 1_000_000 if LARGE else 20_000
+
+
+@pytest.mark.sized
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    path = template(tmp_path / "t.xlsx", plain)
+    script = Path(__file__).parents[1] / "benchmarks/excel_fill_only.py"
+    command = [
+        sys.executable,
+        str(script),
+        "aetherflow",
+        str(ROWS),
+        str(path),
+        str(tmp_path / "o.xlsx"),
+    ]
+
+    _, peak = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+    assert peak < 150
+    with zipfile.ZipFile(tmp_path / "o.xlsx") as archive:
+        size = sum(info.file_size for info in archive.infolist())
+    assert size > ROWS * 400

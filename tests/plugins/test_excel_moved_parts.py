@@ -285,3 +285,14 @@ def test_inserted_rows_get_the_formulas_and_styles_beside_the_sample_row(tmp_pat
     assert len(set(values(output, r'<c r="F[567]" (s="\d+")/>'))) == 1
     assert values(output, r'<c r="(G\d)"') == ["G7"]
     assert values(output, r"<c:f>([^<]*)</c:f>", "charts/chart1.xml") == ["Report!$D$5:$D$7"]
+
+
+def test_a_sheet_with_a_table_gets_no_second_filter(tmp_path: Path) -> None:
+    def make(_: Workbook, sheet: Any) -> None:
+        sheet.add_table("A1:B2", {"columns": [{"header": "shop"}, {"header": "one"}]})
+
+    new = region(rows_of(ROWS, 2), "A2", header=["shop", "one"], filters_header=True)
+    output = filled(template(tmp_path / "t.xlsx", make), new)
+
+    assert "<autoFilter" not in part(output, SHEET)
+    assert values(output, r'ref="([^"]*)"', "tables/table1.xml") == ["A1:B11", "A1:B11"]
