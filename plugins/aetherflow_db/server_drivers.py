@@ -20,6 +20,9 @@ from aetherflow_db.driver import Cause
 CANCEL_SECONDS = 3.0
 """How long a request to cancel may take; the step waits for its thread, and a network may be gone."""
 
+CONNECT_SECONDS = 30.0
+"""How long connecting may take, unless the resource says it."""
+
 LOST_SECONDS = 120
 """A connection is lost if what was sent is not confirmed for so long."""
 
@@ -31,26 +34,32 @@ class ServerDriver(msgspec.Struct, frozen=True):
     """A driver module of a server.
 
     Attributes:
-        timeout: the argument of its connect function for the seconds that connecting may take; empty: none.
+        timeouts: the arguments of its connect function that limit the seconds until the login is done.
         whole_seconds: whether these are whole seconds.
-        connect_args: further arguments, unless the resource has them: a lost network shall be noticed.
+        default_timeout: the limit where the module itself has none, in seconds.
+        connected: undoes what of these would limit later statements too.
+        password_as_bytes: whether a password must be given as UTF-8; the module has another encoding.
         cursor: as of `Driver`.
+        forget: forgets an answer that was not read to its end, before the connection is closed.
         cancel: cancels what runs on a connection, if the module has a function for that.
     """
 
-    timeout: str = ""
+    timeouts: tuple[str, ...] = ()
     whole_seconds: bool = True
-    connect_args: Mapping[str, Any] = {}
+    default_timeout: float | None = None
+    connected: Callable[[Any], object] = lambda _connection: None
+    password_as_bytes: bool = False
     cursor: Callable[[Any, int], Any] | None = None
+    forget: Callable[[Any], object] = lambda _connection: None
     cancel: Callable[[Any], object] | None = None
 
     def timeout_argument(self, seconds: float) -> dict[str, Any]:
         """Return the argument for a time limit of connecting."""
-        return {self.timeout: math.ceil(seconds) if self.whole_seconds else seconds} if self.timeout else {}
+        limit = math.ceil(seconds) if self.whole_seconds else seconds
+        return dict.fromkeys(self.timeouts, limit)
 
 
-Number = int | str | None
-_CAUSES: Mapping[str, Mapping[Number, Cause]] = {
+_CAUSES: Mapping[str, Mapping[int | str, Cause]] = {
     "postgresql": {
         "25006": "wrote",
         "40001": "collided",
@@ -72,10 +81,9 @@ def cause_of(dialect: str, error: Exception) -> Cause:
     """Return what the number in a driver's error says."""
     causes = _CAUSES.get("mysql" if dialect == "mariadb" else dialect, {})
     first = error.args[0] if error.args else None
-    number = (
-        getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or getattr(first, "code", first)
-    )
-    return causes.get(number, "other") if isinstance(number, int | str) else "other"
+    said = [getattr(error, name, None) for name in ("sqlstate", "pgcode")] + [getattr(first, "code", first)]
+    known = (causes.get(number) for number in said if isinstance(number, int | str))
+    return next(filter(None, known), "other")
 
 
 class Interrupter:
@@ -100,7 +108,8 @@ class Interrupter:
         self._since = self._since or now
         if now - self._since > CUT_SECONDS:
             cut(self._raw)
-        self._cancel()
+        else:
+            self._cancel()
 
 
 def cut(raw: Any) -> None:
@@ -237,7 +246,17 @@ def _unbuffered(module: str, connection: Any, _size: int) -> Any:
     return connection.cursor(importlib.import_module(f"{module}.cursors").SSCursor)
 
 
-_POSTGRES = ServerDriver(timeout="connect_timeout", connect_args={"connect_timeout": 30}, cursor=NamedCursor)
+def _read_without_limit(connection: Any) -> None:
+    connection._read_timeout = None  # noqa: SLF001 - PyMySQL has no other way to limit the login alone
+
+
+def _forget_answer(connection: Any) -> None:
+    answer = getattr(connection, "_result", None)
+    if answer is not None:
+        answer.unbuffered_active = False  # else its destructor reads from the closed connection
+
+
+_POSTGRES = ServerDriver(timeouts=("connect_timeout",), default_timeout=CONNECT_SECONDS, cursor=NamedCursor)
 
 SERVER_DRIVERS: Mapping[str, ServerDriver] = {
     "psycopg": msgspec.structs.replace(
@@ -246,13 +265,20 @@ SERVER_DRIVERS: Mapping[str, ServerDriver] = {
         cancel=lambda raw: raw.cancel_safe(timeout=CANCEL_SECONDS),
     ),
     "psycopg2": msgspec.structs.replace(_POSTGRES, cancel=lambda raw: raw.cancel()),
-    "pymysql": ServerDriver(timeout="connect_timeout", cursor=partial(_unbuffered, "pymysql")),
-    "MySQLdb": ServerDriver(timeout="connect_timeout", cursor=partial(_unbuffered, "MySQLdb")),
-    "mariadb": ServerDriver(timeout="connect_timeout"),
-    "pymssql": ServerDriver(timeout="login_timeout"),
-    "pyodbc": ServerDriver(timeout="timeout"),
+    "pymysql": ServerDriver(
+        timeouts=("connect_timeout", "read_timeout"),  # its connect_timeout does not limit the login
+        default_timeout=CONNECT_SECONDS,
+        connected=_read_without_limit,
+        password_as_bytes=True,
+        cursor=partial(_unbuffered, "pymysql"),
+        forget=_forget_answer,
+    ),
+    "MySQLdb": ServerDriver(timeouts=("connect_timeout",), cursor=partial(_unbuffered, "MySQLdb")),
+    "mariadb": ServerDriver(timeouts=("connect_timeout",)),
+    "pymssql": ServerDriver(timeouts=("login_timeout",)),
+    "pyodbc": ServerDriver(timeouts=("timeout",)),
     "oracledb": ServerDriver(
-        timeout="tcp_connect_timeout",
+        timeouts=("tcp_connect_timeout",),
         whole_seconds=False,
         cursor=_oracle_cursor,
         cancel=lambda raw: raw.cancel(),

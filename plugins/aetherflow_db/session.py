@@ -25,7 +25,12 @@ from aetherflow_db.query import Query, Row
 _BEFORE_WORD = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*", re.DOTALL)
 _WORD = re.compile(r"\w*")
 _QUERIES = frozenset({"SELECT", "VALUES", "TABLE", "FROM"})
-_CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "UPSERT", "TRUNCATE"})
+_CHANGES = frozenset(
+    {
+        *("INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "UPSERT", "TRUNCATE"),
+        *("CREATE", "DROP", "ALTER", "RENAME", "GRANT", "REVOKE"),  # some databases commit them at once
+    }
+)
 
 
 class Answer(msgspec.Struct, frozen=True):

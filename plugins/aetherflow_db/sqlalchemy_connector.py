@@ -185,9 +185,13 @@ class SqlAlchemyConnector(SqlConnector):
             if self._answers(raw, lent.info, switch, interrupt):
                 break
             lent.invalidate()
+
+        def discard() -> None:
+            server_driver(self._engine).forget(raw)
+            lent.invalidate()
+
         # A database in memory is lost with its connection.
-        discard = lent.close if in_memory(self._engine.url) else lent.invalidate
-        return Loan(raw, interrupt, lent.close, discard)
+        return Loan(raw, interrupt, lent.close, lent.close if in_memory(self._engine.url) else discard)
 
     def _answers(
         self, raw: Any, info: dict[Any, Any], switch: StopSwitch, interrupt: Callable[[], object] | None

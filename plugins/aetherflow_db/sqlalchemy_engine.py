@@ -62,7 +62,14 @@ def make_engine(resource: str, url: URL, options: PooledOptions, more: Mapping[s
             code="AF745",
         )
     statements = _first_statements(resource, engine, options)
-    sqlalchemy.event.listen(engine, "connect", lambda raw, record: _set_up(raw, record, engine, statements))
+    limits_reads = "read_timeout" in url.query or "read_timeout" in (options.connect_args or {})
+
+    def connected(raw: Any, record: Any) -> None:
+        if not limits_reads:
+            server_driver(engine).connected(raw)
+        _set_up(raw, record, engine, statements)
+
+    sqlalchemy.event.listen(engine, "connect", connected)
     return engine
 
 
@@ -118,13 +125,16 @@ def connect_args(resource: str, url: URL, options: PooledOptions, more: Mapping[
     """
     name = url.get_dialect().driver
     driver = SERVER_DRIVERS.get(name, ServerDriver())
-    given = {key: value for key, value in {**driver.connect_args, **more}.items() if key not in url.query}
+    usual = driver.timeout_argument(driver.default_timeout) if driver.default_timeout else {}
+    given = {key: value for key, value in {**usual, **more}.items() if key not in url.query}
     if options.timeout is not None:
         is_file = url.get_backend_name() == "sqlite"  # there it is how long to wait for a locked file
         limit = {"timeout": options.timeout} if is_file else driver.timeout_argument(options.timeout)
         if not limit:
             raise unsupported(resource, "timeout", f"the driver {name}")
         given.update(limit)
+    if driver.password_as_bytes and url.password:
+        given["password"] = url.password.encode()
     if in_memory(url):
         given["check_same_thread"] = False
     return given | (options.connect_args or {})

@@ -94,7 +94,7 @@ OFFERS = {
     "aetherflow runs list --status F": ["FAILED"],
     "aetherflow runs list --flow ": ["f", "g"],
     "aetherflow steps show ch": ["check_items"],
-    "aetherflow connectors show db": ["db:sqlalchemy", "db:sqlite3"],
+    "aetherflow connectors show db": ["db:mssql", "db:mysql", "db:postgres", "db:sqlalchemy", "db:sqlite3"],
     "aetherflow explain-code AF10": ["AF100", "AF101", "AF102", "AF103", "AF104", "AF105", "AF106", "AF107"],
     "aetherflow help tut": ["tutorial"],
     "aetherflow help check_": ["check_items"],

@@ -95,6 +95,14 @@ CASES: dict[str, Case | Told] = {
     "AF740": Case(resource(MEMORY, SQL % "selct 1"), RUN),
     "AF741": Case(resource(MEMORY.replace("':memory:'", "/"), SQL % "select 1"), RUN),
     "AF742": Case(resource(MEMORY, SQL % "create table t(x)"), RUN),
+    "AF935": Case(resource("kind: db, driver: postgres, config: {user: u}", SQL % "select 1"), RUN),
+    "AF936": Case(
+        resource(
+            "kind: db, driver: sqlalchemy, config: {url: 'sqlite://'}, options: {schema: s}", SQL % "select 1"
+        ),
+        RUN,
+    ),
+    "AF937": Case(resource(MEMORY[:-1] + ", options: {pragmas: {'a b': 1}}", SQL % "select 1"), RUN),
     "AF753": Case(
         resource("kind: my, driver: own", USES),
         "aetherflow doctor flow.yaml --connect",
