@@ -102,7 +102,7 @@ CASES: dict[str, Case | Told] = {
         ),
         RUN,
     ),
-    "AF937": Case(resource(MEMORY[:-1] + ", options: {pragmas: {'a b': 1}}", SQL % "select 1"), RUN),
+    "AF937": Case(resource(MEMORY + ", options: {pragmas: {'a b': 1}}", SQL % "select 1"), RUN),
     "AF753": Case(
         resource("kind: my, driver: own", USES),
         "aetherflow doctor flow.yaml --connect",
