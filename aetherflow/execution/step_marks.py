@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from aetherflow.engine.state import RunState
 from aetherflow.errors import StepError
 from aetherflow.events.marks import Mark, MarkUse
+from aetherflow.plan.hooks import ending_of, is_hook
 from aetherflow.ports import StoredMark
 from aetherflow.sdk.marks import Marks
 
@@ -76,11 +77,15 @@ class StepMarks:
         if name in self._users:
             return self._users[name]
         earlier = self._state.marks.get(name)
-        if earlier is None:
+        if earlier is None or self._is_over(earlier.job_id):
             return self._step
         step = self._state.job(earlier.job_id).steps.get(earlier.step_id)
         is_done = step is not None and step.status == "SUCCESS"
         return (earlier.job_id, earlier.step_id) if is_done else self._step
+
+    def _is_over(self, job_id: str) -> bool:
+        """Whether a job is a hook of an ending that is over; the next ending has a hook of its own."""
+        return is_hook(job_id) and ending_of(job_id) <= self._state.endings
 
 
 def _used_twice(name: str, step: tuple[str, str], other: tuple[str, str]) -> StepError:

@@ -201,6 +201,24 @@ async def test_the_instances_of_a_mapped_job_have_marks_of_their_own(tmp_path: P
     assert {row[2] for row in marks(tmp_path)} == {"300"}
 
 
+async def test_a_hook_of_the_next_ending_starts_where_that_of_the_last_one_had_started(
+    tmp_path: Path,
+) -> None:
+    table = Table(200)
+    hook = "on_exit: [{id: h, type: read, inputs: {}}]"
+    text = flow("{id: a, steps: [{id: s, type: other, inputs: {}}]}", head=hook)
+
+    async def other(_: StepContext, __: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    for rerun in ([], ["a"]):
+        steps = {"read": table.read, "other": other}
+        async with live(text, tmp_path, steps, rerun=rerun) as run:
+            assert (await run.run()).phase == "SUCCESS"
+    assert (table.seen, marks(tmp_path)) == ([0, 0], [("orders", "int", "200", 0)])
+    assert {job.steps["h"].status for name, job in run.state.jobs.items() if name != "a"} == {"SUCCESS"}
+
+
 async def test_a_mark_of_another_type_fails_the_step(tmp_path: Path) -> None:
     async def read(_: StepContext, __: dict[str, Any]) -> StepResult:
         return StepResult(marks={"orders": Mark.of("b")})
