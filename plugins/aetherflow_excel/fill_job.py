@@ -154,7 +154,7 @@ def _region(
     names = table.columns or tuple(f"column {number}" for number in range(1, table.width + 1))
     rules = CellRules(target.on_illegal, is_1904)
     batches = cells_of_batches(
-        progress.watch(table.batches),
+        progress.watch(table.batches if table.width else ()),
         target=target.name,
         columns=names,
         casts=casts_of(target.type_cast, target.dtypes, names),

@@ -12,7 +12,7 @@ from msgspec import Meta
 from aetherflow import PathText, StepContext, step
 from aetherflow_excel.fill_job import Table, WrittenTarget, fill
 from aetherflow_excel.guards import check_most
-from aetherflow_excel.small_rows import small_rows
+from aetherflow_excel.small_rows import no_names, small_rows
 from aetherflow_excel.target_keys import Count, Target, TargetKeys, check_place, settled
 
 BATCH_ROWS = 1000
@@ -87,6 +87,8 @@ class SmallSource(msgspec.Struct, frozen=True):
         keys, name = self.keys, self.target.name
         found = small_rows(name, keys.rows_json, keys.columns_json)
         count = len(found.rows) if keys.row_count is None else keys.row_count
+        if self.target.writes_header and found.rows and not found.columns:
+            raise no_names(name)
         check_most(name, "rows", count, "max_rows", keys.max_rows)
         total = count + self.target.writes_header
         check_most(name, "rows with the header", total, "max_total_rows", keys.max_total_rows)

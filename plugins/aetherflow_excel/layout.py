@@ -100,16 +100,19 @@ def block_of(target: Target, anchor: Anchor, width: int, data_rows: int) -> Bloc
         column=anchor.column,
         width=width,
         data_row=data_row,
-        data_rows=data_rows,
-        writes_header=target.writes_header,
+        data_rows=data_rows if width else 0,
+        writes_header=target.writes_header and width > 0,
         has_template_header=has_header,
         inserts=inserts,
         style_row=style_row,
         clear=(),
-        takes_style_row=inserts and target.clear_style_row and style_row == data_row,
+        takes_style_row=False,
     )
     _check_size(block)
-    return msgspec.structs.replace(block, clear=_cleared(target, anchor, block))
+    is_sample = block.inserts and not block.inserts_header and style_row == data_row
+    return msgspec.structs.replace(
+        block, clear=_cleared(target, anchor, block), takes_style_row=is_sample and target.clear_style_row
+    )
 
 
 def _header_of(target: Target, anchor: Anchor) -> tuple[bool, bool]:

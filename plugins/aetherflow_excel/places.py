@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import msgspec
+
 from aetherflow import StepError
 from aetherflow_excel.anchor_search import Anchor, anchor_by_reference, find_texts, key_of, one_cell
 from aetherflow_excel.cell_references import read_area
@@ -37,9 +39,14 @@ def places_of(package: Package, targets: Sequence[Target], *, is_enterprise: boo
     found = {
         sheet: find_texts(package, _sheets(package, sheet), anchors) for sheet, anchors in searched.items()
     }
-    return [
+    known = [
         place or one_cell(package, target.anchor, found[target.sheet][key_of(target.anchor)])
         for target, place in zip(targets, places, strict=True)
+    ]
+    spelled: dict[str, str] = {}  # two new sheets whose names differ in case only are one
+    return [
+        msgspec.structs.replace(place, sheet=spelled.setdefault(place.sheet.casefold(), place.sheet))
+        for place in known
     ]
 
 

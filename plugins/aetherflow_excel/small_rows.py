@@ -63,6 +63,11 @@ def listed(target: str, key: str, given: Any) -> list[Any]:
     return list(given)
 
 
+def no_names(target: str) -> StepError:
+    """Return the error for a header that is written, and has no names."""
+    return _wrong(target, "columns_json", "is missing, and the names of the columns are to be written")
+
+
 def _wrong(target: str, key: str, why: str) -> StepError:
     return StepError(
         f"target {target!r}: {key} {why}",

@@ -20,6 +20,7 @@ from aetherflow_excel.fill_from_file import FileTarget
 from aetherflow_excel.fill_small import SmallTarget
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Font
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from python_calamine import load_workbook as load_calamine
 
 from aetherflow import StepError
@@ -241,6 +242,7 @@ async def test_the_style_row_gives_its_formats(run: ExcelRun) -> None:
         ({"rows_json": "[1"}, "AF974", "rows_json is no JSON"),
         ({"rows_json": [1]}, "AF974", "has the row 1, which is no list: 1"),
         ({"rows_json": [[1], {"a": 1}]}, "AF974", "has lists and mappings"),
+        ({"columns_json": None, "header_mode": "append"}, "AF974", "columns_json is missing, and the names"),
         ({"columns_json": "{}"}, "AF974", "columns_json is no list, but a dict"),
         ({"rows_json": [["a", "b\x01"]]}, "AF967", r"row 1, column 'amount' has the character U\+0001"),
         ({"rows_json": [["a", "b", "c"]]}, "AF968", "row 1 has 3 values, but there are 2 columns"),
@@ -367,6 +369,45 @@ async def test_a_data_sheet_is_made_with_header_filter_and_frozen_pane(named: Ex
     assert cells(named, "F1:G2") == [["shop", "amount"], ["north", "5"]]
     assert [one["start"] for one in done["written"]] == ["DATA_raw!A1", "'d plain'!A1", "Report!F1"]
     assert {one["mode"] for one in done["written"]} == {"data_sheet"}
+
+
+@pytest.mark.asyncio
+async def test_an_empty_file_leaves_the_place_empty_and_a_sheet_is_made_once(named: ExcelRun) -> None:
+    named.write("header.csv", "a,b")
+    named.write("empty.csv")
+    region = {**REGION, "header_mode": "append", "source_path": "empty.csv"}
+    targets: list[dict[str, Any]] = [
+        {"sheet": "Raw", "source_path": "header.csv"},
+        {"sheet": "RAW", "cell": "D1", "source_path": "empty.csv"},
+        {"sheet": "raw", "cell": "E1", "source_path": "header.csv"},
+    ]
+    done = await named.from_file(region, *targets)
+    assert [(one["start"], one["rows"], one["cols"]) for one in done["written"]] == [
+        ("Report!B4", 0, 0), ("Raw!A1", 1, 2), ("Raw!D1", 0, 0), ("Raw!E1", 1, 2),
+    ]  # fmt: skip
+    assert load_workbook(named.artifacts / "o.xlsx").sheetnames == ["Report", "Raw"]
+    assert named.values("Raw") == [("a", "b", None, None, "a", "b")]
+    assert cells(named, "B3:B5") == [["shop"], [None], ["Total"]]
+
+
+@pytest.mark.asyncio
+async def test_a_protected_sheet_is_filled_and_stays_protected(run: ExcelRun) -> None:
+    book = load_workbook(run.template(NAMED, {"SALES": "Report!$B$4"}))
+    book["Report"].protection.set_password("secret")
+    book.epoch = CALENDAR_MAC_1904
+    book.save(run.artifacts / "t.xlsx")
+    data = {
+        "rows_json": [["n", "2026-01-31"], ["s", "1903-01-31"]],
+        "columns_json": ["a", "b"],
+        "dtypes": {"b": "date"},
+    }
+    await run.small({"anchor": "SALES", "insert": "below", **data})
+
+    written = load_workbook(run.artifacts / "o.xlsx")
+    assert written["Report"].protection.sheet
+    assert cells(run, "B4:C5") == [["n", datetime(2026, 1, 31)], ["s", "1903-01-31"]]  # noqa: DTZ001 - openpyxl
+    await run.read(path="o.xlsx", range="B4:C5", header=False)
+    assert (run.artifacts / "o.csv").read_text().splitlines()[1:] == ["n,2026-01-31", "s,1903-01-31"]
 
 
 @pytest.mark.asyncio

@@ -89,6 +89,20 @@ def test_the_style_row_counts_from_the_marker_or_the_region() -> None:
         block(small(anchor="SALES", style_mode="copy_row", style_row_offset=-4), "name")
 
 
+def test_the_last_data_row_takes_the_place_of_a_sample_row_that_is_cleared() -> None:
+    keys = {"mode": "report_region", "style_mode": "copy_row", "clear_style_row": True}
+    sample = block(from_file(anchor="SALES", **keys), "text")
+    assert (sample.style_row, sample.takes_style_row, sample.inserted) == (6, True, 9)
+    assert block(from_file(anchor="SALES", **keys), "text", rows=0).inserted == 0
+    elsewhere = block(from_file(anchor="SALES", style_row_offset=3, **keys), "text")
+    assert (elsewhere.takes_style_row, elsewhere.inserted) == (False, 10)
+    with_header = block(from_file(anchor="SALES", style_row_offset=1, header_mode="append", **keys), "name")
+    assert (with_header.style_row, with_header.data_row, with_header.inserted) == (5, 5, 11)
+    assert not block(
+        small(anchor="SALES", style_mode="copy_row", clear_style_row=True), "text"
+    ).takes_style_row
+
+
 def test_rows_and_columns_that_are_not_on_a_sheet() -> None:
     with pytest.raises(StepError, match="would end in row 1,048,577, and a sheet has 1,048,576") as error:
         block(small(anchor="SALES"), rows=1_048_574)
