@@ -10,6 +10,7 @@ from aetherflow_excel.row_shifts import RowShift
 _ANCHOR = element("twoCellAnchor", "oneCellAnchor", "anchor")
 _CORNER = element("from", "to")
 _ROW = re.compile(r"(<(?:[\w.-]+:)?row\s*>\s*)([0-9]+)")
+_COLUMN = re.compile(r"<(?:[\w.-]+:)?col\s*>\s*([0-9]+)")
 _VML_ROW = re.compile(r"(<x:Row>\s*)([0-9]+)")
 _VML_ANCHOR = re.compile(r"(<x:Anchor>)([^<]*)")
 _VML_CLIENT = element("ClientData")
@@ -28,8 +29,10 @@ def moved_anchors(text: str, shift: RowShift) -> str:
     def moved(found: re.Match[str]) -> str:
         if attribute(found[1], "editAs") == "absolute":
             return found[0]
-        rows = [int(row[2]) for corner in _CORNER.finditer(found[0]) for row in _ROW.finditer(corner[0])]
-        offset = _offset(rows[0], shift) if rows else 0
+        corners = [corner[0] for corner in _CORNER.finditer(found[0])]
+        rows = [int(row[2]) for corner in corners for row in _ROW.finditer(corner)]
+        columns = [int(column[1]) for corner in corners for column in _COLUMN.finditer(corner)]
+        offset = _offset(rows[0], columns, shift) if rows else 0
         if not offset:
             return found[0]
         return _CORNER.sub(
@@ -51,7 +54,7 @@ def moved_vml(text: str, shift: RowShift) -> str:
         numbers = [int(number) for number in re.findall(r"-?[0-9]+", begin[2])] if begin else []
         if len(numbers) != _VML_NUMBERS:
             return found[0]
-        offset = shift.above(int(cell[2]) + 1) if cell else _offset(numbers[2], shift)
+        offset = shift.above(int(cell[2]) + 1) if cell else _offset(numbers[2], numbers[:5:4], shift)
         if not offset:
             return found[0]
         numbers[2] += offset
@@ -62,7 +65,11 @@ def moved_vml(text: str, shift: RowShift) -> str:
     return _VML_CLIENT.sub(client_data, text)
 
 
-def _offset(row: int, shift: RowShift) -> int:
-    """Return by how many rows something moves that begins in a row counted from 0."""
-    beside = any(p.inserted and p.has_stand_in and p.at == row + 1 for p in shift.placed)
+def _offset(row: int, columns: list[int], shift: RowShift) -> int:
+    """Return by how many rows something moves that begins in a row; rows and columns are counted from 0."""
+    first, last = min(columns, default=0) + 1, max(columns, default=0) + 1
+    beside = any(
+        p.inserted and p.has_stand_in and p.at == row + 1 and (last < p.column or first > p.last_column)
+        for p in shift.placed
+    )
     return shift.above(row if beside else row + 1)

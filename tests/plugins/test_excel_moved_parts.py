@@ -21,6 +21,7 @@ from tests.plugins.filled_workbooks import (
     same_parts,
     template,
     values,
+    with_parts,
 )
 
 SHEET, OTHER = "worksheets/sheet1.xml", "worksheets/sheet2.xml"
@@ -296,3 +297,32 @@ def test_a_sheet_with_a_table_gets_no_second_filter(tmp_path: Path) -> None:
 
     assert "<autoFilter" not in part(output, SHEET)
     assert values(output, r'ref="([^"]*)"', "tables/table1.xml") == ["A1:B11", "A1:B11"]
+
+
+def test_a_picture_where_the_data_begin_moves_and_one_beside_them_stays(tmp_path: Path) -> None:
+    def make(_: Workbook, sheet: Any) -> None:
+        sheet.insert_image("C5", "p.png", {"image_data": picture()})
+        sheet.insert_image("E5", "p.png", {"image_data": picture()})
+
+    output = filled(template(tmp_path / "t.xlsx", make), inserted(rows_of(ROWS), style_row=None, clear=()))
+
+    assert values(output, r"<xdr:row>(\d+)</xdr:row>", "drawings/drawing1.xml") == ["14", "14", "4", "4"]
+
+
+def test_rules_of_later_versions_of_excel_follow_too(tmp_path: Path) -> None:
+    rules = (
+        "<extLst><ext><x14:conditionalFormatting><x14:cfRule><xm:f>$B5&gt;Other!$A$1+$B$7</xm:f></x14:cfRule>"
+        "<xm:sqref>A5:D5</xm:sqref></x14:conditionalFormatting>"
+        '<x14:dataValidation type="list"><x14:formula1><xm:f>Report!$H$7:$H$9</xm:f></x14:formula1>'
+        "<xm:sqref>B5 B7</xm:sqref></x14:dataValidation></ext></extLst></worksheet>"
+    )
+
+    def make(_: Workbook, sheet: Any) -> None:
+        sheet.write("A7", "Total")
+
+    path = template(tmp_path / "t.xlsx", make)
+    with_parts(path, {f"xl/{SHEET}": lambda text: text.replace("</worksheet>", rules)})
+    output = filled(path, inserted(rows_of(ROWS)))
+
+    assert values(output, r"<xm:sqref>([^<]*)<") == ["A5:D14", "B5:B14 B17"]
+    assert values(output, r"<xm:f>([^<]*)<") == ["$B5>Other!$A$1+$B$17", "Report!$H$17:$H$19"]
