@@ -7,11 +7,12 @@ library's streams and tasks, where `fast_packets` is possible.
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import asyncssh
-from asyncssh.constants import FXP_READ, FXP_WRITE
+from asyncssh.constants import FXP_DATA, FXP_READ, FXP_WRITE
 from asyncssh.packet import PacketDecodeError, SSHPacket
 from asyncssh.sftp import MAX_SFTP_PACKET_LEN
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LENGTH = 4
+_DATA = struct.Struct(">BII")
+"""How an answer with data begins: its kind, the number of the request, the size of the data."""
 
 
 class Requests:
@@ -72,19 +75,18 @@ class FastRequests(Requests):
     def read(self, file: SFTPClientFile, size: int, offset: int) -> asyncio.Future[bytes]:
         """Begin to read a piece; the answer is empty at the end of the file."""
         where = offset.to_bytes(8, "big") + size.to_bytes(4, "big")
-        return self._begin(FXP_READ, (_handle(file), where), self._read)
+        return self._begin(FXP_READ, (_handle(file), where), _Reading(self._read))
 
     def write(self, file: SFTPClientFile, data: memoryview, offset: int) -> asyncio.Future[Any]:
         """Begin to write a piece."""
         where = offset.to_bytes(8, "big") + len(data).to_bytes(4, "big")
-        return self._begin(FXP_WRITE, (_handle(file), where, data), self._decoded)
+        return self._begin(FXP_WRITE, (_handle(file), where, data), _Waiter(self._decoded))
 
     def _begin(
-        self, kind: int, parts: tuple[bytes | memoryview, ...], decode: Callable[[int, SSHPacket], T]
+        self, kind: int, parts: tuple[bytes | memoryview, ...], waiter: _Waiter[T]
     ) -> asyncio.Future[T]:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._handler._send_request(kind, parts, _Waiter(future, decode))
-        return future
+        self._handler._send_request(kind, parts, waiter)
+        return waiter.future
 
     def _decoded(self, kind: int, packet: SSHPacket) -> Any:
         return self._handler._packet_handlers[kind](self._handler, packet)
@@ -119,17 +121,30 @@ class FastRequests(Requests):
             self._parts.append(part)
             if self._missing:
                 return
-            whole = b"".join(self._parts)
-            self._parts.clear()
+            parts, self._parts = self._parts, []
             if self._is_length:
-                self._missing = int.from_bytes(whole, "big")
+                self._missing = int.from_bytes(b"".join(parts), "big")
                 if not 1 + _LENGTH <= self._missing <= MAX_SFTP_PACKET_LEN:
                     self._fail("an answer of an impossible size")
                     return
             else:
                 self._missing = _LENGTH
-                self._answered(whole)
+                if not self._has_read(parts):
+                    self._answered(b"".join(parts))
             self._is_length = not self._is_length
+
+    def _has_read(self, parts: list[bytes]) -> bool:
+        """Take an answer with data that `read` waits for, if it is one: its data is copied once only."""
+        if len(parts[0]) < _DATA.size or parts[0][0] != FXP_DATA:
+            return False
+        _, number, size = _DATA.unpack_from(parts[0])
+        waiter = self._handler._requests.get(number)
+        if not isinstance(waiter, _Reading) or _DATA.size + size != sum(map(len, parts)):
+            return False
+        del self._handler._requests[number]
+        if not waiter.cancelled():
+            waiter.set_data(b"".join((parts[0][_DATA.size :], *parts[1:])))
+        return True
 
     def _answered(self, whole: bytes) -> None:
         packet = SSHPacket(whole)
@@ -145,20 +160,31 @@ class FastRequests(Requests):
         self._closing = asyncio.ensure_future(self._handler._cleanup(asyncssh.SFTPBadMessage(what)))
 
 
-class _Waiter:
-    """What the library gives an answer to: it is decoded at once, without a task."""
+class _Waiter(Generic[T]):
+    """What the library gives an answer to: it is decoded at once, without a task.
 
-    def __init__(self, future: asyncio.Future[T], decode: Callable[[int, SSHPacket], T]) -> None:
-        self._future = future
+    Attributes:
+        future: gets what was decoded.
+    """
+
+    def __init__(self, decode: Callable[[int, SSHPacket], T]) -> None:
+        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._decode = decode
-        self.cancelled = future.cancelled
-        self.set_exception = future.set_exception
+        self.cancelled = self.future.cancelled
+        self.set_exception = self.future.set_exception
 
     def set_result(self, answer: tuple[int, SSHPacket]) -> None:
         try:
-            self._future.set_result(self._decode(*answer))
+            self.future.set_result(self._decode(*answer))
         except (asyncssh.SFTPError, PacketDecodeError, KeyError) as error:
-            self._future.set_exception(error)
+            self.future.set_exception(error)
+
+
+class _Reading(_Waiter[bytes]):
+    """Waits for a piece of a file."""
+
+    def set_data(self, data: bytes) -> None:
+        self.future.set_result(data)
 
 
 def _handle(file: SFTPClientFile) -> bytes:
