@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from aetherflow_excel.row_merging import merged_rows
 from aetherflow_excel.row_shifts import RowShift
 from aetherflow_excel.sheet_extras import NEW_SHEET, with_dimension, with_filter, with_frozen_rows
 from aetherflow_excel.sheet_settings import moved_settings
-from aetherflow_excel.sheet_text import CHUNK, SheetText, outline
+from aetherflow_excel.sheet_text import CHUNK, SheetText
+from aetherflow_excel.stale_sheets import Outline, outline, stale_sheets
 from aetherflow_excel.styles import CellStyles
 
 LEVEL = 4
@@ -37,6 +38,8 @@ class Copy(msgspec.Struct, frozen=True):
         placed: the regions by the name of their sheet.
         moves: how references move.
         styles: the styles of the workbook; more may be added while rows are written.
+        outlines: the other sheets by name.
+        stale: the names of those whose formulas may give other results.
         check: called between pieces; what it raises ends the work.
     """
 
@@ -45,6 +48,8 @@ class Copy(msgspec.Struct, frozen=True):
     placed: Mapping[str, Sequence[PlacedRegion]]
     moves: Moves
     styles: CellStyles
+    outlines: Mapping[str, Outline]
+    stale: Collection[str]
     check: Callable[[], None]
 
     def write(self, info: zipfile.ZipInfo, pieces: Iterator[bytes], size: int) -> None:
@@ -87,8 +92,11 @@ def write_package(
     new_sheets = [name for name in placed if package.sheet(name) is None]
     changes = package_changes(package, moves, new_sheets, filters)
     styles_part = package.styles_part or next(part.part for part in changes.added if not part.sheet)
+    others = [sheet for sheet in package.sheets if sheet.has_cells and sheet.name not in placed]
+    outlines = {sheet.name: outline(package, sheet) for sheet in others}
+    stale = stale_sheets(package, outlines, placed)
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as target:
-        copy = Copy(package, target, placed, moves, styles, check)
+        copy = Copy(package, target, placed, moves, styles, outlines, stale, check)
         for info in package.archive.infolist():
             part = info.filename.casefold()
             if part in changes.dropped or part == styles_part.casefold():
@@ -116,13 +124,15 @@ def write_package(
 
 
 def _write_sheet(copy: Copy, sheet: Sheet, info: zipfile.ZipInfo) -> None:
-    """Write a sheet: as it was, unless it has regions or formulas, or refers to what moved."""
+    """Write a sheet: as it was, unless it has regions, or refers to cells that move or change."""
     own = copy.placed.get(sheet.name, ())
     is_new = copy.package.sheet(sheet.name) is None
-    if not own:
-        head, has_formulas, tail = outline(copy.package, sheet.part)
-        new = moved_settings(head, sheet.name, copy.moves), moved_settings(tail, sheet.name, copy.moves)
-        if not has_formulas and new == (head, tail):
+    if (old := copy.outlines.get(sheet.name)) is not None and sheet.name not in copy.stale:
+        new = (
+            moved_settings(old.head, sheet.name, copy.moves),
+            moved_settings(old.tail, sheet.name, copy.moves),
+        )
+        if new == (old.head, old.tail):
             copy.write(info, copy.read(info), info.file_size)
             return
     file: Any = BytesIO(NEW_SHEET.encode()) if is_new else copy.package.open(sheet.part)
@@ -141,7 +151,9 @@ def _sheet(copy: Copy, sheet: Sheet, text: SheetText) -> Iterator[bytes]:
             head = with_frozen_rows(head, one.placed.first - 1, text.prefix)
     yield encoded(head)
     clear = [box for one in own for box in one.region.clear]
-    rows = RowChanges(sheet.name, copy.moves, clear).rows(text.rows())
+    rows = text.rows()
+    if own or sheet.name in copy.stale:
+        rows = RowChanges(sheet.name, copy.moves, clear).rows(rows)
     for one in own:
         if one.beside:
             one.blocks[-1].beside = _beside(one, sheet.name, copy.moves, text.prefix)

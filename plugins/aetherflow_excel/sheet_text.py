@@ -11,7 +11,7 @@ import msgspec
 
 from aetherflow_excel.cell_references import column_letters, column_number
 from aetherflow_excel.markup import attribute, element, with_attribute
-from aetherflow_excel.package import Package, encoding_of
+from aetherflow_excel.package import encoding_of
 
 CHUNK = 1 << 18
 _DATA = re.compile(r"<((?:[\w.-]+:)?)sheetData(?=[\s/>])[^>]*>")
@@ -118,16 +118,6 @@ def own_style(row: Row) -> int | None:
     """Return the style of a row's cells that do not say theirs; None if it is that of their column."""
     style = attribute(row.tag, "s")
     return int(style) if style and attribute(row.tag, "customFormat") in ("1", "true") else None
-
-
-def outline(package: Package, part: str) -> tuple[str, bool, str]:
-    """Return what is before the rows of a sheet, whether they have formulas, and what is after them."""
-    with package.open(part) as file:
-        sheet = SheetText(file)
-        has_formulas = False
-        for row in sheet.rows():
-            has_formulas = has_formulas or has_formula(row)
-        return sheet.head, has_formulas, sheet.tail
 
 
 def has_formula(row: Row) -> bool:
