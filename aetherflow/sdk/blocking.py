@@ -218,3 +218,12 @@ async def _interrupt_until(
             is_reported = True
         with anyio.move_on_after(INTERRUPT_AGAIN_SECONDS):
             await done.wait()
+
+
+def on_loop() -> bool:
+    """Whether this thread runs an event loop."""
+    try:
+        anyio.lowlevel.current_token()
+    except anyio.NoEventLoopError:
+        return False
+    return True

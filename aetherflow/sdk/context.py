@@ -31,6 +31,7 @@ from aetherflow.sdk.blocking import (
     ThreadCall,
     call_in_thread,
     current_call,
+    on_loop,
     refuse_coroutine_function,
     stopped,
 )
@@ -489,18 +490,10 @@ class StepContext:
                 stop.
         """
         call = current_call.get() or self._last_call
-        if call is None or _on_loop():
+        if call is None or on_loop():
             raise StepError(
                 "context.run_async was called from async code",
                 hint="await the coroutine; run_async is for sync steps",
                 code="AF549",
             )
         return call.run_async(function, *args)
-
-
-def _on_loop() -> bool:
-    try:
-        anyio.lowlevel.current_token()
-    except anyio.NoEventLoopError:
-        return False
-    return True
