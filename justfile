@@ -53,3 +53,11 @@ mutants *ARGS:
 # rewrite what README and manual show: outputs of commands, generated tables
 manual *PAGES:
     {{bin}}/python -m tests.manual.refresh {{PAGES}}
+
+# make the picture of the report demo that the README shows; needs LibreOffice and pdftoppm
+picture:
+    sh demo/usecase-report/run.sh > /dev/null
+    folder=$(mktemp -d); report=$(ls -t demo/output/report/work/sales_report/report/*/artifacts/sales-report.xlsx | head -n 1); \
+    soffice --headless --convert-to pdf --outdir "$folder" "$report" > /dev/null && \
+    pdftoppm -png -singlefile -r 90 -f 1 -l 1 -x 50 -y 55 -W 920 -H 360 "$folder/sales-report.pdf" demo/usecase-report/report; \
+    rm -r "$folder"
