@@ -1,7 +1,4 @@
-"""Make the sales database of this demo: the same rows each time.
-
-    python make_sales.py DATABASE
-"""
+"""Make the sales database of this demo, with the same rows each time: python make_sales.py DATABASE."""
 
 from __future__ import annotations
 
@@ -36,7 +33,8 @@ def rows() -> list[tuple[int, str, str, str, int, str]]:
         region = chance.choices(list(REGIONS), list(REGIONS.values()))[0]
         product = chance.choice(list(PRODUCTS))
         quantity = chance.choice((1, 1, 1, 2, 2, 3, 5))
-        made.append((100_000 + number, day.isoformat(), region, product, quantity, f"{PRODUCTS[product]:.2f}"))
+        price = f"{PRODUCTS[product]:.2f}"
+        made.append((100_000 + number, day.isoformat(), region, product, quantity, price))
     return sorted(made, key=lambda row: (row[1], row[0]))
 
 

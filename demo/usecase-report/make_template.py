@@ -1,6 +1,4 @@
-"""Make the template of the report, as somebody would design it in Excel or LibreOffice.
-
-    python make_template.py TEMPLATE
+"""Make the template of the report: python make_template.py TEMPLATE. Somebody would design it in Excel.
 
 Each list has one sample row with a name (SALES, PRODUCTS); what refers to it (totals, the chart, data bars)
 is about all rows of the report in the end.
@@ -14,13 +12,14 @@ from typing import Any
 
 import xlsxwriter
 
+MADE = datetime(2026, 11, 1, tzinfo=UTC).replace(tzinfo=None)
 DARK, LIGHT, LINE = "#1F3B57", "#E8EEF4", "#B8C4D0"
 
 
 def main(path: str) -> None:
     """Write the template."""
     book = xlsxwriter.Workbook(path)
-    book.set_properties({"title": "Sales report", "created": datetime(2026, 11, 1, tzinfo=UTC).replace(tzinfo=None)})
+    book.set_properties({"title": "Sales report", "created": MADE})
     sheet = book.add_worksheet("Report")
     sheet.hide_gridlines(2)
     sheet.set_landscape()

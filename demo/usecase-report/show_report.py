@@ -1,7 +1,4 @@
-"""Print the first sheet of the report as a table.
-
-    python show_report.py WORKBOOK
-"""
+"""Print the first sheet of the report as a table: python show_report.py WORKBOOK."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ def main(path: str) -> None:
         cells = row[:COLUMNS]
         if any(cells[1:]):
             first, *others = (f"{cell:,.2f}" if isinstance(cell, float) else str(cell) for cell in cells)
-            print(f"   {first:<16}{''.join(f'{text:>14}' for text in others)}")
+            sys.stdout.write(f"   {first:<16}{''.join(f'{text:>14}' for text in others)}\n")
         else:
-            print(f"   {cells[0]}".rstrip())
+            sys.stdout.write(f"   {cells[0]}".rstrip() + "\n")
 
 
 if __name__ == "__main__":
