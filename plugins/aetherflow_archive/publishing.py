@@ -45,12 +45,13 @@ def hidden_folder(near: Path, key: str) -> Iterator[Path]:
         near: a path that may not exist; the folder is made there or in the nearest folder above it.
         key: the same in each attempt, so that the next one removes what a killed one has left.
     """
+    name = f".aetherflow.{hashlib.sha256(key.encode()).hexdigest()[:8]}.part"
+    for above in (near, *near.parents):  # when the killed attempt began, fewer folders may have been there
+        if os.path.lexists(above / name):
+            shutil.rmtree(above / name)
     while not near.is_dir():
         near = near.parent
-    digest = hashlib.sha256(key.encode()).hexdigest()[:8]
-    folder = near / f".aetherflow.{digest}.part"
-    if os.path.lexists(folder):
-        shutil.rmtree(folder)
+    folder = near / name
     folder.mkdir(_OWNER_ONLY)
     try:
         yield folder
