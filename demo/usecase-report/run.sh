@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 demo=demo/usecase-report
 flow=$demo/flows/sales_report.yaml
 
-if [ ! -x .venv/bin/aetherflow ] || ! .venv/bin/python -c 'import aetherflow, excelize, lxml, python_calamine' 2>/dev/null; then
+if [ ! -x .venv/bin/aetherflow ] || ! .venv/bin/python -c 'import aetherflow, lxml, python_calamine' 2>/dev/null; then
     echo "== Installing AetherFlow with the extra for Excel into .venv (once, less than a minute)"
     sh demo/install.sh excel
 fi
