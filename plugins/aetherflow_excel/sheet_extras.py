@@ -89,7 +89,7 @@ def with_dimension(head: str, rows: tuple[int, int], columns: tuple[int, int]) -
     top, left = min(first[0], rows[0]), min(first[1], columns[0])
     bottom, right = max(last[0], rows[1]), max(last[1], columns[1])
     area = f"{column_letters(left)}{top}:{column_letters(right)}{bottom}"
-    return head[: found.start()] + with_attribute(found[0], "ref", area) + head[found.end() :]
+    return head[: found.start()] + with_attribute(found[1], "ref", area) + head[found.end(1) :]
 
 
 def _corner(letters: str, row: str) -> tuple[int, int]:

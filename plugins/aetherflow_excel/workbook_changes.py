@@ -77,7 +77,7 @@ def workbook(text: str, moves: Moves, added: Sequence[AddedPart], filters: dict[
         text = _with_names(text, names, prefix)
     found = element("calcPr").search(text)
     if found is not None:
-        return text[: found.start()] + with_attribute(found[0], "fullCalcOnLoad", "1") + text[found.end() :]
+        return text[: found.start()] + with_attribute(found[1], "fullCalcOnLoad", "1") + text[found.end(1) :]
     return _inserted(text, f'<{prefix}calcPr fullCalcOnLoad="1"/>', _AFTER_NAMES[1:])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -502,6 +503,41 @@ async def test_a_template_file_of_excel_becomes_a_workbook(
     assert (becomes in types, kind in types) == (True, False)
     with pytest.raises(StepError, match=f"Excel would not open {wrong}"):
         await named.small(target, template_path="t.xltx", output=wrong)
+
+
+MAKE = """
+import excelize
+
+book = excelize.new_file()
+book.set_sheet_name("Sheet1", "Report")
+style = book.new_style(excelize.Style(num_fmt=4, font=excelize.Font(bold=True)))
+for cell, text in {"A1": "Sales", "A3": "shop", "B3": "amount", "A5": "Total"}.items():
+    book.set_cell_value("Report", cell, text)
+book.set_cell_style("Report", "A4", "C4", style)
+book.set_cell_formula("Report", "B5", "SUM(B4:B4)")
+book.set_defined_name(excelize.DefinedName(name="SALES", refers_to="Report!$A$4"))
+book.auto_filter("Report", "A3:B4", [])
+book.set_panes("Report", excelize.Panes(freeze=True, y_split=3, top_left_cell="A4", active_pane="bottomLeft"))
+book.save_as("t.xlsx")
+"""
+
+
+@pytest.mark.asyncio
+async def test_a_template_of_excelize_which_writes_empty_elements_with_an_end_tag(run: ExcelRun) -> None:
+    await anyio.run_process([sys.executable, "-c", MAKE], cwd=run.artifacts)
+    run.write("a.csv", "shop,amount,day", "north,5,2026-01-31", "south,7,2026-02-28")
+    sample = {"style_mode": "copy_row", "style_row_offset": 0, "clear_style_row": True}
+    own = {"source_path": "a.csv", "dtypes": {"amount": "int", "day": "date"}}
+    await run.from_file({**REGION, **own, **sample}, {"name": "raw", **own}, {"name": "more", **own})
+
+    book = load_workbook(run.artifacts / "o.xlsx")
+    assert book.sheetnames == ["Report", "DATA_raw", "DATA_more"]
+    assert cells(run, "A4:C6") == [
+        ["north", 5, datetime(2026, 1, 31)],  # noqa: DTZ001 - openpyxl
+        ["south", 7, datetime(2026, 2, 28)],  # noqa: DTZ001
+        ["Total", "=SUM(B4:B5)", None],
+    ]
+    assert (book["Report"].auto_filter.ref, book["Report"]["B5"].font.bold) == ("A3:B5", True)
 
 
 @pytest.mark.asyncio

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from aetherflow_excel.fill_from_file import excel_fill_from_file
 from aetherflow_excel.fill_small import excel_fill_small
 from aetherflow_excel.read_step import excel_read
 from aetherflow_excel.validate_template import excel_validate_template
+from lxml import etree
 from openpyxl import Workbook, load_workbook
 from openpyxl.workbook.defined_name import DefinedName
 
@@ -47,7 +49,11 @@ class ExcelRun(FakeRun):
         self, step: StepType, targets: tuple[Mapping[str, Any], ...], more: Any
     ) -> dict[str, Any]:
         given = {"template_path": "t.xlsx", "output": "o.xlsx", "targets": list(targets), **more}
-        return dict((await run_step(step, given, self)).outputs)
+        done = dict((await run_step(step, given, self)).outputs)
+        with ZipFile(done["output"]) as package:
+            for part in package.namelist():
+                etree.fromstring(package.read(part))  # strict, unlike the readers of the tests
+        return done
 
     def template(
         self, cells: Mapping[str, Any], names: Mapping[str, str] | None = None, name: str = "t.xlsx"
