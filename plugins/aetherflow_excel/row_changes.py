@@ -14,7 +14,7 @@ from aetherflow_excel.row_shifts import RowShift
 from aetherflow_excel.sheet_text import Cell, Row, cells_of, has_formula
 
 _FORMULA = element("f")
-_PLACE = re.compile(r"""(<(?:[\w.-]+:)?c\s[^>]*?\br\s*=\s*["'][A-Za-z]+)[0-9]+""")
+_PLACE = re.compile(r"""(<(?:[\w.-]+:)?c(?=\s)[^>]*?\sr\s*=\s*["'][A-Za-z]+)[0-9]+""")
 _NOT_SHIFTED = RowShift()
 
 

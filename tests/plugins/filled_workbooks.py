@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import xlsxwriter
 from aetherflow_excel.filling import fill_workbook
@@ -57,9 +58,15 @@ def filled(path: Path, *regions: Region) -> Path:
 
 
 def filled_with_places(path: Path, *regions: Region) -> tuple[Path, list[Written]]:
-    """Fill a template and return the filled workbook and where the regions are."""
+    """Fill a template and return the filled workbook, whose parts are XML, and where the regions are."""
     output = path.with_name(f"filled{path.suffix}")
-    return output, fill_workbook(path, output, regions)
+    places = fill_workbook(path, output, regions)
+    with zipfile.ZipFile(output) as archive:
+        assert len(archive.namelist()) == len(set(archive.namelist()))
+        for name in archive.namelist():
+            if name.endswith((".xml", ".rels")):
+                expat.ParserCreate().Parse(archive.read(name), True)
+    return output, places
 
 
 def part(path: Path, name: str) -> str:
