@@ -315,7 +315,8 @@ def test_the_demo_writes_nowhere_else(reader: Reader) -> None:
         if path.suffix in {".sh", ".md", ".yaml", ".py"} and "output" not in path.parts
     )
 
-    demos = {"usecase-singleflow", "usecase-multiflows-local", "usecase-multiflows-remote"}
+    multiflows = {"usecase-multiflows-local", "usecase-multiflows-remote"}
+    demos = {"usecase-singleflow", "usecase-report", *multiflows}
     assert names == {"environment.sh", "install.sh", "run.sh", *demos}
     assert "/tmp" not in text  # noqa: S108 - looked for, not used
     assert reader.type("env | grep ^DEMO_DIR").out == f"DEMO_DIR={reader.root}/demo/output\n"
