@@ -39,5 +39,5 @@ def test_looking_does_not_wait_for_a_writer(cli: CommandLine) -> None:
     assert cli.run("run", "flow.yaml", "--run-id", "r").code == 0
     with closing(sqlite3.connect(cli.state, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        for words in (("runs", "list"), ("runs", "show", "r"), ("locks", "list")):
+        for words in (("runs", "list"), ("runs", "show", "r"), ("locks", "list"), ("state", "list")):
             assert cli.run(*words).code == 0

@@ -55,6 +55,7 @@ def test_a_relative_path_in_a_removed_directory_is_named(cli: CommandLine, comma
         "doctor",
         "doctor {folder}/flow.yaml",
         "locks list",
+        "state list",
         "steps list",
         "scheduler fire one --here --file {folder}/scheduler.yaml",
         "scheduler next {folder}/scheduler.yaml",

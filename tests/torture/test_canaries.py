@@ -47,6 +47,7 @@ REPORTS = (
     ("runs", "list"),
     ("logs", "text"),
     ("locks", "list"),
+    ("state", "list"),
     ("explain", "flow.yaml"),
     ("explain", "flow.yaml", "--json"),
     ("doctor", "flow.yaml"),
