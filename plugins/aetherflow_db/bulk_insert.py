@@ -9,7 +9,7 @@ import msgspec
 
 from aetherflow_db.column_mapping import Mapped
 from aetherflow_db.query import Query, Row
-from aetherflow_db.row_errors import Source, refused
+from aetherflow_db.row_errors import Source, refused, refused_among
 from aetherflow_db.sql_dialects import DUCKDB, EXASOL, MSSQL, MYSQL, ORACLE, SQLITE, SqlDialect
 from aetherflow_db.transaction import Transaction
 
@@ -135,12 +135,15 @@ def _insert(
         insert(rows)
     except transaction.refusals as error:
         failure = transaction.failure(error, Query(f"INSERT INTO {target.table} ..."))
-        if failure.kind != "other" or not savepoint.is_there:
+        if failure.kind != "other":
             raise failure from error
+        if not savepoint.is_there:
+            raise refused_among(target.source, first_row, len(rows), error) from error
         savepoint.roll_back()
         if len(rows) == 1:
             raise refused(target.source, first_row, target.columns, rows[0], error) from error
     else:
+        savepoint.release()
         return
     half = len(rows) // 2
     _insert(transaction, target, insert, rows[:half], first_row)
@@ -160,6 +163,11 @@ class _Savepoint:
         if self.is_there:
             word = "SAVE TRANSACTION" if self._is_mssql else "SAVEPOINT"
             self._transaction.execute(Query(f"{word} {_SAVEPOINT}"))
+
+    def release(self) -> None:
+        """Forget this place: SQLite and PostgreSQL would look at all of them at each change."""
+        if self.is_there and self._transaction.dialect not in {MSSQL, ORACLE}:
+            self._transaction.execute(Query(f"RELEASE SAVEPOINT {_SAVEPOINT}"))
 
     def roll_back(self) -> None:
         """Undo what came after it."""

@@ -51,6 +51,14 @@ def refused_value(source: Source, row: int, column: str, value: str | None, why:
     return _row_error(source, row, f"{column}{said}: {why}")
 
 
+def refused_among(source: Source, first_row: int, count: int, error: BaseException) -> StepError:
+    """Return the error for rows among which the database refuses one, and does not say which."""
+    last = first_row + count - 1
+    if count == 1:
+        return _row_error(source, first_row, f": {first_line(error)}")
+    return _row_error(source, first_row, f": {first_line(error)}", f"rows {first_row:,} to {last:,}")
+
+
 def shown(value: Any) -> str:
     """Return a value for a message, shortened."""
     text = "NULL" if value is None else repr(value)
@@ -61,9 +69,9 @@ def _names(message: str, column: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", message, re.IGNORECASE) is not None
 
 
-def _row_error(source: Source, row: int, rest: str) -> StepError:
+def _row_error(source: Source, row: int, rest: str, place: str = "") -> StepError:
     return StepError(
-        f"{source.file}, row {row:,}{rest}",
+        f"{source.file}, {place or f'row {row:,}'}{rest}",
         hint=f"correct the file, or the table {source.table}, which has its old content",
         code="AF923",
         detail={"row": row},

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from db_load import db_load
 from excel_fills import excel_fills
 from floors import ROWS_PER_JOB, grouped_rows, one_row_commits
 from many_runs import many_runs
@@ -44,6 +45,7 @@ def main() -> None:
         "masking": masking,
         "sftp": sftp_transfers,
         "smb": smb_files,
+        "load": db_load,
         "memory": transfer_memory,
         "excel": excel_fills,
     }
