@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,9 @@ from aetherflow_db.load import DbLoadInput, DbLoadOutput, db_load
 
 from aetherflow import StepError
 from aetherflow.data_files import import_zstd
+from aetherflow.events.run_events import StepProgress
 from tests.plugins.db_run import DbRun, Open, opener
+from tests.polling import eventually
 
 a_run = opener()
 one_run = opener(["sqlite3"])
@@ -126,8 +129,10 @@ BAD_VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("suffix", "text", "place", "value"), BAD_VALUES)
-@pytest.mark.parametrize("mode", ["append", "replace"])
+@pytest.mark.parametrize(
+    ("suffix", "text", "place", "value", "mode"),
+    [(*bad, ("append", "replace")[number % 2]) for number, bad in enumerate(BAD_VALUES)],
+)
 @pytest.mark.asyncio
 async def test_what_does_not_fit_is_named_and_the_table_keeps_its_content(
     a_run: Open, suffix: str, text: str, place: str, value: str, mode: str
@@ -270,3 +275,24 @@ async def test_other_spellings_and_encodings(a_run: Open) -> None:
         options = {"delimiter": ";", "quotechar": "'", "encoding": "latin-1"}
         await run.step(db_load, table="t", source_path=str(run.folder / "t.csv"), file=options)
         assert await run.rows("SELECT * FROM t") == [(1, "Zoë;")]
+
+
+@pytest.mark.parametrize("mode", ["replace", "upsert"])
+@pytest.mark.asyncio
+async def test_a_cancelled_load_changes_nothing_and_its_connection_is_free(a_run: Open, mode: str) -> None:
+    async with a_run() as run:
+        await run.execute(TABLE, "INSERT INTO orders (id, item) VALUES (7, 'old')")
+        path = run.folder / "many.csv"
+        path.write_text("id,item\n" + "".join(f"{number},pen\n" for number in range(30_000)))
+        key = {"key": "id"} if mode == "upsert" else {}
+        async with anyio.create_task_group() as tasks:
+
+            async def load() -> None:
+                await run.step(db_load, table="orders", source_path=str(path), mode=mode, **key)
+
+            tasks.start_soon(load)
+            await eventually(lambda: bool(run.of(StepProgress)))
+            tasks.cancel_scope.cancel()
+        assert await orders(run) == [(7, "old", None)]
+        result = await run.step(db_load, "again", table="orders", source_path=str(path), mode=mode, **key)
+        assert result.row_count == 30_000
