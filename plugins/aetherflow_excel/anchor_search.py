@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +20,10 @@ MOST_CELLS = 10_000
 SHOWN = 10
 """So many cells an error names."""
 
+PIECE = 1000
+"""So many texts or cells are looked at before the step is asked whether it must stop."""
+
+T = TypeVar("T")
 Kind = Literal["name", "reference", "text"]
 
 
@@ -107,20 +111,36 @@ def anchor_by_reference(package: Package, anchor: str, sheet: str) -> Anchor | N
 
 
 def find_texts(
-    package: Package, sheets: Iterable[Sheet], texts: Iterable[str], most_cells: int | None = MOST_CELLS
+    package: Package,
+    sheets: Iterable[Sheet],
+    texts: Iterable[str],
+    most_cells: int | None = MOST_CELLS,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Found]]:
     """Return the cells whose whole text is one of these, whatever the case, by `key_of` the text.
 
-    Each sheet is read once, and only so many of its cells that have a value; None: all.
+    Each sheet is read once, and only so many of its cells that have a value; None: all. `check` is called
+    between pieces of work; what it raises ends the search.
     """
     found: dict[str, list[Found]] = {key_of(text): [] for text in texts}
-    shared = {str(number): text for number, text in enumerate(shared_texts(package)) if key_of(text) in found}
+    shared = {
+        str(number): text
+        for number, text in enumerate(_checked(shared_texts(package), check))
+        if key_of(text) in found
+    }
     for sheet in sheets:
-        for cell in islice(cells(package, sheet), most_cells):
+        for cell in islice(_checked(cells(package, sheet), check), most_cells):
             text = shared.get(cell.text) if cell.kind == "s" else cell.text
             if text is not None and (key := key_of(text)) in found:
                 found[key].append(Found(sheet.name, cell.row, cell.column, text))
     return found
+
+
+def _checked(items: Iterator[T], check: Callable[[], None]) -> Iterator[T]:
+    for number, item in enumerate(items):
+        if not number % PIECE:
+            check()
+        yield item
 
 
 def one_cell(package: Package, anchor: str, found: Sequence[Found]) -> Anchor:

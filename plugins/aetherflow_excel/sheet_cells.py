@@ -49,17 +49,14 @@ def cells(package: Package, sheet: Sheet) -> Iterator[RawCell]:
     Raises:
         StepError: the sheet is no XML (AF945).
     """
-    row = column = 0
-    for event, element in _elements(package, sheet.part, "row", "c", events=("start", "end")):
-        is_row, is_start = element.tag.endswith("}row"), event == "start"
-        if is_row and is_start:
-            row, column = int(element.get("r", row + 1)), 0
-        elif is_row:
-            forget(element)
-        elif not is_start:
+    number = 0
+    for row in row_elements(package, sheet.part):
+        number, column = int(row.get("r", number + 1)), 0
+        for element in row:
             column = _column(element.get("r"), column)
-            if cell := _raw_cell(element, row, column):
+            if cell := _raw_cell(element, number, column):
                 yield cell
+        forget(row)
 
 
 def shared_texts(package: Package) -> Iterator[str]:
@@ -70,7 +67,7 @@ def shared_texts(package: Package) -> Iterator[str]:
     """
     for relation in package.relations(package.workbook_part):
         if relation.kind == "/sharedStrings" and package.find(relation.target):
-            for _, element in _elements(package, relation.target, "si"):
+            for element in _elements(package, relation.target, "si"):
                 yield text_of(element)
                 forget(element)
 
@@ -80,7 +77,7 @@ def tables(package: Package) -> Iterator[Table]:
     for sheet in package.sheets:
         for relation in package.relations(sheet.part):
             if relation.kind == "/table":
-                for _, table in _elements(package, relation.target, "table"):
+                for table in _elements(package, relation.target, "table"):
                     if area := read_area(table.get("ref", "")):
                         last = area.last_row - int(table.get("totalsRowCount", 0))
                         area = Area(sheet.name, area.row, area.column, last, area.last_column)
@@ -88,17 +85,16 @@ def tables(package: Package) -> Iterator[Table]:
                         yield Table(table.get("displayName", ""), area, has_header)
 
 
-def _elements(
-    package: Package, part: str, *names: str, events: tuple[str, ...] = ("end",)
-) -> Iterator[tuple[str, Any]]:
-    """Yield the elements of a part that have these names, in whatever namespace, while it is read."""
+def _elements(package: Package, part: str, name: str) -> Iterator[Any]:
+    """Yield the elements of a part that have this name, in whatever namespace, while it is read."""
     from lxml import etree  # noqa: PLC0415 - `validate` needs none
 
     try:
         with package.open(part) as file:
-            yield from etree.iterparse(
-                file, events, tag=[f"{{*}}{name}" for name in names], resolve_entities=False, no_network=True
-            )
+            for _, element in etree.iterparse(
+                file, tag=f"{{*}}{name}", resolve_entities=False, no_network=True
+            ):
+                yield element
     except etree.XMLSyntaxError as error:
         raise not_a_workbook(package.path, f"its part {part} is damaged: {error}") from error
 
@@ -109,7 +105,7 @@ def row_elements(package: Package, part: str) -> Iterator[Any]:
     Raises:
         StepError: the sheet is no XML (AF945).
     """
-    return (element for _, element in _elements(package, part, "row"))
+    return _elements(package, part, "row")
 
 
 def text_of(element: Any) -> str:

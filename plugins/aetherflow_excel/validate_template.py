@@ -64,10 +64,10 @@ async def excel_validate_template(ctx: StepContext, inputs: ValidateTemplateInpu
         StepError: it is no workbook, or lacks a name.
     """
     template = await ctx.run_sync(ctx.path, inputs.template_path)
-    return await ctx.run_sync(_validate, template, inputs.names, inputs.sheet or "")
+    return await ctx.run_sync(_validate, ctx, template, inputs.names, inputs.sheet or "")
 
 
-def _validate(template: Path, required: list[str], sheet: str) -> ValidateTemplateOutput:
+def _validate(ctx: StepContext, template: Path, required: list[str], sheet: str) -> ValidateTemplateOutput:
     named, places = [], {}
     with opened_workbook(template) as package:
         for name in required:
@@ -77,7 +77,7 @@ def _validate(template: Path, required: list[str], sheet: str) -> ValidateTempla
                 places[name] = place_name(area.sheet, area.row, area.column)
         texts = [name for name in required if name not in places]
         sheets = [worksheet(package, sheet)] if sheet else [one for one in package.sheets if one.has_cells]
-        cells = find_texts(package, sheets, texts, most_cells=None) if texts else {}
+        cells = find_texts(package, sheets, texts, None, ctx.raise_if_stopping) if texts else {}
     for text in texts:
         for cell in cells[key_of(text)]:
             if normalised(cell.text) == normalised(text):
