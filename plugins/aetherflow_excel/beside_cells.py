@@ -13,7 +13,8 @@ from aetherflow_excel.markup import attribute, element, escaped
 from aetherflow_excel.sheet_text import Row, cells_of
 
 _FORMULA = element("f")
-_MARK = "\0"
+MARK = "\0"
+"""What is around the offset of a row in a `RowTemplate`."""
 
 
 class BesideCell(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ class RowTemplate:
     """The XML of cells that differ from row to row only in numbers of rows."""
 
     def __init__(self, text: str) -> None:
-        pieces = text.split(_MARK)  # text, offset, text, offset, ..., text
+        pieces = text.split(MARK)  # text, offset, text, offset, ..., text
         self._format = "%d".join(piece.replace("%", "%%") for piece in pieces[::2])
         self._offsets = [int(offset) for offset in pieces[1::2]]
 
@@ -60,16 +61,16 @@ def row_template(cells: Sequence[BesideCell], at: int, sheet: str, moves: Moves,
     texts = []
     for cell in cells:
         style = f' s="{cell.style}"' if cell.style else ""
-        start = f'<{prefix}c r="{column_letters(cell.column)}{_MARK}0{_MARK}"{style}'
+        start = f'<{prefix}c r="{column_letters(cell.column)}{MARK}0{MARK}"{style}'
         if cell.formula:
-            formula = escaped(_filled_down(cell.formula, at, sheet, moves))
+            formula = escaped(filled_down(cell.formula, at, sheet, moves))
             texts.append(f"{start}><{prefix}f>{formula}</{prefix}f></{prefix}c>")
         else:
             texts.append(f"{start}/>")
     return RowTemplate("".join(texts))
 
 
-def _filled_down(formula: str, at: int, sheet: str, moves: Moves) -> str:
+def filled_down(formula: str, at: int, sheet: str, moves: Moves) -> str:
     """Return a formula in which relative rows are marked, and fixed ones are those of the written sheet."""
 
     def moved(reference: Reference) -> str:
@@ -80,7 +81,7 @@ def _filled_down(formula: str, at: int, sheet: str, moves: Moves) -> str:
 
         def corner(end: End) -> str:
             if not end.is_row_fixed:
-                return f"{end.columns}{_MARK}{end.row - at}{_MARK}"
+                return f"{end.columns}{MARK}{end.row - at}{MARK}"
             return end.at(shift.point(end.row, end.column or 1) if shift is not None else end.row).text()
 
         return reference.sheet + ":".join(map(corner, ends))

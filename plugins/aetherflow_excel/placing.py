@@ -108,12 +108,15 @@ def columns_of(region: Region) -> range:
     return range(region.column, region.column + region.width)
 
 
+def copies_sample(region: Region) -> bool:
+    """Whether a region inserts rows above the row whose styles it gets: each is a copy of that row."""
+    return region.insert is Insert.BELOW and region.styles_data and region.style_row == insertion_row(region)
+
+
 def _beside(region: Region, facts: SheetFacts, taken: Collection[int]) -> tuple[BesideCell, ...]:
     """Return what each inserted row gets beside the data, if the style row is the sample row."""
-    at = insertion_row(region)
-    sample = facts.rows.get(at)
-    is_copied = region.insert is Insert.BELOW and region.styles_data and region.style_row == at
-    return beside_cells(sample, taken) if sample is not None and is_copied else ()
+    sample = facts.rows.get(insertion_row(region))
+    return beside_cells(sample, taken) if sample is not None and copies_sample(region) else ()
 
 
 def _placed(
@@ -164,6 +167,7 @@ def _placed(
         has_stand_in=region.style_row == at or not facts.has_formula(at, columns),
         titles=tuple(map(str, region.header or ())),
         beside=frozenset(cell.column for cell in beside if cell.formula),
+        copies_sample=copies_sample(region),
     )
     return PlacedRegion(region, placed, tuple(blocks), size, beside)
 

@@ -21,6 +21,7 @@ class Placed(msgspec.Struct, frozen=True):
         has_stand_in: the row `at` of the template is a sample of the data: a reference to it means the data.
         titles: the texts of the header.
         beside: the columns whose formulas each inserted row gets, too.
+        copies_sample: whether each inserted row gets what is in the sample row beside the data.
     """
 
     at: int
@@ -33,6 +34,7 @@ class Placed(msgspec.Struct, frozen=True):
     has_stand_in: bool
     titles: tuple[str, ...] = ()
     beside: frozenset[int] = frozenset()
+    copies_sample: bool = False
 
     def crosses(self, column: int, last_column: int) -> bool:
         """Whether columns have one in common with the region."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from html import unescape
 
 from aetherflow_excel.anchors import moved_anchors
+from aetherflow_excel.beside_cells import RowTemplate, filled_down
 from aetherflow_excel.formulas import End, Moves, Reference, Use, moved_reference, replaced, sheet_of
 from aetherflow_excel.markup import attribute, changed_attributes, changed_content, element, with_attribute
 from aetherflow_excel.row_shifts import RowShift
@@ -15,6 +16,9 @@ _RULES = element("conditionalFormatting", "dataValidation")
 _SPARKLINES = element("sparklineGroups")
 _SPARKLINE = element("sparkline")
 _PLACES = element("sqref")
+_MOST_SPARKLINES = 50_000
+"""Into more rows sparklines are not copied: Excel would hardly open them."""
+
 _ROWS_OF = re.compile(r"[A-Za-z$]*([0-9]+)(?::[A-Za-z$]*([0-9]+))?")
 
 
@@ -59,13 +63,25 @@ def _row_breaks(text: str, shift: RowShift) -> str:
 
 
 def _sparklines(text: str, sheet: str, moves: Moves) -> str:
-    """Return sparklines: their data grow, as those of charts do, and their places move."""
+    """Return sparklines: their data grow, as those of charts do, and their places move.
+
+    One that is beside a sample row is copied into each inserted row, as its formulas are.
+    """
+    shift = moves.shifts.get(sheet.casefold(), RowShift())
 
     def one(found: re.Match[str]) -> str:
         place = _PLACES.search(found[0])
         row = _rows_of(place[3] or "")[0] if place else None
         moved = changed_content(found[0], ("f",), lambda value: moves.formula(value, sheet, Use.SERIES, row))
-        return changed_content(moved, ("sqref",), lambda value: moves.areas(value, sheet, Use.PLACE))
+        moved = changed_content(moved, ("sqref",), lambda value: moves.areas(value, sheet, Use.PLACE))
+        copied = next((p for p in shift.placed if p.copies_sample and p.at == row), None)
+        if copied is None or copied.last - copied.first >= _MOST_SPARKLINES:
+            return moved
+        template = changed_content(
+            found[0], ("f", "sqref"), lambda value: filled_down(value, copied.at, sheet, moves)
+        )
+        rows = [n for n in range(copied.first, copied.last + 1) if n != shift.row(copied.at)]
+        return "".join([RowTemplate(template).of(n).decode() for n in rows]) + moved
 
     return _SPARKLINE.sub(one, text)
 

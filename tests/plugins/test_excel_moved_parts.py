@@ -192,7 +192,8 @@ def test_charts_forget_the_values_of_the_template(paths: tuple[Path, Path]) -> N
 def test_sparklines_grow_or_stay_in_their_row(output: Path) -> None:
     found = re.findall(r"<xm:f>([^<]*)</xm:f><xm:sqref>([^<]*)</xm:sqref>", part(output, SHEET))
 
-    assert found == [("Report!B15:D15", "E15"), ("Report!B5:B16", "E2")]
+    assert len(found) == ROWS + 2
+    assert found[-2:] == [("Report!B15:D15", "E15"), ("Report!B5:B16", "E2")]
 
 
 def test_comments_and_their_frames(output: Path) -> None:
@@ -326,3 +327,24 @@ def test_rules_of_later_versions_of_excel_follow_too(tmp_path: Path) -> None:
 
     assert values(output, r"<xm:sqref>([^<]*)<") == ["A5:D14", "B5:B14 B17"]
     assert values(output, r"<xm:f>([^<]*)<") == ["$B5>Other!$A$1+$B$17", "Report!$H$17:$H$19"]
+
+
+def test_each_inserted_row_gets_the_sparkline_beside_the_sample_row(tmp_path: Path) -> None:
+    def make(_: Workbook, sheet: Any) -> None:
+        sheet.write_row("A5", ["sample", 1, 2, 3])
+        sheet.add_sparkline("E5", {"range": "Report!B5:D5"})
+        sheet.add_sparkline("E7", {"range": "Report!B7:D7"})
+
+    path = template(tmp_path / "t.xlsx", make)
+    found = {
+        takes: values(
+            filled(path, inserted(rows_of(3), takes_style_row=takes)),
+            r"<xm:f>Report!([^<]*</xm:f><xm:sqref>[^<]*)</xm:sqref>",
+        )
+        for takes in (True, False)
+    }
+
+    between = "</xm:f><xm:sqref>"
+    rows = {takes: [text.replace(between, " ") for text in texts] for takes, texts in found.items()}
+    assert rows[True] == ["B9:D9 E9", "B5:D5 E5", "B6:D6 E6", "B7:D7 E7"]
+    assert rows[False] == ["B10:D10 E10", "B5:D5 E5", "B6:D6 E6", "B7:D7 E7", "B8:D8 E8"]
