@@ -60,6 +60,8 @@ def bound(
             pieces += [_plain(sql[at : found.start()], doubles_percent), spelled(found["name"])]
             at = found.end()
     pieces.append(_plain(sql[at:], doubles_percent))
+    if style == "dollar":  # a statement may have this spelling itself
+        by_name |= {name: params[name] for name in params if re.search(rf"\${re.escape(name)}\b", sql)}
     takes_names = style in {"named", "pyformat", "dollar"}
     return "".join(pieces), by_name if takes_names else in_order
 

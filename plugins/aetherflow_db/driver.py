@@ -31,6 +31,8 @@ class Driver(msgspec.Struct, frozen=True):
         cause: why an error was raised on a connection.
         paramstyle: how it spells parameters; None: it takes `:name` and `?` itself.
         cursor: returns a cursor of a connection that holds only about so many rows of an answer at once.
+        writing_cursor: returns a cursor for statements that change rows.
+        takes_lists: whether parameters may also be a list for `?`.
         begin: prepares a connection for a session.
         end: leaves a connection as `begin` found it; not called after a failure.
         read_only: a statement after which the transaction cannot write; empty: there is none.
@@ -44,6 +46,8 @@ class Driver(msgspec.Struct, frozen=True):
     cause: Callable[[Exception, Any], Cause]
     paramstyle: ParamStyle | None = None
     cursor: Callable[[Any, int], Any] = lambda connection, _size: connection.cursor()
+    writing_cursor: Callable[[Any], Any] = lambda connection: connection.cursor()
+    takes_lists: bool = False
     begin: Callable[[Any, SessionMode], None] = nothing
     end: Callable[[Any, SessionMode], None] = nothing
     read_only: str = ""

@@ -226,20 +226,7 @@ def plain_cursor(connection: Any, size: int) -> Any:
 def _oracle_cursor(connection: Any, size: int) -> Any:
     cursor = connection.cursor()
     cursor.arraysize = cursor.prefetchrows = size
-    return _Oracle(cursor)
-
-
-class _Oracle:
-    """A cursor of oracledb that gives numbers as decimals, and texts and bytes instead of locators."""
-
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
-
-    def execute(self, sql: str, params: Any = None) -> None:
-        self._cursor.execute(sql, params, fetch_lobs=False, fetch_decimals=True)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
+    return cursor
 
 
 def _unbuffered(module: str, connection: Any, _size: int) -> Any:

@@ -92,7 +92,7 @@ class Session:
         self.close_cursors()
         # Only in a reading session, since rows that come in pieces cost the number of rows changed.
         reads = self._mode == "read"
-        cursor = self.driver.cursor(self.raw, fetch_size) if reads else self.raw.cursor()
+        cursor = self.driver.cursor(self.raw, fetch_size) if reads else self.driver.writing_cursor(self.raw)
         try:
             cursor.execute(*statement)
         except (OverflowError, TypeError, ValueError) as error:  # a parameter that the driver cannot send
@@ -116,7 +116,7 @@ class Session:
 
     def execute(self, sql: str) -> None:
         """Run a statement of AetherFlow itself."""
-        cursor = self.raw.cursor()
+        cursor = self.driver.writing_cursor(self.raw)
         cursor.execute(sql)
         cursor.close()
 
@@ -175,6 +175,8 @@ class Session:
         if style is None:
             return query.sql, params
         if isinstance(params, list):
+            if self.driver.takes_lists:
+                return query.sql, params
             raise StepError(
                 f"resource {self._resource!r} takes named parameters, not a list",
                 hint="write :name in the statement and params: {name: value}",

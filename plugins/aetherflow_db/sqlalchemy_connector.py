@@ -40,10 +40,12 @@ class Address(msgspec.Struct, frozen=True):
     Attributes:
         url: the URL; a `sqlalchemy.URL`, or its text.
         connect_args: arguments of the driver's connect function that no URL has.
+        place: the database in words, where the URL does not say it.
     """
 
     url: Any
     connect_args: Mapping[str, Any] = {}
+    place: str = ""
 
 
 class SqlAlchemyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,18 +67,16 @@ class SqlAlchemyConnector(SqlConnector):
     packages: ClassVar[tuple[str, ...]] = ("sqlalchemy",)
     extra: ClassVar[str] = "db"
 
-    def __init__(
-        self, resource: Resource, engine: Engine, options: PooledOptions, more: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, resource: Resource, engine: Engine, options: PooledOptions, address: Address) -> None:
         """Remember the resource, and the engine with its options."""
         super().__init__(
             resource,
-            place=place(engine.url),
+            place=address.place or place(engine.url),
             dialect=engine.dialect.name,
             most_connections=1 if in_memory(engine.url) else options.most_connections,
         )
         self._engine = engine
-        self._connect_args = connect_args(resource.name, engine.url, options, more)
+        self._connect_args = connect_args(resource.name, engine.url, options, address.connect_args)
         self._module = _driver(engine, options)
         self._pings = options.pool_pre_ping
 
@@ -114,7 +114,7 @@ class SqlAlchemyConnector(SqlConnector):
         import_sqlalchemy(resource, cls.extra)
         address = cls.address(resource)
         engine = make_engine(resource.name, address.url, options, address.connect_args)
-        return cls(resource, engine, options, address.connect_args)
+        return cls(resource, engine, options, address)
 
     @property
     def module(self) -> Driver:

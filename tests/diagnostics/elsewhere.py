@@ -53,6 +53,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF381": ("a list without an end", "tests/plugins/test_rest_pages.py"),
     "AF382": ("a redirect of a POST", "tests/plugins/test_rest_connector.py"),
     "AF374": ("a mail server that ends before its answer", "tests/plugins/test_mail_delivery.py"),
+    "AF939": ("a folder without Oracle's client", "tests/plugins/test_db_doubles.py"),
     "AF938": ("two transactions in each other's way", "tests/plugins/test_db_servers.py"),
     "AF313": ("a name that leads elsewhere", "tests/transfer/test_target_names.py"),
     "AF314": ("two files that get one name", "tests/transfer/test_target_names.py"),
