@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow import MissingExtra
 from aetherflow_excel.cell_references import Area, column_number, read_area
 from aetherflow_excel.package import Package, Sheet, not_a_workbook
 
@@ -87,8 +88,12 @@ def tables(package: Package) -> Iterator[Table]:
 
 def _elements(package: Package, part: str, name: str) -> Iterator[Any]:
     """Yield the elements of a part that have this name, in whatever namespace, while it is read."""
-    from lxml import etree  # noqa: PLC0415 - `validate` needs none
-
+    try:
+        from lxml import etree  # noqa: PLC0415 - an optional dependency
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "reading a workbook needs lxml, which is not installed", hint="pip install 'aetherflow[excel]'"
+        ) from error
     try:
         with package.open(part) as file:
             for _, element in etree.iterparse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from aetherflow_excel.workbook_file import opened_workbook
 from openpyxl import Workbook
 from openpyxl.workbook.defined_name import DefinedName
 
-from aetherflow import StepError
+from aetherflow import MissingExtra, StepError
 from aetherflow.testing import run_step
 
 Find = Callable[..., tuple[str, int, int, str]]
@@ -191,3 +192,14 @@ async def test_a_damaged_sheet_is_an_error(template: Path, tmp_path: Path) -> No
 def test_a_folder_is_no_template(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="cannot read the template"), opened_workbook(tmp_path):
         pass
+
+
+@pytest.mark.asyncio
+async def test_without_lxml_the_extra_is_named(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lxml", None)
+    assert (await validate(template, ["SALES"], tmp_path))["template_ok"], "names need no package"
+    with pytest.raises(MissingExtra, match="needs lxml, which is not installed") as error:
+        await validate(template, ["Total"], tmp_path)
+    assert "aetherflow[excel]" in error.value.hint
