@@ -19,7 +19,7 @@ Change = Callable[[str, str, Moves], str]
 _SERIES = element("numRef", "strRef", "multiLvlStrRef", "numDim", "strDim")
 _CACHE = element("numCache", "strCache", "multiLvlStrCache", "lvl")
 _FORMULA = element("f")
-_SOURCE = element("worksheetSource")
+_SOURCE = element("worksheetSource", "rangeSet")
 _TABLE = element("table")
 _COLUMN = element("tableColumn")
 _CACHE_DEFINITION = element("pivotCacheDefinition")
@@ -128,12 +128,19 @@ def pivot_source(text: str, sheet: str, moves: Moves) -> str:
 
     All pivot tables are refreshed when the workbook is opened: their sources may also be tables and names.
     """
-    if (found := _SOURCE.search(text)) is None:
+    if _SOURCE.search(text) is None:
         return text
-    sheet = attribute(found[1], "sheet") or sheet
-    text = changed_attributes(
-        text, {("worksheetSource", "ref"): lambda value: moves.areas(value, sheet, Use.FILTER)}
-    )
+
+    def grown(found: re.Match[str]) -> str:
+        own, area = attribute(found[1], "sheet") or sheet, attribute(found[1], "ref")
+        new = moves.areas(area or "", own, Use.FILTER)
+        return (
+            found[0]
+            if new == (area or "")
+            else with_attribute(found[1], "ref", new) + found[0][len(found[1]) :]
+        )
+
+    text = _SOURCE.sub(grown, text)
     return _CACHE_DEFINITION.sub(
         lambda whole: with_attribute(whole[1], "refreshOnLoad", "1") + (whole[3] or "") + (whole[4] or ""),
         text,

@@ -267,3 +267,17 @@ def test_a_header_over_the_header_of_a_table_renames_its_columns(tmp_path: Path)
         "Ö",
         "two",
     ]
+
+
+def test_a_pivot_table_of_several_areas(tmp_path: Path) -> None:
+    path = template(tmp_path / "t.xlsx", simple)
+    areas = (
+        '<rangeSets><rangeSet ref="A4:D5" sheet="Report"/><rangeSet ref="A4:D5" sheet="Other"/></rangeSets>'
+    )
+    text = f"<pivotCacheDefinition><consolidation>{areas}</consolidation></pivotCacheDefinition>"
+    kind = f"{RELATIONS}/pivotCacheDefinition"
+    related(path, "xl/pivotCache/c.xml", kind, "pivotCache/c.xml", text, "xl/workbook.xml")
+
+    output = filled(path, inserted(rows_of(3)))
+
+    assert values(output, r'ref="([^"]*)"', "pivotCache/c.xml") == ["A4:D7", "A4:D5"]
