@@ -612,3 +612,19 @@ async def test_null_is_the_default_of_every_key(named: ExcelRun) -> None:
     small_keys = {name: None for name in SmallTarget.__struct_fields__ if name not in {*given, "rows_json"}}
     await named.small({"name": "x", "anchor": "SALES", "rows_json": [["n", 1]], **small_keys})
     assert cells(named, "B4:C4") == [["n", 1]]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_a_cleared_sample_row_leaves_no_row_behind_and_formulas_beside_it_are_filled_down(
+    run: ExcelRun, count: int
+) -> None:
+    beside = {**NAMED, "B4": "sample", "C4": 1, "D4": "=C4*2", "D5": "=SUM(D4:D4)"}
+    run.template(beside, {"SALES": "Report!$B$4"})
+    sample = {"style_mode": "copy_row", "style_row_offset": 0, "clear_style_row": True, "insert": "below"}
+    await run.small({"anchor": "SALES", **sample, **rows(*[[f"s{one}", one] for one in range(count)])})
+
+    last = max(count, 1) + 3
+    data = [[f"s{one}", one, f"=C{one + 4}*2"] for one in range(count)] or [[None, None, "=C4*2"]]
+    total = ["Total", f"=SUM(C4:C{last})", f"=SUM(D4:D{last})"]
+    assert cells(run, f"B4:D{last + 1}") == [*data, total]
