@@ -67,6 +67,8 @@ def _batches(
     typed, width, done = Typed(path, columns), len(columns), 0
     while batch := first + records.batch(batch_rows - len(first)):
         if set(map(len, batch)) != {width}:
+            batch = [row for row in batch if row != [None] or width == 1]  # an empty line is no row of many
+        if {*map(len, batch)} - {width}:
             number, row = next((at, row) for at, row in enumerate(batch) if len(row) != width)
             raise unreadable(
                 path,

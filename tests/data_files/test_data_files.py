@@ -248,3 +248,14 @@ def test_a_value_that_does_not_fit_a_parquet_column_is_named(tmp_path: Path) -> 
 def test_the_format_is_that_of_the_suffix() -> None:
     names = {"a.csv": "csv", "a.TSV.gz": "tsv", "a.ndjson": "jsonl", "a.parquet": "parquet", "a.txt": None}
     assert {name: format_of(Path(name)) for name in names} == names
+
+
+def test_an_empty_line_is_null_in_one_column_and_nothing_between_rows_of_several(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    one.write_text("a\n1\n\n2\n")
+    two.write_text("a,b\n1,2\n\n\r\n3,4\n" + "\n" * 3000 + "5,6\n\n")
+    assert table(one)[1] == [["1"], [None], ["2"]]
+    assert table(two)[1] == [["1", "2"], ["3", "4"], ["5", "6"]]
+    two.write_text("a,b\n\n1\n")
+    with pytest.raises(StepError, match="row 1 has 1 fields, and there are 2 columns"):
+        table(two)
