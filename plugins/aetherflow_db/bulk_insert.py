@@ -129,7 +129,7 @@ def _insert(
     Raises:
         StepError: it refuses a row (AF923), or its connection is lost.
     """
-    savepoint = _Savepoint(transaction)
+    savepoint = Savepoint(transaction)
     savepoint.set()
     try:
         insert(rows)
@@ -150,7 +150,7 @@ def _insert(
     _insert(transaction, target, insert, rows[half:], first_row + half)
 
 
-class _Savepoint:
+class Savepoint:
     """A place in the transaction to which it can go back; DuckDB and Exasol have none."""
 
     def __init__(self, transaction: Transaction) -> None:

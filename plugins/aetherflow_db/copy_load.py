@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from aetherflow.data_files import Compression, Dialect, Kind, opened
+from aetherflow.data_files import Column, Compression, Dialect, Kind, opened
 from aetherflow_db.bulk_insert import Target
 from aetherflow_db.query import Query, Row
 from aetherflow_db.row_errors import refused_value
@@ -20,8 +20,14 @@ from aetherflow_db.transaction import Transaction
 BLOCK_BYTES = 256 * 1024
 
 _CONTEXT = re.compile(r'COPY .+?, line (\d+)(?:, column (.+?)(?:: "(.*)"|: null input)|: ".*")?$', re.DOTALL)
+_OFFSET = re.compile(rb":\d\d(?:\.\d+)?(?:[+-]\d\d|[zZ])")
+_LONGEST_TIME = 40
 _DATA_ERRORS = ("22", "23")
 """The classes of PostgreSQL's errors that say that a value or a row does not fit."""
+
+
+class OffsetFoundError(Exception):
+    """A file has a time with an offset, which PostgreSQL would leave out in a column without time zone."""
 
 
 def can_copy(transaction: Transaction) -> bool:
@@ -79,7 +85,9 @@ def copy_file(
 
     Raises:
         StepError: a row does not fit (AF923), the file cannot be read, or the connection is lost.
+        OffsetFoundError: there is a time with an offset, perhaps for a column without time zone.
     """
+    has_no_offsets = any(_is_zoneless(one.target.column) for one in target.columns)
 
     def row_of(line: int) -> int:
         return _row_of_line(path, compression, dialect, line)
@@ -90,11 +98,19 @@ def copy_file(
             opened(path, compression) as file,
             cursor.copy(_copy_sql(transaction, target, dialect)) as copy,
         ):
+            end = b""
             for block in _utf8_blocks(file, dialect.encoding):
+                if has_no_offsets and _OFFSET.search(end + block):
+                    raise OffsetFoundError
+                end = block[-_LONGEST_TIME:]
                 copy.write(block)
                 advanced(len(block))
         count: int = cursor.rowcount
     return count
+
+
+def _is_zoneless(column: Column) -> bool:
+    return column.kind == "datetime" and not column.is_zoned
 
 
 def _copy_sql(transaction: Transaction, target: Target, dialect: Dialect) -> str:

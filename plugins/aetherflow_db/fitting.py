@@ -75,6 +75,8 @@ class Change(NamedTuple):
 def _changes(mapped: Mapped, dialect: SqlDialect, *, is_text: bool) -> list[Change]:
     """Return what is done with the values of a column: first they are made to fit, then the driver's."""
     target, source = mapped.target.column, mapped.source.kind
+    if dialect == SQLITE:  # its texts have room for an offset
+        target = msgspec.structs.replace(target, is_zoned=True)
     driver = [] if is_text and dialect == SQLITE else [Change(_driver_value(dialect))]
     if target.kind is None or (is_text and target.kind == "string"):
         return [] if is_text else driver
@@ -82,8 +84,11 @@ def _changes(mapped: Mapped, dialect: SqlDialect, *, is_text: bool) -> list[Chan
     if is_text:
         driver = [] if target.kind in _NATIVE or dialect == SQLITE else driver
         fit = _number_or_truth(target) if dialect == MYSQL and target.kind == "int" else _fitting(target)
-        return [Change(fit, _FAST.get(target.kind), keeps_text), *driver]
-    return driver if target.kind == source else [Change(_fitting(target)), *driver]
+        has_no_offsets = target.kind == "datetime" and not target.is_zoned and not keeps_text
+        fast = None if has_no_offsets else _FAST.get(target.kind)
+        return [Change(fit, fast, keeps_text), *driver]
+    is_same = target.kind == source and (source != "datetime" or target.is_zoned == mapped.source.is_zoned)
+    return driver if is_same else [Change(_fitting(target)), *driver]
 
 
 def _changed(values: Sequence[Any], change: Change, mapped: Mapped) -> Sequence[Any]:
@@ -118,11 +123,25 @@ def _fast(values: Sequence[Any], convert: Callable[[str], Any]) -> list[Any] | N
 
 def _fitting(column: Column) -> Fit:
     parse, convert = value_of(column), _CONVERTERS[column.kind or "string"]
+    if column.kind == "datetime" and not column.is_zoned:
+        return _zoneless(parse, convert)
 
     def fit(value: Any) -> Any:
         if isinstance(value, str) and parse is not None:
             return parse(value) if value else None
         return convert(value)
+
+    return fit
+
+
+def _zoneless(parse: Fit | None, convert: Fit) -> Fit:
+    """Return what makes a time for a column that has no offsets: one with an offset counts in UTC."""
+
+    def fit(value: Any) -> Any:
+        if value == "" or parse is None:
+            return None
+        moment = parse(value) if isinstance(value, str) else convert(value)
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
     return fit
 
@@ -135,7 +154,7 @@ def _number_or_truth(column: Column) -> Fit:
 
 def _driver_value(dialect: SqlDialect) -> Fit:
     """Return what makes a value one that the driver can send."""
-    is_sqlite, is_zoneless = dialect == SQLITE, dialect == MYSQL
+    is_sqlite = dialect == SQLITE
 
     def sent(value: Any) -> Any:
         match value:
@@ -145,8 +164,6 @@ def _driver_value(dialect: SqlDialect) -> Fit:
                 return _json_text(value)
             case Decimal() if is_sqlite:
                 return format(value, "f")
-            case datetime() if is_zoneless and value.tzinfo is not None:
-                return value.astimezone(UTC).replace(tzinfo=None)
             case datetime() if is_sqlite:
                 return value.isoformat(" ")
             case date() | time() if is_sqlite:

@@ -11,9 +11,9 @@ import msgspec
 
 from aetherflow import StepContext, StepError
 from aetherflow.data_files import Compression, Dialect, FileFormat, Row, Rows, read_data_file
-from aetherflow_db.bulk_insert import Target, insert_batches
+from aetherflow_db.bulk_insert import Savepoint, Target, insert_batches
 from aetherflow_db.column_mapping import ExtraColumns, Mapped, map_columns
-from aetherflow_db.copy_load import can_copy, can_copy_file, copy_file, copy_rows
+from aetherflow_db.copy_load import OffsetFoundError, can_copy, can_copy_file, copy_file, copy_rows
 from aetherflow_db.fitting import Fitter, MisfitError
 from aetherflow_db.query import Query
 from aetherflow_db.row_errors import Source, misfit
@@ -154,7 +154,13 @@ def _insert(ctx: StepContext, transaction: Transaction, loading: Loading, rows: 
         sent += size
         ctx.progress(sent, unit="bytes")
 
-    return copy_file(transaction, target, loading.path, loading.compression, loading.dialect, advanced)
+    savepoint = Savepoint(transaction)
+    savepoint.set()
+    try:
+        return copy_file(transaction, target, loading.path, loading.compression, loading.dialect, advanced)
+    except OffsetFoundError:
+        savepoint.roll_back()
+        return copy_rows(transaction, target, _fitted(ctx, transaction, loading, rows, target))
 
 
 def _fitted(

@@ -14,12 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from aetherflow_db.load import DbLoadInput, DbLoadOutput, db_load
+from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
 
-from aetherflow import StepError
+from aetherflow import Resource, StepError
 from aetherflow.data_files import import_zstd
 from aetherflow.events.run_events import StepProgress
 from tests.plugins.db_run import DbRun, Open, opener
 from tests.polling import eventually
+from tests.servers.postgres import Postgres
+from tests.servers.tcp_proxy import TcpProxy
 
 a_run = opener()
 one_run = opener(["sqlite3"])
@@ -296,3 +299,48 @@ async def test_a_cancelled_load_changes_nothing_and_its_connection_is_free(a_run
         assert await orders(run) == [(7, "old", None)]
         result = await run.step(db_load, "again", table="orders", source_path=str(path), mode=mode, **key)
         assert result.row_count == 30_000
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.asyncio
+async def test_a_lost_connection_is_said_so_and_may_be_retried(
+    postgres_server: Postgres, tmp_path: Path, suffix: str
+) -> None:
+    database = postgres_server.new_database()
+    postgres_server.execute(TABLE, database)
+    path = tmp_path / f"many.{suffix}"
+    line = '{{"id": {}, "item": "pen"}}\n' if suffix == "jsonl" else "{},pen\n"
+    rows = "".join(line.format(number) for number in range(30_000))
+    path.write_text(rows if suffix == "jsonl" else f"id,item\n{rows}")
+    with TcpProxy(postgres_server.port) as proxy:
+        config = {"url": postgres_server.url(database, port=proxy.port)}
+        connector = await SqlAlchemyConnector.open(Resource("db", "db", "sqlalchemy", config, {}))
+        run = DbRun(tmp_path, connector)
+        proxy.cut_after(150_000, "up")
+        with pytest.raises(StepError, match="was lost") as caught:
+            await run.step(db_load, table="orders", source_path=str(path))
+        assert caught.value.kind == "connection"
+        proxy.heal()
+        assert await run.rows("SELECT count(*) FROM orders") == [(0,)]
+        assert (await run.step(db_load, table="orders", source_path=str(path))).row_count == 30_000
+        await connector.aclose()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.asyncio
+async def test_a_time_with_an_offset_counts_in_utc_in_a_column_without_time_zone(
+    a_run: Open, suffix: str
+) -> None:
+    async with a_run() as run:
+        await run.execute("CREATE TABLE t (id INTEGER, at TIMESTAMP NULL)")
+        times = ["2026-01-31T10:30:00+02:00", "2026-01-31T08:30:00Z", "2026-01-31T08:30:00"]
+        line = '{{"id": {}, "at": "{}"}}\n' if suffix == "jsonl" else "{},{}\n"
+        lines = "".join(line.format(number, time) for number, time in enumerate(times))
+        path = run.folder / f"t.{suffix}"
+        path.write_text(lines if suffix == "jsonl" else f"id,at\n{lines}")
+        await run.step(db_load, table="t", source_path=str(path))
+        found = await run.rows("SELECT at FROM t ORDER BY id")
+        if isinstance(found[0][0], str):  # SQLite has no such type: the offset stays
+            assert [one[0][19:] for one in found] == ["+02:00", found[1][0][19:], ""]
+        else:
+            assert [one[0] for one in found] == [datetime(2026, 1, 31, 8, 30)] * 3  # noqa: DTZ001 - no zone
