@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from db_extract import db_extract
 from db_load import db_load
 from excel_fills import excel_fills
 from floors import ROWS_PER_JOB, grouped_rows, one_row_commits
@@ -47,6 +48,7 @@ def main() -> None:
         "smb": smb_files,
         "load": db_load,
         "memory": transfer_memory,
+        "db": db_extract,
         "excel": excel_fills,
     }
     parser = argparse.ArgumentParser(description=main.__doc__)

@@ -1,0 +1,92 @@
+"""Extract once, in a process of its own, and print seconds, peak memory and the loop's lag as JSON.
+
+python db_extract_only.py step|plain DRIVER CONFIG_JSON FORMAT OUTPUT
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import sqlite3
+import statistics
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+SQL = "SELECT * FROM sales"
+CONNECTORS = {
+    "sqlite3": "aetherflow_db.sqlite3_connector:Sqlite3Connector",
+    "sqlalchemy": "aetherflow_db.sqlalchemy_connector:SqlAlchemyConnector",
+}
+PAUSE = 0.002
+"""The task that measures the lag sleeps so long; how much longer it sleeps is the lag."""
+
+
+async def step(driver: str, config: dict[str, Any], file_format: str, output: Path) -> dict[str, float]:
+    """Run db_extract_stream, and measure the lag of its event loop meanwhile."""
+    from aetherflow_db.extract_stream import db_extract_stream  # noqa: PLC0415 - its import is measured
+
+    from aetherflow.clock import SystemClock  # noqa: PLC0415 - the same
+    from aetherflow.sdk.connector import Resource  # noqa: PLC0415 - the same
+    from aetherflow.testing import FakeRun  # noqa: PLC0415 - the same
+
+    module, _, name = CONNECTORS[driver].partition(":")
+    connector = await getattr(import_module(module), name).open(Resource("db", "db", driver, config, {}))
+    run = FakeRun(output.parent, clock=SystemClock(), connectors={"db": connector})
+    inputs = msgspec.convert(
+        {"resource": "db", "sql": SQL, "output": str(output), "format": file_format},
+        db_extract_stream.input_type,
+    )
+    lags: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            begun = time.perf_counter()
+            await anyio.sleep(PAUSE)
+            lags.append(time.perf_counter() - begun - PAUSE)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        begun = time.perf_counter()
+        await db_extract_stream.run(run.context(), inputs)
+        seconds = time.perf_counter() - begun
+        tasks.cancel_scope.cancel()
+    await connector.aclose()
+    return {"seconds": seconds, "lag": statistics.quantiles(lags, n=100)[98]}
+
+
+def plain(driver: str, config: dict[str, Any], file_format: str, output: Path) -> dict[str, float]:
+    """Do it as one would without AetherFlow: the driver's cursor and the csv module."""
+    begun = time.perf_counter()
+    if driver == "sqlite3":
+        cursor: Any = sqlite3.connect(config["path"]).execute(SQL)
+    else:
+        import psycopg  # noqa: PLC0415 - its import is measured
+
+        cursor = psycopg.connect(config["url"].replace("+psycopg", "")).cursor("rows")
+        cursor.execute(SQL)
+    with output.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t" if file_format == "tsv" else ",")
+        writer.writerow([column[0] for column in cursor.description])
+        while rows := cursor.fetchmany(5000):
+            writer.writerows(rows)
+    return {"seconds": time.perf_counter() - begun, "lag": 0.0}
+
+
+def main() -> None:
+    """Extract as the arguments say."""
+    way, driver, config, file_format, output = sys.argv[1:]
+    arguments = driver, json.loads(config), file_format, Path(output)
+    found = anyio.run(step, *arguments) if way == "step" else plain(*arguments)
+    found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
