@@ -18,7 +18,7 @@ from aetherflow.data_files.widening import kind_of_values, widened
 from aetherflow.errors import StepError
 
 GROUP_ROWS = 65_536
-GROUP_BYTES = 16 * 2**20
+GROUP_BYTES = 8 * 2**20
 """A row group is written when it has so many rows, or takes so much memory."""
 
 

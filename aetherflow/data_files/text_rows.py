@@ -13,7 +13,7 @@ from aetherflow.data_files.columns import Column
 from aetherflow.data_files.parquet_reading import import_pyarrow
 from aetherflow.errors import StepError
 
-BLOCK_BYTES = 4 * 2**20
+BLOCK_BYTES = 2**20
 
 
 class TextRows(msgspec.Struct, frozen=True):
@@ -75,6 +75,7 @@ def record_batches(rows: TextRows) -> Iterator[Any]:
             quoted_strings_can_be_null=False,
         ),
     }
+    options["memory_pool"] = arrow.system_memory_pool()  # the others keep more than they need
     first = next(rows.blocks, None)
     if first is None:
         return

@@ -129,10 +129,20 @@ def _prepared(
 def _write_parquet(path: Path, rows: Rows | ArrowRows, report: Report) -> Written:
     writer, count = ParquetWriter(path, rows.columns), 0
     put: Callable[[Any], None] = writer.write if isinstance(rows, Rows) else writer.write_arrow
-    for batch in rows.batches:
+
+    def write(batch: Any) -> None:
+        nonlocal count
         put(batch)
         count += len(batch)
         report(count, _size(path))
+
+    if isinstance(rows, Rows):  # its values need Python's lock, so that a second thread is no help
+        for batch in rows.batches:
+            write(batch)
+    else:
+        with WriteBehind(write) as behind:
+            for batch in rows.batches:
+                behind.put(batch)
     writer.close()
     return Written(tuple(writer.columns), count, _size(path), checksum(path))
 

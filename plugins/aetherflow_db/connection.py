@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -23,6 +24,9 @@ from aetherflow_db.session import Session
 from aetherflow_db.sqlite_columns import declared_columns
 
 T = TypeVar("T")
+
+PAUSE_SECONDS = 50e-6
+"""How long a thread that fetches rows sleeps after each batch."""
 
 FETCH_SIZE = 1000
 """Rows per batch: few enough to bound memory, enough that a batch costs little."""
@@ -133,7 +137,8 @@ class SqlConnector(PlainCalls, Connector):
 
     def _fetched(self, session: Session, query: Query, fetch_size: int) -> Rows:
         declared = declared_columns(session.raw, query)
-        answer = session.run(query, fetch_size)
+        # Rows of SQLite come without a network, so that small batches cost nothing and let other threads run.
+        answer = session.run(query, fetch_size if declared is None else min(fetch_size, 2 * FETCH_SIZE))
         if answer.description is None:
             raise no_rows(self.name, query)
         columns = columns_of(session.driver.module, answer.description)
@@ -207,7 +212,7 @@ async def read_table(
         with connector.table(query, fetch_size, switch, wanted) as rows:
             match rows:
                 case Rows():
-                    return consume(Rows(rows.columns, _until_stopped(ctx, rows.batches)))
+                    return consume(Rows(rows.columns, _with_pauses(_until_stopped(ctx, rows.batches))))
                 case ArrowRows():
                     return consume(ArrowRows(rows.columns, _until_stopped(ctx, rows.batches)))
                 case TextRows():
@@ -220,6 +225,13 @@ def _until_stopped(ctx: StepContext, batches: Iterator[T]) -> Iterator[T]:
     for batch in batches:
         ctx.raise_if_stopping()
         yield batch
+
+
+def _with_pauses(batches: Iterator[T]) -> Iterator[T]:
+    """Let other threads have Python's lock after each batch: drivers that make rows hold it all the time."""
+    for batch in batches:
+        yield batch
+        time.sleep(PAUSE_SECONDS)
 
 
 def _counted(ctx: StepContext, batches: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:

@@ -28,7 +28,8 @@ CREATE TABLE sales (id INTEGER PRIMARY KEY, customer TEXT, amount REAL, price RE
   is_paid BOOLEAN, day DATE, at TIMESTAMP, note TEXT, code TEXT);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
 INSERT INTO sales SELECT i, 'customer ' || (i % 5000), (i * 7919 % 1000003) / 1009.0,
-  (i % 99991) / 100.0, i % 97, i % 2, date('2026-01-01', (i % 300) || ' days'), datetime('2026-01-01', i || ' seconds'),
+  (i % 99991) / 100.0, i % 97, i % 2, date('2026-01-01', (i % 300) || ' days'),
+  datetime('2026-01-01', i || ' seconds'),
   CASE WHEN i % 7 THEN 'plain text of usual length' ELSE NULL END, 'C' || i FROM n;
 """
 _POSTGRES = f"""
@@ -103,6 +104,8 @@ def _all(
         yield Row(f"memory of that, {file_format}", f"{limit} MB", peak, float(limit), "<= 1x", "MB")
         lag = statistics.median(one["lag"] for one in runs)
         yield Row(f"lag of the loop p99, {file_format}", "20 ms", lag, LAG, "<= 1x")
+        idle = statistics.median(one["idle"] for one in runs)
+        yield Row("the same before the step begins", "20 ms", idle, LAG, "")
     pairs = [(ours("csv"), ours("csv", "plain")) for _ in range(rounds)]
     took, floor = (statistics.median(pair[side]["seconds"] for pair in pairs) for side in (0, 1))
     yield Row(f"{ROWS:,} rows, {name} to csv", "cursor and csv module", took, floor, "")
