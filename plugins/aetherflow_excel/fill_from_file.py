@@ -138,7 +138,7 @@ class FileSource(msgspec.Struct, frozen=True):
         }
 
     @contextmanager
-    def opened(self, ctx: StepContext) -> Iterator[Table]:
+    def opened(self, ctx: StepContext, *, is_exact: bool) -> Iterator[Table]:
         """Count the rows, check the guard, and open the file.
 
         Raises:
@@ -146,7 +146,7 @@ class FileSource(msgspec.Struct, frozen=True):
         """
         count = count_rows(ctx, self.path, self.reading, self.keys.count_mode or "fast")
         self._check(ctx, count.rows if self.keys.row_count is None else self.keys.row_count)
-        if count.rows > MAX_ROWS and not count.is_exact:
+        if (is_exact or count.rows > MAX_ROWS) and not count.is_exact:
             count = count_rows(ctx, self.path, self.reading, "csv_parse")
         with data_files.read_data_file(self.path, **self.reading) as rows:
             yield Table(rows.names, len(rows.names), count.rows, rows.batches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -47,8 +48,11 @@ class Source(Protocol):
     def target(self) -> Target:
         """Where the data go."""
 
-    def opened(self, ctx: StepContext) -> AbstractContextManager[Table]:
-        """Open the data in a `with` block, counted and checked against the guards."""
+    def opened(self, ctx: StepContext, *, is_exact: bool) -> AbstractContextManager[Table]:
+        """Open the data in a `with` block, counted and checked against the guards.
+
+        `is_exact` asks for the number of rows; else that of lines will do.
+        """
 
 
 class WrittenTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +106,11 @@ def fill(ctx: StepContext, template: Path, output: Path, sources: Sequence[Sourc
         known = {sheet.name.casefold() for sheet in package.sheets}
         is_1904 = package.is_1904
     with ExitStack() as stack:
-        tables = [stack.enter_context(source.opened(ctx)) for source in sources]
+        on_sheet = Counter(place.sheet for place in places)
+        tables = [
+            stack.enter_context(source.opened(ctx, is_exact=on_sheet[place.sheet] > 1))
+            for source, place in zip(sources, places, strict=True)
+        ]
         blocks = [
             block_of(target, place, table.width, table.count)
             for target, place, table in zip(targets, places, tables, strict=True)

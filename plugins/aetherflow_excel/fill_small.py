@@ -82,7 +82,7 @@ class SmallSource(msgspec.Struct, frozen=True):
     target: Target
 
     @contextmanager
-    def opened(self, _: StepContext) -> Iterator[Table]:
+    def opened(self, _: StepContext, *, is_exact: bool) -> Iterator[Table]:  # noqa: ARG002 - it always is
         """Check the guards and give the rows."""
         keys, name = self.keys, self.target.name
         found = small_rows(name, keys.rows_json, keys.columns_json)

@@ -459,6 +459,16 @@ async def test_parquet_values_are_dates_and_decimals(named: ExcelRun) -> None:
 
 
 @pytest.mark.asyncio
+async def test_lines_within_fields_do_not_make_two_targets_overlap(named: ExcelRun) -> None:
+    named.write("a.csv", *LINES)
+    upper = {"cell": "F1", "sheet": "Report", "source_path": "a.csv"}
+    await named.from_file(upper, {**upper, "cell": "F4"})
+    assert cells(named, "F3:F5") == [["south\nwest"], ["shop"], ["north"]]
+    with pytest.raises(StepError, match="they would write to the same cells"):
+        await named.from_file(upper, {**upper, "cell": "F3"})
+
+
+@pytest.mark.asyncio
 async def test_a_template_may_be_filled_in_place_and_its_own_kind_decides_the_suffix(named: ExcelRun) -> None:
     await named.small({"anchor": "SALES", "insert": "below", **rows(["n", 1])}, output="t.xlsx")
     await named.small({"anchor": "SALES", "insert": "below", **rows(["s", 2])}, template_path="t.xlsx")
