@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, ismethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from aetherflow import Connector, RemoteFiles, StepContext, StepError
 from aetherflow.compat.old_connectors import OPENING, ConnectorError, OldConnector
@@ -164,20 +164,34 @@ class Connectors:
 
 
 class Blocking:
-    """A connector of the new kind for code in a worker thread: its coroutine methods wait."""
+    """A connector of the new kind for code in a worker thread: its coroutine methods wait.
+
+    The run closes it, so the end of a `with` block and `close` do nothing.
+    """
 
     def __init__(self, connector: Connector, context: StepContext) -> None:
         self._connector = connector
         self._context = context
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave it open: other steps use it too."""
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._connector, name)
-        if not iscoroutinefunction(found):
+        if not ismethod(found):
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
-                return self._context.run_async(partial(found, *args, **kwargs))
+                if iscoroutinefunction(found):
+                    return self._context.run_async(partial(found, *args, **kwargs))
+                return found(*args, **kwargs)
             except StepError as error:
                 if error.kind == "cancelled":
                     raise

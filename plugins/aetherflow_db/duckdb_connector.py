@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
 from aetherflow import CheckResult, ConfigError, MissingExtra, Resource, StopSwitch, connector, run_blocking
 from aetherflow_db.connection import Loan, SqlConnector
-from aetherflow_db.driver import Cause, Driver, SessionMode
+from aetherflow_db.driver import Driver
+from aetherflow_db.duckdb_driver import duckdb_driver
 from aetherflow_db.failures import connection_failed, first_line
 from aetherflow_db.options import as_list, pragma_statements
 from aetherflow_db.sqlite_file import MEMORY, absolute_database, file_checks, make_folder
@@ -76,7 +76,7 @@ class DuckDbConnector(SqlConnector):
         self._read_only = read_only
         self._root: DuckDBPyConnection | None = None
         self._opening = threading.Lock()
-        self._module = _driver()
+        self._module = duckdb_driver()
 
     @classmethod
     def absolute_paths(cls, config: dict[str, Any], absolute: Callable[[str, str], str]) -> dict[str, Any]:
@@ -181,71 +181,6 @@ class DuckDbConnector(SqlConnector):
             warnings.warn(
                 f"resource {self.name!r}: the extension {extension} cannot be loaded: {said}", stacklevel=2
             )
-
-
-class DuckDbCursor:
-    """A DuckDB connection as a cursor; a statement that only says how many rows it changed has no rows."""
-
-    def __init__(self, connection: DuckDBPyConnection, _size: int = 0) -> None:
-        self._connection = connection
-        self._has_rows = False
-        self.rowcount = -1
-
-    @property
-    def description(self) -> Sequence[Any] | None:
-        """The columns; None: the statement returns no rows."""
-        return self._connection.description if self._has_rows else None
-
-    def execute(self, sql: str, params: Any = None) -> None:
-        """Run a statement."""
-        from duckdb import ExpectedResultType  # noqa: PLC0415 - an optional dependency
-
-        kinds = [one.expected_result_type for one in self._connection.extract_statements(sql)]
-        last = kinds[-1] if kinds else [ExpectedResultType.NOTHING]
-        self._connection.execute(sql, params)
-        columns = self._connection.description or []
-        only_counts = ExpectedResultType.CHANGED_ROWS in last and [one[0] for one in columns] == ["Count"]
-        self._has_rows = ExpectedResultType.QUERY_RESULT in last and not only_counts
-        if only_counts and (row := self._connection.fetchone()):
-            self.rowcount = row[0]
-
-    def fetchmany(self, size: int) -> list[Any]:
-        """Return the next rows."""
-        return self._connection.fetchmany(size)
-
-    def close(self) -> None:
-        """Nothing: the connection is the session's."""
-
-
-def _driver() -> Driver:
-    import duckdb  # noqa: PLC0415 - an optional dependency, and slow to import
-
-    def cause(error: Exception, _connection: Any) -> Cause:
-        if isinstance(error, duckdb.IOException):
-            return "lost"
-        if isinstance(error, duckdb.InvalidInputException) and "read-only mode" in str(error):
-            return "wrote"
-        return "collided" if isinstance(error, duckdb.TransactionException) else "other"
-
-    def begin(connection: Any, mode: SessionMode) -> None:
-        if mode != "autocommit":
-            connection.execute("BEGIN")
-
-    def end(connection: Any, _mode: SessionMode) -> None:
-        with suppress(duckdb.TransactionException):  # a commit has ended it
-            connection.execute("ROLLBACK")
-
-    return Driver(
-        module="duckdb",
-        errors=(duckdb.Error,),
-        cause=cause,
-        paramstyle="dollar",
-        takes_lists=True,
-        cursor=DuckDbCursor,
-        writing_cursor=DuckDbCursor,
-        begin=begin,
-        end=end,
-    )
 
 
 def _import_duckdb(resource: Resource) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.data_files import ArrowRows, Dialect, TextRows, arrow_column, can_be_vectorized
+from aetherflow_db.duckdb_driver import may_return_rows
 from aetherflow_db.postgres_copy import copied_rows
 from aetherflow_db.query import Query
 from aetherflow_db.session import Session
@@ -58,11 +59,14 @@ def _postgres(session: Session, query: Query, fetch_size: int, wanted: Wanted) -
 def _duckdb(session: Session, query: Query, fetch_size: int, wanted: Wanted) -> ArrowRows | None:
     if wanted.text is None or not find_spec("pyarrow"):
         return None
-    session.prepare(query)
-    answer = session.raw.execute(*session.arguments(query))
-    if answer is None or answer.description is None:
+    sql, *params = session.arguments(query)
+    if not may_return_rows(session.raw, sql):
         return None
-    reader = answer.to_arrow_reader(max(fetch_size, 10_000))
+    session.prepare(query)
+    # Not by `execute`, whose result would be in memory before it is an Arrow table.
+    reader = session.raw.sql(sql, params=params[0] if params else None).to_arrow_reader(
+        max(fetch_size, 10_000)
+    )
     return ArrowRows(tuple(map(arrow_column, reader.schema)), _without_empty(reader))
 
 
