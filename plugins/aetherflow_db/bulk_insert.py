@@ -7,6 +7,7 @@ from itertools import chain
 
 import msgspec
 
+from aetherflow import MissingExtra
 from aetherflow_db.column_mapping import Mapped
 from aetherflow_db.query import Query, Row
 from aetherflow_db.row_errors import Source, refused, refused_among
@@ -106,8 +107,18 @@ def _executemany(transaction: Transaction, target: Target, rows_per_statement: i
 
 
 def _by_arrow(transaction: Transaction, target: Target) -> Insert:
-    """Insert by an Arrow table, which DuckDB reads where it is."""
-    import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
+    """Insert by an Arrow table, which DuckDB reads where it is.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "loading into DuckDB needs pyarrow, which is not installed",
+            hint="pip install 'aetherflow[arrow]'",
+        ) from error
 
     names = ", ".join(target.names(transaction.dialect))
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 import pytest
 from aetherflow_db.connection import SqlConnector
+from aetherflow_db.duckdb_connector import DuckDbConnector
 from aetherflow_db.query import Query
 from aetherflow_db.server_connectors import MysqlConnector
 from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
@@ -21,8 +22,8 @@ from aetherflow.clock import SystemClock
 from aetherflow.spec.flow_place import FlowPlace
 from aetherflow.testing import FakeRun
 
-DATABASES = ("sqlite3", "sqlite", "postgres", "mariadb")
-"""db:sqlite3, db:sqlalchemy with SQLite and PostgreSQL, db:mysql with MariaDB."""
+DATABASES = ("sqlite3", "sqlite", "duckdb", "postgres", "mariadb")
+"""db:sqlite3, db:duckdb, db:sqlalchemy with SQLite and PostgreSQL, db:mysql with MariaDB."""
 
 
 class DbRun(FakeRun):
@@ -30,15 +31,16 @@ class DbRun(FakeRun):
 
     Attributes:
         on_interrupt: as the flow says it for each step.
+        database: one of DATABASES.
     """
 
     on_interrupt: Literal["rerun", "fail", "skip"] = "rerun"
 
-    def __init__(self, folder: Path, connector: SqlConnector, *, is_postgres: bool = False) -> None:
+    def __init__(self, folder: Path, connector: SqlConnector, database: str = "") -> None:
         super().__init__(folder, clock=SystemClock(), connectors={"db": connector})
         self.folder = folder
         self.connector = connector
-        self.is_postgres = is_postgres
+        self.database = database
         self.services = msgspec.structs.replace(self.services, place=FlowPlace(directory=str(folder)))
 
     async def step(self, step: StepType, step_id: str = "step", **inputs: Any) -> Any:
@@ -74,6 +76,8 @@ def resource_of(name: str, folder: Path, request: pytest.FixtureRequest) -> tupl
     match name:
         case "sqlite3":
             return Sqlite3Connector, Resource("db", "db", "sqlite3", {"path": str(folder / "db.sqlite")}, {})
+        case "duckdb":
+            return DuckDbConnector, Resource("db", "db", "duckdb", {"path": str(folder / "db.duckdb")}, {})
         case "sqlite":
             url = f"sqlite:///{folder / 'db.sqlite'}"
         case "postgres":
@@ -82,8 +86,7 @@ def resource_of(name: str, folder: Path, request: pytest.FixtureRequest) -> tupl
         case _:
             server = request.getfixturevalue("mariadb_server")
             config = server.config(server.new_database())
-            login = {"connect_args": {"password": server.password.encode()}}  # the driver would take Latin-1
-            return MysqlConnector, Resource("db", "db", "mysql", config, login)
+            return MysqlConnector, Resource("db", "db", "mysql", config, {})
     return SqlAlchemyConnector, Resource("db", "db", "sqlalchemy", {"url": url}, {})
 
 
@@ -99,7 +102,7 @@ def opener(names: Sequence[str] = DATABASES) -> Any:
             connector = await connector_type.open(resource)
             assert isinstance(connector, SqlConnector)
             try:
-                yield DbRun(tmp_path, connector, is_postgres=request.param == "postgres")
+                yield DbRun(tmp_path, connector, request.param)
             finally:
                 await connector.aclose()
 

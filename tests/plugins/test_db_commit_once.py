@@ -75,7 +75,7 @@ async def test_a_commit_that_was_not_confirmed_is_recognised(
 ) -> None:
     async with a_run() as run:
         await run.execute(TABLE)
-        is_recognised = receipts is not None or run.is_postgres
+        is_recognised = receipts is not None or run.database == "postgres"
         more: dict[str, Any] = {} if receipts is None else {"receipts_table": receipts}
 
         async def insert() -> Any:
