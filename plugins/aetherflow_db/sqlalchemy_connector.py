@@ -83,7 +83,9 @@ class SqlAlchemyConnector(SqlConnector):
     @classmethod
     def absolute_paths(cls, config: dict[str, Any], absolute: Callable[[str, str], str]) -> dict[str, Any]:
         """Return the config with the URL of a SQLite or DuckDB file made absolute."""
-        return {key: absolute_database(key, value, absolute) for key, value in config.items()}
+        if not config.get("url"):
+            return config
+        return {**config, "url": absolute_database("url", config["url"], absolute)}
 
     @classmethod
     def address(cls, resource: Resource) -> Address:

@@ -14,6 +14,7 @@ import pytest
 from aetherflow_db.connection import read
 from aetherflow_db.query import Query
 from aetherflow_db.server_connectors import PostgresConnector
+from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
 
 from aetherflow import ConfigError, Resource, StepError, StopSwitch
 from aetherflow.testing import FakeRun
@@ -268,6 +269,18 @@ async def test_a_url_may_replace_the_parts(database: Database) -> None:
         connector = await database.connector.open(Resource("w", "db", database.driver, config))
         assert fetch(connector, "SELECT 1") == [(1,)]
         await connector.aclose()
+
+
+async def test_a_host_and_a_database_are_no_files() -> None:
+    def absolute(_key: str, path: str) -> str:
+        return f"/flows/{path}"
+
+    parts = {"host": "h", "user": "me", "database": "shop", "port": 5}
+    assert PostgresConnector.absolute_paths(parts, absolute) == parts
+    url = {"url": "postgresql://h/shop", "user": "me"}
+    assert PostgresConnector.absolute_paths(url, absolute) == url
+    file = {"url": "sqlite:///shop.sqlite"}
+    assert SqlAlchemyConnector.absolute_paths(file, absolute) == {"url": "sqlite:////flows/shop.sqlite"}
 
 
 @pytest.mark.parametrize(
