@@ -133,6 +133,33 @@ def _oracle(name: str, column: Described) -> Column:
     return Column(name, _ORACLE.get(word))
 
 
+_DUCKDB: Mapping[str, Kind] = {
+    "BIGINT": "int",
+    "BLOB": "binary",
+    "BOOLEAN": "bool",
+    "DATE": "date",
+    "DOUBLE": "float",
+    "FLOAT": "float",
+    "INTEGER": "int",
+    "JSON": "json",
+    "SMALLINT": "int",
+    "TIME": "time",
+    "TIMESTAMP": "datetime",
+    "TIMESTAMP WITH TIME ZONE": "datetime",
+    "TINYINT": "int",
+    "UUID": "string",
+    "VARCHAR": "string",
+}
+_DUCKDB_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+
+
+def _duckdb(name: str, column: Described) -> Column:
+    word = str(column[1])
+    if found := _DUCKDB_DECIMAL.fullmatch(word):
+        return Column(name, "decimal", int(found[1]), int(found[2]))
+    return Column(name, _DUCKDB.get(word), is_zoned=word.endswith("WITH TIME ZONE"))
+
+
 _SQLITE_TYPES: Mapping[str, Kind] = {
     "BOOL": "bool",
     "INT": "int",
@@ -158,6 +185,7 @@ def kind_of_declared(declared: str) -> Kind | None:
 
 
 _READERS: Mapping[str, Callable[[str, Described], Column]] = {
+    "duckdb": _duckdb,
     "psycopg": _postgres,
     "psycopg2": _postgres,
     "pymysql": _mysql,

@@ -15,17 +15,19 @@ from aetherflow_db.extract_stream import db_extract_stream
 from aetherflow_db.fetch_small import db_fetch_small
 
 from aetherflow import StepError
-from tests.plugins.db_run import DbRun, Open, opener
+from tests.plugins.db_run import DATABASES, DbRun, Open, opener
 from tests.polling import eventually
 
-open_run = opener()
+open_run = opener([*DATABASES, "duckdb"])
 open_postgres = opener(["postgres"])
 
 TABLES = {
-    "sqlite": "n INTEGER, f REAL, d DECIMAL(12,2), t TEXT, b BLOB, day DATE, at TIMESTAMP",
-    "postgresql": "n bigint, f float8, d numeric(12,2), t text, b bytea, day date, at timestamp,"
+    "sqlite": "n INTEGER, f REAL, d DECIMAL(12,2), t TEXT, b BLOB, day DATE, w TIMESTAMP",
+    "postgresql": "n bigint, f float8, d numeric(12,2), t text, b bytea, day date, w timestamp,"
     " z timestamptz, c time, y boolean, r real",
-    "mysql": "n bigint, f double, d decimal(12,2), t text, b blob, day date, at datetime(6)",
+    "duckdb": "n bigint, f double, d decimal(12,2), t text, b blob, day date, w timestamp,"
+    " z timestamptz, y bool",
+    "mysql": "n bigint, f double, d decimal(12,2), t text, b blob, day date, w datetime(6)",
 }
 MORE = "NULL, NULL, NULL, NULL, NULL"
 ROWS = {
@@ -38,6 +40,11 @@ ROWS = {
         (1, -1234567890123456, 3, 'say "x"', NULL, {MORE}, 1e-5),
         (1, 'NaN', 3, 'tab\tend', NULL, {MORE}, 'Infinity'),
         (1, 1000000000000000.125, 3, E'two\nlines', NULL, {MORE}, 3e20)""",
+    "duckdb": """(-7, 0.1, 1.5, 'a,b', '\\x00\\xff'::BLOB, '2026-01-02', '2026-01-02 03:04:05',
+        '2026-01-02 03:04:05+02', true), (9007199254740993, 1e16, 2, '', ''::BLOB, NULL, '2026-01-02',
+        NULL, false),
+        (NULL, 2, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+        (1, -1234567890123456, 3, 'say "x"', NULL, NULL, NULL, NULL, NULL)""",
     "mysql": """(-7, 0.1, 1.5, 'a,b', x'00ff', '2026-01-02', '2026-01-02 03:04:05'),
         (9007199254740993, 1e16, 2, '', '', NULL, NULL), (NULL, 2, NULL, NULL, NULL, NULL, NULL),
         (1, -1234567890123456, 3, 'say "x"', NULL, NULL, NULL)""",
@@ -50,7 +57,7 @@ FIRST = {
     "t": '"a,b"',
     "b": "00ff",
     "day": "2026-01-02",
-    "at": "2026-01-02T03:04:05",
+    "w": "2026-01-02T03:04:05",
 }
 
 
@@ -73,10 +80,12 @@ async def test_values_in_text(open_run: Open) -> None:
         lines = (await extracted(run, "csv")).decode().split("\n")
         expected = dict(FIRST)
         if dialect == "sqlite":  # it has no decimals and no times: numbers and texts are what is stored
-            expected |= {"d": "1.5", "at": "2026-01-02 03:04:05"}
+            expected |= {"d": "1.5", "w": "2026-01-02 03:04:05"}
         if dialect == "postgresql":
-            expected |= {"at": "2026-01-02T03:04:05.250000", "z": "2026-01-02T01:04:05+00:00"}
+            expected |= {"w": "2026-01-02T03:04:05.250000", "z": "2026-01-02T01:04:05+00:00"}
             expected |= {"c": "08:30:00", "y": "true", "r": "1234567.0"}
+        if dialect == "duckdb":
+            expected |= {"z": "2026-01-02T01:04:05+00:00", "y": "true"}
         assert lines[0] == ",".join(expected)
         assert lines[1] == ",".join(expected.values())
         assert lines[2].startswith("9007199254740993,1e+16,2")
@@ -101,8 +110,8 @@ async def test_values_in_jsonl_and_small_results(open_run: Open) -> None:
         assert rows[0]["d"] == (1.5 if dialect == "sqlite" else "1.50")
         assert json.loads(small.rows_json)[0][2] == 1.5
         assert (rows[1]["t"], rows[2]["t"]) == ("", None)
-        words = {"n": "int", "f": "float", "t": "string", "b": "binary", "day": "date", "at": "datetime"}
-        number = {"sqlite": "float", "postgresql": "decimal(12,2)"}.get(dialect)
+        words = {"n": "int", "f": "float", "t": "string", "b": "binary", "day": "date", "w": "datetime"}
+        number = {"sqlite": "float", "postgresql": "decimal(12,2)", "duckdb": "decimal(12,2)"}.get(dialect)
         found = dict(small.dtypes)
         assert number is None or found["d"] == number
         assert found.items() >= words.items()
@@ -117,7 +126,7 @@ async def test_values_in_parquet(open_run: Open) -> None:
         table = pq.read_table(run.context().artifacts / "o.parquet")
         types = dict(zip(table.schema.names, map(str, table.schema.types), strict=True))
         assert (types["n"], types["f"], types["t"], types["b"]) == ("int64", "double", "string", "binary")
-        assert (types["day"], types["at"]) == ("date32[day]", "timestamp[us]")
+        assert (types["day"], types["w"]) == ("date32[day]", "timestamp[us]")
         first, second = table.to_pylist()[:2]
         assert (first["n"], first["f"], first["t"], first["b"]) == (-7, 0.1, "a,b", b"\x00\xff")
         assert first["day"] == date(2026, 1, 2)
