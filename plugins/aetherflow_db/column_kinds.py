@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from aetherflow.data_files import Column, Kind
+from aetherflow.data_files import Column, Kind, Row
 
 Described = Sequence[Any]
 """A column of `cursor.description`: name, type code, display size, internal size, precision, scale, null."""
@@ -100,6 +102,24 @@ def _mysql(name: str, column: Described) -> Column:
     length, scale = column[3], column[5]  # the length counts the point, and the sign of a signed number
     digits = length - (1 if scale else 0) if isinstance(length, int) and isinstance(scale, int) else None
     return Column(name, kind, *_digits(digits, scale))
+
+
+def times_of_day(columns: Sequence[Column], batches: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+    """Return batches whose times are times: MySQL's drivers give durations, which they may be, too."""
+    numbers = [number for number, column in enumerate(columns) if column.kind == "time"]
+    return (list(map(partial(_with_times, numbers), batch)) for batch in batches) if numbers else batches
+
+
+_MIDNIGHT = datetime(1, 1, 1)  # noqa: DTZ001 - only its time is used
+
+
+def _with_times(numbers: Sequence[int], row: Row) -> Row:
+    found = list(row)
+    for number in numbers:
+        value = found[number]
+        if isinstance(value, timedelta) and timedelta() <= value < timedelta(days=1):
+            found[number] = (_MIDNIGHT + value).time()
+    return found
 
 
 _ORACLE: Mapping[str, Kind] = {

@@ -14,7 +14,7 @@ import msgspec
 
 from aetherflow import Connector, Resource, StepContext, StepError, StopSwitch
 from aetherflow.data_files import ArrowRows, TextRows
-from aetherflow_db.column_kinds import columns_of
+from aetherflow_db.column_kinds import columns_of, times_of_day
 from aetherflow_db.driver import Driver, SessionMode
 from aetherflow_db.failures import no_rows
 from aetherflow_db.fast_rows import Wanted, fast_rows
@@ -145,7 +145,7 @@ class SqlConnector(PlainCalls, Connector):
         if declared is not None and len(declared) == len(columns):
             named = zip(declared, columns, strict=True)
             columns = tuple(msgspec.structs.replace(one, name=other.name) for one, other in named)
-        return Rows(columns, answer.batches)
+        return Rows(columns, times_of_day(columns, answer.batches))
 
     def _discard(self, session: Session, loan: Loan) -> None:
         if self.module.locks_while_open:

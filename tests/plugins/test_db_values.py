@@ -27,7 +27,7 @@ TABLES = {
     " z timestamptz, c time, y boolean, r real",
     "duckdb": "n bigint, f double, d decimal(12,2), t text, b blob, day date, w timestamp,"
     " z timestamptz, y bool",
-    "mysql": "n bigint, f double, d decimal(12,2), t text, b blob, day date, w datetime(6)",
+    "mysql": "n bigint, f double, d decimal(12,2), t text, b blob, day date, w datetime(6), c time(6)",
 }
 MORE = "NULL, NULL, NULL, NULL, NULL"
 ROWS = {
@@ -45,9 +45,10 @@ ROWS = {
         NULL, false),
         (NULL, 2, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
         (1, -1234567890123456, 3, 'say "x"', NULL, NULL, NULL, NULL, NULL)""",
-    "mysql": """(-7, 0.1, 1.5, 'a,b', x'00ff', '2026-01-02', '2026-01-02 03:04:05'),
-        (9007199254740993, 1e16, 2, '', '', NULL, NULL), (NULL, 2, NULL, NULL, NULL, NULL, NULL),
-        (1, -1234567890123456, 3, 'say "x"', NULL, NULL, NULL)""",
+    "mysql": """(-7, 0.1, 1.5, 'a,b', x'00ff', '2026-01-02', '2026-01-02 03:04:05', '08:30'),
+        (9007199254740993, 1e16, 2, '', '', NULL, NULL, '00:00:00.5'),
+        (NULL, 2, NULL, NULL, NULL, NULL, NULL, NULL),
+        (1, -1234567890123456, 3, 'say "x"', NULL, NULL, NULL, NULL)""",
 }
 SQL = "SELECT * FROM v"
 FIRST = {
@@ -84,6 +85,8 @@ async def test_values_in_text(open_run: Open) -> None:
         if dialect == "postgresql":
             expected |= {"w": "2026-01-02T03:04:05.250000", "z": "2026-01-02T01:04:05+00:00"}
             expected |= {"c": "08:30:00", "y": "true", "r": "1234567.0"}
+        if dialect == "mysql":
+            expected |= {"c": "08:30:00"}
         if dialect == "duckdb":
             expected |= {"z": "2026-01-02T01:04:05+00:00", "y": "true"}
         assert lines[0] == ",".join(expected)
@@ -133,6 +136,8 @@ async def test_values_in_parquet(open_run: Open) -> None:
         assert (second["n"], second["t"], second["b"]) == (9007199254740993, "", b"")
         if dialect != "sqlite":
             assert first["d"] == Decimal("1.50")
+        if dialect == "mysql":
+            assert (first["c"], second["c"]) == (time(8, 30), time(0, 0, 0, 500000))
         if dialect == "postgresql":
             assert types["d"] == "decimal128(12, 2)"
             assert first["z"] == datetime(2026, 1, 2, 1, 4, 5, tzinfo=UTC)
