@@ -14,8 +14,9 @@ from aetherflow_db.bound_statement import ParamStyle
 from aetherflow_db.connection import Loan, SqlConnector
 from aetherflow_db.driver import Cause, Driver, SessionMode
 from aetherflow_db.failures import connection_failed, connection_lost
+from aetherflow_db.interruption import CANCEL_SECONDS, Interrupter
 from aetherflow_db.options import PooledOptions
-from aetherflow_db.server_drivers import CANCEL_SECONDS, Interrupter, cause_of, plain_cursor
+from aetherflow_db.server_sql import cause_of
 from aetherflow_db.sqlalchemy_engine import (
     connect_args,
     connect_beside,
@@ -29,6 +30,7 @@ from aetherflow_db.sqlalchemy_engine import (
 )
 from aetherflow_db.sqlite_file import absolute_database, file_checks, make_folder
 from aetherflow_db.sqlite_session import begin_sqlite, end_sqlite
+from aetherflow_db.streaming_cursors import plain_cursor
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine

@@ -6,14 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aetherflow import ConfigError, MissingExtra, Resource, StepError
+from aetherflow_db.interruption import notice_lost_network
 from aetherflow_db.options import PooledOptions
-from aetherflow_db.server_drivers import (
-    SERVER_DRIVERS,
-    SERVER_SQL,
-    ServerDriver,
-    ServerSql,
-    notice_lost_network,
-)
+from aetherflow_db.server_drivers import SERVER_DRIVERS, ServerDriver
+from aetherflow_db.server_sql import SERVER_SQL, ServerSql
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine

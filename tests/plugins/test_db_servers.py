@@ -134,7 +134,7 @@ async def test_a_network_that_breaks_in_the_middle_is_a_lost_connection(database
 async def test_a_step_is_cancelled_though_the_network_is_a_black_hole(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aetherflow_db.server_drivers.CUT_SECONDS", 0.1)
+    monkeypatch.setattr("aetherflow_db.interruption.CUT_SECONDS", 0.1)
     monkeypatch.setattr("aetherflow_db.server_drivers.CANCEL_SECONDS", 0.3)
     monkeypatch.setattr("aetherflow_db.sqlalchemy_connector.CANCEL_SECONDS", 1)
     switch, done = StopSwitch(), threading.Event()
