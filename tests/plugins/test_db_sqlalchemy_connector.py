@@ -340,3 +340,22 @@ def test_pool_options_have_two_spellings_and_the_group_wins() -> None:
     assert grouped.most_connections == 4
     assert PooledOptions(max_overflow=-1).most_connections == math.inf
     assert PooledOptions(pool_size=0).most_connections == math.inf
+
+
+@pytest.mark.asyncio
+async def test_a_database_in_memory_is_one_for_all_threads_of_a_run() -> None:
+    async with opened("sqlite://") as connector:
+        await anyio.to_thread.run_sync(connector.execute, "CREATE TABLE t (n)")
+        with pytest.raises(StepError):
+            fetch(connector, "SELECT * FROM nope")
+        assert fetch(connector, "SELECT count(*) FROM t") == [[(0,)]]
+        assert connector.slots.total_tokens == 1
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_may_only_be_read_stays_as_it_is(url: str) -> None:
+    async with opened(url, read_only=True, timeout=1) as connector:
+        assert fetch(connector, "SELECT count(*) FROM orders") == [[(7,)]]
+        with pytest.raises(StepError, match="readonly database") as caught:
+            connector.execute("DELETE FROM orders")
+    assert caught.value.code == "AF742"

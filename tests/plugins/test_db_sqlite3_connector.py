@@ -249,3 +249,45 @@ def test_a_switch_interrupts_only_while_it_is_armed() -> None:
     with switch.armed(None):
         switch()
     assert pressed == ["now", "now"]
+
+
+@pytest.mark.asyncio
+async def test_a_database_in_memory_lasts_as_long_as_its_run() -> None:
+    connector = await Sqlite3Connector.open(resource(path=":memory:"))
+    connector.execute("CREATE TABLE t (n)")
+    connector.execute("INSERT INTO t VALUES (:n)", {"n": 1})
+    with pytest.raises(StepError):
+        fetch(connector, "SELECT * FROM nope")
+    assert fetch(connector, "SELECT n FROM t") == [[(1,)]]
+    assert connector.slots.total_tokens == 1
+    await connector.aclose()
+
+
+@pytest.mark.asyncio
+async def test_options_set_up_each_connection(database: Path) -> None:
+    options = {
+        "pragmas": {"cache_size": -500, "recursive_triggers": True, "temp_store": "MEMORY"},
+        "init_sql": "CREATE TEMP TABLE day AS SELECT 'monday' AS name",
+        "timeout": "1s",
+        "read_only": "true",
+        "connect_args": {"cached_statements": 5},
+    }
+    connector = await Sqlite3Connector.open(
+        Resource("shop", "db", "sqlite3", {"path": str(database)}, options)
+    )
+    assert fetch(connector, "SELECT name FROM day") == [[("monday",)]]
+    for pragma, value in (("cache_size", -500), ("recursive_triggers", 1), ("temp_store", 2)):
+        assert fetch(connector, f"PRAGMA {pragma}") == [[(value,)]]
+    with pytest.raises(StepError, match="readonly database") as caught:
+        connector.execute("DELETE FROM orders")
+    assert caught.value.code == "AF742"
+
+
+@pytest.mark.asyncio
+async def test_init_sql_that_fails_is_reported_with_its_text(database: Path) -> None:
+    options = {"init_sql": ["SELECT 1", "SELEKT 2"]}
+    connector = await Sqlite3Connector.open(
+        Resource("shop", "db", "sqlite3", {"path": str(database)}, options)
+    )
+    with pytest.raises(StepError, match="SELEKT 2"):
+        fetch(connector, "SELECT 1")
