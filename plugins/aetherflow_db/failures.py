@@ -26,7 +26,14 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 def first_line(error: BaseException) -> str:
     """Return the driver's message, without the statement, values and links that follow on further lines."""
-    lines = str(error).partition(_LINK)[0].strip().splitlines()
+    match () if isinstance(error, OSError) else error.args:
+        case (int() as number, str() as text):  # as MySQL's drivers raise it
+            said = f"{text} (error {number})"
+        case (int() as number, bytes() as raw):  # as pymssql does
+            said = f"{raw.decode(errors='replace')} (error {number})"
+        case _:
+            said = str(error)
+    lines = said.partition(_LINK)[0].strip().splitlines()
     return lines[0].strip()[:SHOWN_MESSAGE] if lines else type(error).__name__
 
 
