@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.data_files.arrow_python import python_values
 from aetherflow.data_files.dialect import Dialect
 from aetherflow.data_files.value_text import field_of, text_of_value
 
@@ -87,7 +88,7 @@ def as_text(column: Any) -> tuple[Any, bool]:  # noqa: PLR0911 - a table, one br
 def _in_python(column: Any) -> tuple[Any, bool]:
     import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
 
-    return pa.array([text_of_value(value) for value in column.to_pylist()], pa.string()), True
+    return pa.array([text_of_value(value) for value in python_values(column)], pa.string()), True
 
 
 def _floats(column: Any) -> Any:

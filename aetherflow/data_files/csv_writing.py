@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from aetherflow.data_files.arrow_python import python_values
 from aetherflow.data_files.arrow_rows import is_worth_it, text_batch
 from aetherflow.data_files.arrow_text import batch_text, can_be_vectorized
 from aetherflow.data_files.columns import Row
@@ -69,7 +70,7 @@ class DelimitedWriter:
         elif self._is_fast:
             self.output.write(batch_text(batch, self.dialect))
         else:
-            self._put_values(list(zip(*(column.to_pylist() for column in batch.columns), strict=True)))
+            self._put_values(list(zip(*(python_values(column) for column in batch.columns), strict=True)))
         self._rows += len(batch)
 
     def _put_values(self, batch: Sequence[Row]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.data_files.arrow_python import python_values
 from aetherflow.data_files.columns import Column
 from aetherflow.data_files.output import Output
 from aetherflow.data_files.value_text import json_value
@@ -42,7 +43,7 @@ class JsonlWriter:
     def write(self, batch: Any) -> None:
         """Write a batch: a sequence of rows, or a record batch."""
         if not isinstance(batch, Sequence):
-            batch = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+            batch = list(zip(*(python_values(column) for column in batch.columns), strict=True))
         lines = [
             {
                 name: convert(value)

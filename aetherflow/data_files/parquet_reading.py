@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aetherflow.data_files.arrow_python import python_values
 from aetherflow.data_files.columns import Column, Kind, Row, Rows
 from aetherflow.data_files.streams import unreadable
 from aetherflow.errors import MissingExtra
@@ -43,16 +44,26 @@ def read_parquet(path: Path, batch_rows: int) -> Iterator[Rows]:
     try:
         with arrow.parquet.ParquetFile(path, memory_map=True) as file:
             columns = tuple(map(column_of, file.schema_arrow))
-            yield Rows(columns, _batches(file, batch_rows))
+            yield Rows(columns, _batches(path, file, batch_rows))
     except arrow.ArrowException as error:
         raise unreadable(path, f"it is no whole parquet file ({error})") from error
     except OSError as error:
         raise unreadable(path, error.strerror or str(error), "check the path and the permissions") from error
 
 
-def _batches(file: Any, batch_rows: int) -> Iterator[Sequence[Row]]:
+def _batches(path: Path, file: Any, batch_rows: int) -> Iterator[Sequence[Row]]:
+    done = 0
     for batch in file.iter_batches(batch_rows):
-        yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        columns = []
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                columns.append(python_values(column))
+            except (ValueError, OverflowError) as error:
+                where = f"column {name!r}, rows {done + 1:,} to {done + batch.num_rows:,}"
+                hint = "dates have the years 1 to 9999"
+                raise unreadable(path, f"{where}: a value is out of range ({error})", hint) from error
+        done += batch.num_rows
+        yield list(zip(*columns, strict=True))
 
 
 def column_of(field: pa.Field) -> Column:

@@ -41,10 +41,14 @@ def fits_a_number(text: str, most: int = MOST_DIGITS) -> bool:
 
     The zeros at the end of a whole number count: it may be the number of an account.
     """
-    mantissa = re.split("[eE]", text, maxsplit=1)[0].lstrip("+-0")
+    mantissa = _mantissa(text).lstrip("+-0")
     whole, _, fraction = mantissa.partition(".")
     digits = whole + fraction.rstrip("0") if whole else fraction.strip("0")
     return len(digits) <= (most if fraction.strip("0") else MOST_DIGITS)
+
+
+def _mantissa(text: str) -> str:
+    return re.split("[eE]", text, maxsplit=1)[0]
 
 
 def basic(value: Any) -> Any:
@@ -64,13 +68,19 @@ def basic(value: Any) -> Any:
     if _PLAIN_INTEGER.fullmatch(text):
         return int(text) if fits_a_number(text) else value
     if text[-1] in "0123456789" and _BASIC_DECIMAL.fullmatch(text):
-        return _number(text) if fits_a_number(text, FLOAT_DIGITS) else value
+        return _number(text, value) if fits_a_number(text, FLOAT_DIGITS) else value
     return _iso(text, value)
 
 
-def _number(text: str) -> Decimal | float:
-    """Return a number with the digits that it is written with; with an exponent or too many it is a float."""
-    return Decimal(text) if "e" not in text.lower() and fits_a_number(text) else float(text)
+def _number(text: str, other: Any) -> Any:
+    """Return a number with the digits that it is written with; with an exponent or too many it is a float.
+
+    One that no float can hold is the other value.
+    """
+    if "e" not in text.lower() and fits_a_number(text):
+        return Decimal(text)
+    number = float(text)
+    return number if math.isfinite(number) and (number or not re.search("[1-9]", _mantissa(text))) else other
 
 
 def _iso(text: str, other: Any) -> Any:
@@ -139,7 +149,7 @@ def _decimal(value: Any) -> Any:
     if isinstance(value, int | float | Decimal):
         return value
     text = str(value).strip()
-    return _number(text) if _DECIMAL.fullmatch(text) and fits_a_number(text) else value
+    return _number(text, value) if _DECIMAL.fullmatch(text) and fits_a_number(text) else value
 
 
 def _date(value: Any) -> Any:

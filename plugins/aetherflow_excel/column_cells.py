@@ -55,6 +55,26 @@ def cells_of_batches(
         done += len(batch)
 
 
+def cells_of_header(names: Sequence[str], *, target: str, rules: CellRules) -> tuple[str, ...]:
+    """Return the names of columns as cells.
+
+    Raises:
+        StepError: one of them cannot be a cell (AF967).
+    """
+    found = []
+    for number, name in enumerate(names, 1):
+        try:
+            found.append(str(cell_value(name, rules) or ""))
+        except BadCell as error:
+            raise StepError(
+                f"target {target!r}: the header, the name {name!r:.60} of column {number:,} {error}",
+                hint="clean the data, or set on_illegal: replace",
+                code="AF967",
+                detail={"row": 0, "column": name},
+            ) from None
+    return tuple(found)
+
+
 def _padded(target: str, number: int, row: Sequence[Any], width: int) -> Sequence[Any]:
     if len(row) > width:
         raise StepError(

@@ -14,7 +14,7 @@ from aetherflow import StepContext, StepError
 from aetherflow_excel.casts import TypeCast, casts_of
 from aetherflow_excel.cell_references import cell_name, place_name
 from aetherflow_excel.cell_values import CellRules
-from aetherflow_excel.column_cells import cells_of_batches
+from aetherflow_excel.column_cells import cells_of_batches, cells_of_header
 from aetherflow_excel.filling import fill_workbook
 from aetherflow_excel.layout import Block, block_of, check_overlap
 from aetherflow_excel.output_kind import check_output_kind
@@ -176,7 +176,7 @@ def _region(
         column=block.column,
         width=block.width,
         batches=batches,
-        header=names if block.writes_header else None,
+        header=cells_of_header(names, target=target.name, rules=rules) if block.writes_header else None,
         insert=Insert.BELOW if block.inserts else Insert.REPLACE,
         inserts_header=block.inserts_header,
         style_row=block.style_row,

@@ -77,10 +77,11 @@ def _check_sheet_name(target: Target) -> None:
         StepError: Excel does not allow it (AF962).
     """
     name = target.sheet
-    if len(name) > _LONGEST_SHEET_NAME or _NO_SHEET_NAME.search(name) or name.casefold() == "history":
+    is_length_wrong = not 1 <= len(name) <= _LONGEST_SHEET_NAME
+    if is_length_wrong or _NO_SHEET_NAME.search(name) or name.casefold() == "history":
         raise StepError(
             f"target {target.name!r}: no sheet can have the name {name!r}",
-            hint=f"a name has {_LONGEST_SHEET_NAME} characters at most, and none of []:*?/\\; set sheet,"
-            " data_sheet_prefix or name",
+            hint=f"a name has 1 to {_LONGEST_SHEET_NAME} characters and none of []:*?/\\, and History is not"
+            " allowed; set sheet, data_sheet_prefix or name",
             code="AF962",
         )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from aetherflow import StepError
+
+_KINDS = MappingProxyType({dict: "a mapping", bool: "a truth value", int: "a number", float: "a number"})
 
 
 class SmallRows(msgspec.Struct, frozen=True):
@@ -59,7 +62,7 @@ def listed(target: str, key: str, given: Any) -> list[Any]:
     if given is None:
         return []
     if not isinstance(given, list | tuple):
-        raise _wrong(target, key, f"is no list, but a {type(given).__name__}")
+        raise _wrong(target, key, f"is no list, but {_KINDS.get(type(given), 'something else')}")
     return list(given)
 
 
@@ -69,9 +72,10 @@ def no_names(target: str) -> StepError:
 
 
 def _wrong(target: str, key: str, why: str) -> StepError:
+    wanted = "rows, such as {{steps.ID.rows_json}}" if key == "rows_json" else "names, such as [shop, amount]"
     return StepError(
         f"target {target!r}: {key} {why}",
-        hint="give a list of rows, such as {{steps.ID.rows_json}} of db_fetch_small",
+        hint=f"give a list of {wanted}",
         code="AF974",
         detail={"target": target, "input": key},
     )

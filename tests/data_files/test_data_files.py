@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -236,6 +236,33 @@ def test_the_types_of_parquet_are_those_of_the_columns(tmp_path: Path) -> None:
         pa.date32(),
     ]
     assert list(found.to_pylist()[1].values()) == [True, Decimal("1.50"), "1.234", moment, date(2026, 1, 2)]
+
+
+def test_nanoseconds_of_parquet_are_cut_to_microseconds(tmp_path: Path) -> None:
+    moments = [1_000_000_001_001_999, None]
+    moment = datetime(1970, 1, 12, 13, 46, 40, 1001, UTC)
+    kind = pa.timestamp("ns", "UTC")
+    whole = {
+        "at": pa.array(moments, kind),
+        "list": pa.array([moments, None], pa.list_(kind)),
+        "struct": pa.array([{"at": moments[0]}, None], pa.struct([("at", kind)])),
+        "map": pa.array([[("k", moments[0])], None], pa.map_(pa.string(), kind)),
+        "word": pa.array(moments, kind).dictionary_encode(),
+        "time": pa.array([1_999, None], pa.time64("ns")),
+        "long": pa.array([1_999, None], pa.duration("ns")),
+    }
+    pq.write_table(pa.table(whole), tmp_path / "o.parquet")
+    lists: tuple[Any, ...] = ([moment, None], {"at": moment}, [("k", moment)])
+    first = [moment, *lists, moment, time(0, 0, 0, 1), timedelta(microseconds=1)]
+    assert table(tmp_path / "o.parquet") == ([*whole], [first, [None] * len(whole)])
+
+
+def test_a_moment_of_parquet_that_python_has_not_is_named(tmp_path: Path) -> None:
+    moments = pa.array([0, 10**15], pa.timestamp("s"))
+    pq.write_table(pa.table({"at": moments}), tmp_path / "o.parquet", coerce_timestamps=None)
+    with pytest.raises(StepError, match="column 'at', rows 1 to 2: a value is out of range") as error:
+        table(tmp_path / "o.parquet")
+    assert error.value.code == "AF906"
 
 
 def test_a_value_that_does_not_fit_a_parquet_column_is_named(tmp_path: Path) -> None:

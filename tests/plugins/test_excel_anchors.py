@@ -97,6 +97,7 @@ def test_a_text_is_found_whatever_its_blanks_and_case(find: Find) -> None:
         ({"anchor": "below", "is_enterprise": True}, "AF966", "the text 'below' needs a sheet"),
         ({"mode": "data_sheet", "name": "a/b"}, "AF962", "no sheet can have the name 'DATA_a/b'"),
         ({"mode": "data_sheet", "name": "x" * 27}, "AF962", "no sheet can have the name"),
+        ({"mode": "data_sheet", "name": "", "data_sheet_prefix": ""}, "AF962", "have the name ''$"),
     ],
 )
 def test_what_is_no_place_is_an_error(find: Find, keys: dict[str, Any], code: str, why: str) -> None:

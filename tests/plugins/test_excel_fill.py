@@ -244,7 +244,13 @@ async def test_the_style_row_gives_its_formats(run: ExcelRun) -> None:
         ({"rows_json": [1]}, "AF974", "has the row 1, which is no list: 1"),
         ({"rows_json": [[1], {"a": 1}]}, "AF974", "has lists and mappings"),
         ({"columns_json": None, "header_mode": "append"}, "AF974", "columns_json is missing, and the names"),
-        ({"columns_json": "{}"}, "AF974", "columns_json is no list, but a dict"),
+        ({"columns_json": "{}"}, "AF974", "columns_json is no list, but a mapping"),
+        ({"rows_json": "12"}, "AF974", "rows_json is no list, but a number"),
+        (
+            {"columns_json": ["shop", "a\x02"], "header_mode": "append"},
+            "AF967",
+            r"the header, the name 'a\\x02' of column 2 has the character U\+0002",
+        ),
         ({"rows_json": [["a", "b\x01"]]}, "AF967", r"row 1, column 'amount' has the character U\+0001"),
         ({"rows_json": [["a", "b", "c"]]}, "AF968", "row 1 has 3 values, but there are 2 columns"),
         ({"dtypes": {"a": "money"}}, "AF901", "money"),
@@ -324,6 +330,13 @@ async def test_files_of_every_format_go_into_a_region(named: ExcelRun, name: str
     (written,) = done["written"]
     assert (written["insert"], written["mode"], written["rows"]) == ("below", "report_region", 2)
     assert cells(named, "B7:C7") == [["Total", "=SUM(C4:C5)"]]
+
+
+@pytest.mark.asyncio
+async def test_a_header_that_no_workbook_can_hold_is_changed_if_this_is_wanted(named: ExcelRun) -> None:
+    given = {**rows(["n", 1]), "columns_json": ["shop", "a\x02"], "header_mode": "append"}
+    await named.small({"anchor": "SALES", "on_illegal": "replace", **given})
+    assert cells(named, "B4:C5") == [["shop", "a\ufffd"], ["n", 1]]
 
 
 @pytest.mark.asyncio

@@ -76,7 +76,8 @@ def test_a_text_is_a_reference_or_not(text: str, area: Area | None) -> None:
         ("2026-02-28T12:30:00", datetime(2026, 2, 28, 12, 30)),  # noqa: DTZ001 - Excel has no zones
         ("2026-02-28 12:30", datetime(2026, 2, 28, 12, 30)),  # noqa: DTZ001
         ("12:30", time(12, 30)), ("=1+1", "=1+1"), ("-", "-"), (".", "."), ("e5", "e5"), ("1.", "1."),
-        ("", None), (5, 5), (None, None),
+        ("", None), (5, 5), (None, None), ("1e400", "1e400"), ("-1.5e400", "-1.5e400"), ("1e-400", "1e-400"),
+        ("0e5", 0.0),
     ],
 )  # fmt: skip
 def test_basic_types_by_looks(text: Any, value: Any) -> None:
@@ -90,6 +91,7 @@ def test_basic_types_by_looks(text: Any, value: Any) -> None:
         ("int", "007", 7), ("int", "x", "x"), ("int", CARD, CARD), ("int", "", None), ("int", 5.0, 5),
         ("float", "1.5", 1.5), ("float", "0.12345678901234567", 0.12345678901234567), ("float", "1,5", "1,5"),
         ("decimal", "1.10", Decimal("1.10")), ("decimal", "1234567890.1234567", "1234567890.1234567"),
+        ("decimal", "1e400", "1e400"), ("float", "1e400", "1e400"),
         ("bool", "yes", True), ("bool", "N", False), ("bool", 1, True), ("bool", "maybe", "maybe"),
         ("date", "2026-01-31", date(2026, 1, 31)), ("date", "2026-01-31 00:00:00", date(2026, 1, 31)),
         ("date", "2026-01-31 10:00:00", "2026-01-31 10:00:00"), ("date", "31.01.2026", "31.01.2026"),
