@@ -118,7 +118,8 @@ def mariadb() -> Iterator[MariaDb]:
 def _running(folder: Path) -> Iterator[MariaDb]:
     server = MariaDb(free_port(), folder)
     login = _login()
-    env = {**os.environ, "PATH": _path()}
+    # At its start, a server removes the temporary tables of others that have the same folder for them.
+    env = {**os.environ, "PATH": _path(), "TMPDIR": str(folder)}
     (folder / "first.sql").write_text(FIRST_STATEMENTS.format(password=server.password), encoding="utf-8")
     if login:
         shutil.chown(folder, ACCOUNT)
