@@ -56,8 +56,8 @@ class DbExtractStreamInput(FileKeys, frozen=True, kw_only=True, forbid_unknown_f
     format: Literal["tsv", "csv", "parquet", "jsonl", "TSV", "CSV", "PARQUET", "JSONL"] | None = "tsv"
     compression: Literal["gz", "zst", "none"] | None = None
     fetch_size: Annotated[int, Meta(ge=1)] | None = FETCH_SIZE
-    include_header: bool = True
-    emit_dtypes: bool = False
+    include_header: bool | None = True
+    emit_dtypes: bool | None = False
     dtypes: dict[str, str] | str | None = None
     dtypes_json: dict[str, str] | str | None = None
     watermark: WatermarkInput | None = None
@@ -113,9 +113,9 @@ async def db_extract_stream(ctx: StepContext, inputs: DbExtractStreamInput) -> S
         file_format,
         compression=None if file_format == "parquet" else compression,
         dialect=inputs.dialect(file_format) if file_format in {"csv", "tsv"} else None,
-        has_header=inputs.include_header,
+        has_header=inputs.include_header is not False,
         dtypes=read_dtypes(inputs.dtypes, inputs.dtypes_json),
-        finds_kinds=inputs.emit_dtypes,
+        finds_kinds=bool(inputs.emit_dtypes),
     )
     connector = await sql_connector(ctx, inputs.resource)
     sql = await sql_source(ctx, inputs.sql, inputs.sql_path)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from aetherflow_db.extract_stream import db_extract_stream
 from aetherflow_db.fetch_small import db_fetch_small
+from aetherflow_db.sqlite3_connector import Sqlite3Connector
 
-from aetherflow import StepError
+from aetherflow import Resource, StepError
 from tests.plugins.db_run import DATABASES, DbRun, Open, opener
 from tests.polling import eventually
 
@@ -226,3 +230,39 @@ async def test_what_cannot_be_copied_is_reported_as_written(open_postgres: Open,
         assert caught.value.code == "AF740"
         assert "COPY" not in caught.value.message
         assert "aetherflow_describe" not in caught.value.message
+
+
+@pytest.mark.asyncio
+async def test_null_is_the_default_of_every_optional_input(tmp_path: Path) -> None:
+    connector = await Sqlite3Connector.open(Resource("db", "db", "sqlite3", {"path": ":memory:"}))
+    run = DbRun(tmp_path, connector)
+    required = {"sql": "SELECT 1 AS n", "output": "o.tsv"}
+    optional = {
+        name for name in db_extract_stream.input_type.__struct_fields__ if name not in {*required, "resource"}
+    }
+    await run.step(db_extract_stream, **required, **dict.fromkeys(optional))
+    assert (run.context().artifacts / "o.tsv").read_text() == "n\n1\n"
+    await connector.aclose()
+
+
+@pytest.mark.asyncio
+async def test_the_options_of_a_stream(tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_text("SELECT 1 AS n, 'a;b' AS t")
+    connector = await Sqlite3Connector.open(Resource("db", "db", "sqlite3", {"path": ":memory:"}))
+    run = DbRun(tmp_path, connector)
+    result = await run.step(
+        db_extract_stream,
+        sql_path="q.sql",
+        output="o.csv.gz",
+        format="CSV",
+        include_header=False,
+        emit_dtypes=True,
+        dtypes_json='{"n": "decimal(5,1)"}',
+        file={"delimiter": ";"},
+    )
+    file = run.context().artifacts / "o.csv.gz"
+    assert gzip.decompress(file.read_bytes()) == b'1;"a;b"\n'
+    assert result.outputs["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert result.outputs["dtypes"] == {"n": "decimal(5,1)", "t": "string"}
+    assert json.loads(result.outputs["dtypes_json"]) == result.outputs["dtypes"]
+    await connector.aclose()
