@@ -240,7 +240,8 @@ async def test_null_is_the_default_of_every_optional_input(tmp_path: Path) -> No
     optional = {
         name for name in db_extract_stream.input_type.__struct_fields__ if name not in {*required, "resource"}
     }
-    await run.step(db_extract_stream, **required, **dict.fromkeys(optional))
+    nulls: dict[str, Any] = dict.fromkeys(optional)
+    await run.step(db_extract_stream, **required, **nulls)
     assert (run.context().artifacts / "o.tsv").read_text() == "n\n1\n"
     await connector.aclose()
 
