@@ -19,10 +19,10 @@ from aetherflow_db.fetch_small import db_fetch_small
 from aetherflow_db.sqlite3_connector import Sqlite3Connector
 
 from aetherflow import Resource, StepError
-from tests.plugins.db_run import DATABASES, DbRun, Open, opener
+from tests.plugins.db_run import DbRun, Open, opener
 from tests.polling import eventually
 
-open_run = opener([*DATABASES, "duckdb"])
+open_run = opener()
 open_postgres = opener(["postgres"])
 
 TABLES = {
