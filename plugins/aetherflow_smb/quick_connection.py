@@ -62,6 +62,7 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
         self._answers: dict[int, Answer] = {}
         self._answers_lock = threading.Lock()
         self._has_ended = False
+        self._ended_by: BaseException | None = None
         self._ciphers: dict[bytes, Any] = {}
         self._outgoing = bytearray()
         super().__init__(*arguments, **keywords)
@@ -168,8 +169,8 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
             SMBConnectionClosed: the connection ended before it came.
         """
         if answer.message is None:
-            if self._t_exc is not None:  # what the reading thread met
-                raise self._t_exc
+            if self._ended_by is not None:
+                raise self._ended_by
             raise SMBConnectionClosed("the connection ended before the answer")
         if answer.status != NtStatus.STATUS_SUCCESS:
             raise SMBOSError(answer.status, path)
@@ -205,10 +206,11 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
                 return None
             start += following
 
-    def end(self) -> None:
-        """Let those who wait for an answer know that none will come."""
+    def end(self, error: BaseException | None = None) -> None:
+        """Let those who wait for an answer know that none will come, and what the reading thread met."""
         with self._answers_lock:
             self._has_ended = True
+            self._ended_by = error
             waiting, self._answers = list(self._answers.values()), {}
         for answer in waiting:
             answer.come()
@@ -348,7 +350,7 @@ class _Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
                 rest = b"" if size is None else self._message(int.from_bytes(size, "big"))
         except BaseException as error:
             if not isinstance(error, TimeoutError):
-                self._connection.end()
+                self._connection.end(error)
             raise
         if not rest:
             self._connection.end()

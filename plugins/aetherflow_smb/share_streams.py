@@ -25,9 +25,14 @@ from aetherflow_smb.share_paths import SharePath
 
 FIRST_BYTES = 256 * 1024
 SMALLEST_BYTES = 64 * 1024
-LARGEST_BYTES = 2 * 1024 * 1024
-ON_THE_WAY = 3
-"""How many blocks are sent or requested before the answer to the first is awaited."""
+LARGEST_BYTES = 4 * 1024 * 1024
+"""Each block costs a fixed time in Python: smaller ones take a tenth longer, larger ones gain nothing."""
+
+ON_THE_WAY_BYTES = 8 * 1024 * 1024
+"""So much is sent or requested before the answer to the first block is awaited.
+
+An upload that is continued sends as much again: `aetherflow.transfer.sending.BACK_BYTES`.
+"""
 
 QUICK_SECONDS = 0.5
 SLOW_SECONDS = 2.0
@@ -69,13 +74,13 @@ class _Stream:
 
     def _can_send(self, size: int) -> int:
         """Return how much of so many bytes can be sent now: 0 if an answer must be awaited first."""
-        if len(self._waiting) >= (ON_THE_WAY if self._size >= LARGEST_BYTES else 1):
-            return 0
         left: int = self._connection.credits_left * MAX_PAYLOAD_SIZE
         wanted = min(size, self._size)
-        if left >= wanted or not self._waiting:
+        if not self._waiting:
             return int(min(wanted, max(left, MAX_PAYLOAD_SIZE)))
-        return 0
+        on_the_way = sum(sent.size for sent in self._waiting)
+        is_fast = self._size >= LARGEST_BYTES
+        return wanted if is_fast and left >= wanted and on_the_way + wanted <= ON_THE_WAY_BYTES else 0
 
     def _send(self, packet: packets.Packet, offset: int, size: int) -> None:
         has_come = threading.Event()
@@ -108,10 +113,11 @@ class ShareReader(_Stream):
 
     def next_blocks(self) -> list[bytes]:
         """Return the next blocks: those that have arrived, at least one; none at the end of the file."""
-        found = []
+        found, size = [], 0
         while block := self._next_block():
             found.append(block)
-            if len(found) >= ON_THE_WAY or not (self._waiting and self._waiting[0].has_come.is_set()):
+            size += len(block)
+            if size >= LARGEST_BYTES or not (self._waiting and self._waiting[0].has_come.is_set()):
                 break
         return found
 
