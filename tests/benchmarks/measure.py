@@ -12,7 +12,12 @@ Timed = Callable[[], float]
 
 
 class Row(NamedTuple):
-    """One line of the table: what was measured against what (median of seconds, or megabytes), the target."""
+    """One line of the table: what was measured against what (median of seconds, or megabytes), the target.
+
+    Attributes:
+        seconds: of the whole command, where it is one.
+        step_seconds: of its step alone, without the start and the end of the command; None: not measured.
+    """
 
     what: str
     against: str
@@ -20,6 +25,7 @@ class Row(NamedTuple):
     floor_seconds: float
     target: str
     unit: str = "s"
+    step_seconds: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -46,11 +52,21 @@ def interleaved(ours: Timed, floor: Timed, rounds: int) -> tuple[float, float]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows as text, with the ratio both ways: multiples of the time, share of the rate."""
-    lines = [f"{'what':<44} {'against':<40} {'ours':>9} {'floor':>9} {'x floor':>8} {'rate':>6}  target"]
+    """Return the rows as text, with the ratio both ways: multiples of the time, share of the rate.
+
+    The last two numbers are the time of the step alone, and its share of the rate.
+    """
+    head = f"{'what':<44} {'against':<40} {'ours':>9} {'floor':>9} {'x floor':>8} {'rate':>6}"
+    lines = [f"{head} {'step':>9} {'rate':>6}  target"]
     lines += [
         f"{row.what:<44} {row.against:<40} {row.seconds:>8.3f}{row.unit} {row.floor_seconds:>8.3f}{row.unit} "
-        f"{row.ratio:>7.2f}x {1 / row.ratio:>5.2f}x  {row.target}"
+        f"{row.ratio:>7.2f}x {1 / row.ratio:>5.2f}x {_step(row):>16}  {row.target}"
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def _step(row: Row) -> str:
+    if row.step_seconds is None:
+        return ""
+    return f"{row.step_seconds:>8.3f}{row.unit} {row.floor_seconds / row.step_seconds:>5.2f}x"

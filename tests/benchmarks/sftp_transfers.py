@@ -1,4 +1,7 @@
-"""Large and many small files over SFTP, as steps of a run, against OpenSSH's sftp and rclone, on loopback."""
+"""Large and many small files over SFTP against OpenSSH's sftp and rclone, on loopback.
+
+All are whole commands: ours is `aetherflow run` with one step; the step alone is measured too.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-import anyio
-from measure import Row, Timed, interleaved
+from measure import Row, Timed
+from one_step import Took, one_step, step_row
 
-from aetherflow.testing import run_flow
 from tests.servers.openssh import OpenSsh, openssh
 
 LARGE_BYTES = int(os.environ.get("SFTP_MEGABYTES", "500")) * 2**20
@@ -21,16 +24,7 @@ SMALL_FILES = int(os.environ.get("SFTP_FILES", "2000"))
 SMALL_BYTES = 10_000
 BLOCK = 2**20
 
-_FLOW = """\
-version: 1
-flow: {{id: transfer}}
-resources:
-  box: {{kind: sftp, driver: asyncssh, config: {config}}}
-jobs:
-  - id: a
-    steps:
-      - {{id: s, type: {step}, inputs: {{resource: box, {inputs}}}}}
-"""
+T = TypeVar("T")
 
 
 def sftp_transfers(folder: Path, rounds: int) -> Iterator[Row]:
@@ -51,7 +45,7 @@ def sftp_transfers(folder: Path, rounds: int) -> Iterator[Row]:
             for way in ("up", "down"):
                 ours = _step(folder, server, way, here, there)
                 for rival, floor in _rivals(folder, server, way, here, there):
-                    yield Row(f"{name}, {way}", rival, *interleaved(ours, floor, rounds), target)
+                    yield step_row(f"{name}, {way}", rival, ours, floor, rounds, target)
 
 
 def _large(folder: Path) -> None:
@@ -65,22 +59,14 @@ def _small(folder: Path) -> None:
         (folder / f"{number:05}.csv").write_bytes(os.urandom(SMALL_BYTES))
 
 
-def _step(folder: Path, server: OpenSsh, way: str, here: Path, there: Path) -> Timed:
+def _step(folder: Path, server: OpenSsh, way: str, here: Path, there: Path) -> Callable[[], Took]:
     if way == "up":
         step, inputs = "sftp_upload_files", f"src_dir: {here}, remote_dir: {server.root}/ours"
     else:
         step, inputs = "sftp_download_files", f"remote_dir: {there}, dest_dir: {folder}/ours"
-    text = _FLOW.format(config=server.config(), step=step, inputs=inputs)
-
-    async def run(place: Path) -> str:
-        return (await run_flow(text, place)).status
-
-    def work() -> None:
-        place = folder / "run"
-        place.mkdir()
-        assert anyio.run(run, place) == "SUCCESS"
-
-    return _timed(work, folder / "run", folder / "ours", server.root / "ours")
+    resource = f"{{kind: sftp, driver: asyncssh, config: {server.config()}}}"
+    run = one_step(folder / f"{way}-{here.name}", resource, step, inputs)
+    return _removing(run, folder / "ours", server.root / "ours")
 
 
 def _rivals(folder: Path, server: OpenSsh, way: str, here: Path, there: Path) -> Iterator[tuple[str, Timed]]:
@@ -108,14 +94,23 @@ def _rivals(folder: Path, server: OpenSsh, way: str, here: Path, there: Path) ->
 
 
 def _timed(work: Callable[[], None], *made: Path) -> Timed:
-    """Return a function that does the work and says how long it took; what it made is removed after it."""
+    """Return a function that does the work and returns how long it took; what it made is removed after it."""
 
     def run() -> float:
         started = time.perf_counter()
         work()
-        seconds = time.perf_counter() - started
+        return time.perf_counter() - started
+
+    return _removing(run, *made)
+
+
+def _removing(work: Callable[[], T], *made: Path) -> Callable[[], T]:
+    """Return a function that does the work and removes what it made."""
+
+    def run() -> T:
+        result = work()
         for path in made:
             shutil.rmtree(path, ignore_errors=True)
-        return seconds
+        return result
 
     return run

@@ -1,22 +1,23 @@
 """A share of Samba: 500 MB and 2,000 files of 10 kB, up and down, against Samba's own `smbclient`.
 
-Both are whole commands: ours is `aetherflow run` with one step, with its start, checks, manifest and effects.
+Both are whole commands: ours is `aetherflow run` with one step, with its start, checks, manifest and effects;
+the step alone is measured too. The server encrypts both connections (AES-128-GCM, the choice of both).
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from measure import Row, command, interleaved
+from measure import Row, command
+from one_step import Took, one_step, step_row
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the server of the tests
 
 from tests.servers.samba import Samba, missing_for_samba, samba
 
-AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
 BIG_BYTES = 500_000_000
 FILES = 2_000
 FILE_BYTES = 10_000
@@ -41,30 +42,24 @@ def smb_files(folder: Path, rounds: int) -> Iterator[Row]:
             for name in ("ours", "theirs"):
                 (server.data / name / place.name).mkdir(parents=True)
             for way, target in (("up", ">= 0.8x, then 1.3x"), ("down", ">= 0.8x, then 1.5x")):
-                ours = command([AETHERFLOW, "run", _flow(folder, server, place, way)], dict(os.environ))
+                ours = _step(folder, server, place, way)
                 theirs = command(_smbclient(server, place, way), dict(os.environ))
-                times = interleaved(ours, theirs, min(rounds, 3))
-                yield Row(f"SMB {way}: {what}", "Samba's smbclient", *times, target)
+                rival, most = "Samba's smbclient", min(rounds, 3)
+                yield step_row(f"SMB {way}: {what}", rival, ours, theirs, most, target)
 
 
-def _flow(folder: Path, server: Samba, place: Path, way: str) -> str:
+def _step(folder: Path, server: Samba, place: Path, way: str) -> Callable[[], Took]:
     config = (
         f"server: {server.host}, port: {server.port}, share: data, user: {server.user}, "
         f"password: {server.password!r}"
     )
-    inputs = f"resource: nas, src_dir: {place}, remote_dir: ours/{place.name}"
-    step_type = "smb_upload_files"
-    if way == "down":
-        step_type = "smb_download_files"
-        inputs = f"resource: nas, remote_dir: ours/{place.name}, dest_dir: {folder}/{place.name}-back"
-    path = folder / f"{way}-{place.name}.yaml"
-    path.write_text(
-        f"version: 1\n"
-        f"flow: {{id: f, state: {{path: {folder}/s.sqlite}}, workspace: {{root: {folder}/work}}}}\n"
-        f"resources: {{nas: {{kind: smb, driver: smbclient, config: {{{config}}}}}}}\n"
-        f"jobs: [{{id: a, steps: [{{id: s, type: {step_type}, inputs: {{{inputs}}}}}]}}]\n"
-    )
-    return str(path)
+    resource = f"{{kind: smb, driver: smbclient, config: {{{config}}}}}"
+    there = f"remote_dir: ours/{place.name}"
+    if way == "up":
+        step, inputs = "smb_upload_files", f"src_dir: {place}, {there}"
+    else:
+        step, inputs = "smb_download_files", f"{there}, dest_dir: {folder}/{place.name}-back"
+    return one_step(folder / f"{way}-{place.name}", resource, step, inputs)
 
 
 def _smbclient(server: Samba, place: Path, way: str) -> list[str]:

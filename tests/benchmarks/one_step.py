@@ -1,0 +1,68 @@
+"""A run of one step as a whole command, `aetherflow run`: how long it takes, and how long the step alone.
+
+The step connects, checks, hashes and stores; the start of the command has benchmarks of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from measure import Row, Timed
+
+AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
+
+_FLOW = """\
+version: 1
+flow: {{id: f, state: {{path: {folder}/s.sqlite}}, workspace: {{root: {folder}/work}}}}
+resources: {{box: {resource}}}
+jobs: [{{id: a, steps: [{{id: s, type: {step}, inputs: {{resource: box, {inputs}}}}}]}}]
+"""
+
+
+class Took(NamedTuple):
+    """How many seconds a command took, and its step alone, as the event of its end says."""
+
+    command: float
+    step: float
+
+
+def one_step(folder: Path, resource: str, step: str, inputs: str) -> Callable[[], Took]:
+    """Return a function that runs a flow of one step.
+
+    Args:
+        folder: for the flow file, the state and the files of the run.
+        resource: the resource `box`, in YAML.
+        step: the type of the step.
+        inputs: its inputs beside the resource, in YAML.
+    """
+    folder.mkdir()
+    path = folder / "flow.yaml"
+    path.write_text(_FLOW.format(folder=folder, resource=resource, step=step, inputs=inputs))
+
+    def run() -> Took:
+        started = time.perf_counter()
+        words = [AETHERFLOW, "run", str(path), "--log-format", "json"]
+        log = subprocess.run(words, check=True, capture_output=True).stdout
+        seconds = time.perf_counter() - started
+        (end,) = [line for line in map(json.loads, log.splitlines()) if line["event"] == "step_finished"]
+        return Took(seconds, end["duration_seconds"])
+
+    return run
+
+
+def step_row(
+    what: str, against: str, ours: Callable[[], Took], floor: Timed, rounds: int, target: str
+) -> Row:
+    """Run both in turn, after one round that does not count; return the medians."""
+    ours(), floor()
+    pairs = [(ours(), floor()) for _ in range(rounds)]
+    whole, step = (statistics.median(took[part] for took, _ in pairs) for part in range(2))
+    theirs = statistics.median(seconds for _, seconds in pairs)
+    return Row(what, against, whole, theirs, target, step_seconds=step)
