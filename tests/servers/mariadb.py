@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.servers.ends_with_tests import ENDS_WITH_THE_TESTS
 from tests.servers.free_port import free_port
 
 PASSWORD = "s3cret pass-wörd"  # noqa: S105 - of a server that lives for seconds
@@ -136,7 +137,14 @@ def _running(folder: Path) -> Iterator[MariaDb]:
     assert made.returncode == 0, made.stdout + made.stderr
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            ["mariadbd", "--no-defaults", *places, *SETTINGS, f"--init-file={folder / 'first.sql'}"],
+            [
+                *ENDS_WITH_THE_TESTS,
+                "mariadbd",
+                "--no-defaults",
+                *places,
+                *SETTINGS,
+                f"--init-file={folder / 'first.sql'}",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.servers.ends_with_tests import ENDS_WITH_THE_TESTS
 from tests.servers.free_port import free_port
 
 PASSWORD = "s3cret pass-wörd"  # noqa: S105 - of a server that lives for seconds
@@ -119,7 +120,17 @@ def _running(folder: Path) -> Iterator[Postgres]:
     settings = [word for key, value in SETTINGS.items() for word in ("-c", f"{key}={value}")]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [_program("postgres"), "-D", str(data), "-p", str(server.port), "-k", str(folder), *settings],
+            [
+                *ENDS_WITH_THE_TESTS,
+                _program("postgres"),
+                "-D",
+                str(data),
+                "-p",
+                str(server.port),
+                "-k",
+                str(folder),
+                *settings,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
