@@ -95,9 +95,15 @@ def _found(item: ItemPattern, resolve: Callable[[str], Path]) -> Iterator[Path]:
         folder, _, _ = item.text[: wildcard.start()].rpartition("/")
         pattern = item.text[len(folder) :].lstrip("/")
         start = resolve(folder or ("/" if item.text.startswith("/") else "."))
-        yield from sorted(
-            _normal(path) for path in start.glob(pattern) if not _TEMPORARY.fullmatch(path.name)
-        )
+        try:
+            matching = list(start.glob(pattern))
+        except ValueError as error:
+            raise StepError(
+                f"the pattern {item.text!r} is not valid: {error}",
+                hint="`*` is a part of a name, `**` any folders: **/*.csv",
+                code="AF395",
+            ) from error
+        yield from sorted(_normal(path) for path in matching if not _TEMPORARY.fullmatch(path.name))
 
 
 def _normal(path: Path) -> Path:

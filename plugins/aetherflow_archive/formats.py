@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tarfile
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -20,7 +21,18 @@ _SUFFIXES: dict[str, Format] = {
     ".gz": "gz",
     ".zst": "zst",
 }
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP = b"\x1f\x8b"
+_ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes((0x50 + number, 0x2A, 0x4D, 0x18)) for number in range(16)))
+"""How a zst file begins: with a frame of data, or with one that is skipped (RFC 8878, 3.1.2)."""
+_OTHERS = {
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\x1f\x9d": "compress (.Z)",
+}
+_OTHER_SUFFIXES = (".7z", ".rar", ".bz2", ".tbz2", ".xz", ".txz", ".lz4", ".z")
 _TAR, _TAR_AT = b"ustar", 257
 _BLOCK = 512
 
@@ -42,13 +54,13 @@ def format_of_content(path: Path) -> Format:
     with path.open("rb") as file:
         first = file.read(_BLOCK)
         file.seek(0)
-        if _is_tar(first):
+        if _is_tar(first, path):
             return "tar"
         if first.startswith(_GZIP):
-            return "tar.gz" if _is_tar(_begin(gzip.GzipFile(fileobj=file), zlib.error)) else "gz"
+            return "tar.gz" if _is_tar(_begin(gzip.GzipFile(fileobj=file), zlib.error), path) else "gz"
         if first.startswith(_ZSTD):
             zstd = import_zstd()
-            return "tar.zst" if _is_tar(_begin(zstd.ZstdFile(file), zstd.ZstdError)) else "zst"
+            return "tar.zst" if _is_tar(_begin(zstd.ZstdFile(file), zstd.ZstdError), path) else "zst"
     return "zip"
 
 
@@ -60,8 +72,31 @@ def plain_name(path: Path, kind: Format) -> str:
     )
 
 
-def _is_tar(block: bytes) -> bool:
-    return block[_TAR_AT:].startswith(_TAR)
+def other_format(path: Path) -> str:
+    """Return the name of a format that only an installed program unpacks; empty if a file has none of these.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        first = file.read(_BLOCK)
+    return next((name for magic, name in _OTHERS.items() if first.startswith(magic)), "")
+
+
+def is_named_otherwise(path: Path) -> bool:
+    """Whether the name of an archive ends as those of a format that only installed programs write."""
+    return path.name.lower().endswith(_OTHER_SUFFIXES)
+
+
+def _is_tar(block: bytes, path: Path) -> bool:
+    """Whether a file begins with the header of a member, or, as an empty tar archive, with zeros."""
+    if block[_TAR_AT:].startswith(_TAR):
+        return True
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return len(block) == _BLOCK and not any(block) and format_of_name(path).startswith("tar")
+    return True  # a header without the word: that of an old program, or the label of GNU tar
 
 
 def _begin(stream: BinaryIO | Any, damaged: type[Exception]) -> bytes:

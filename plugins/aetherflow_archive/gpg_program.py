@@ -92,7 +92,7 @@ class Gpg:
         self._argv = [program, "--batch", "--no-tty", "--status-fd", "1", "--pinentry-mode", "loopback"]
         self._argv += ["--homedir", str(home)] if home else []
         self._argv += ["--passphrase-fd", "0"] if passphrase else []
-        self._stdin = f"{passphrase}\n".encode() if passphrase else b""
+        self._stdin = f"{passphrase}\n".encode(errors="surrogateescape") if passphrase else b""
 
     def run(self, arguments: Sequence[str], source: Path, target: Path, what: str) -> GpgResult:
         """Make a file of another one.

@@ -75,6 +75,8 @@ class GpgInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("recipients belong to action: encrypt")
         if self.signed_by and self.action not in ("decrypt", "verify"):
             raise ValueError("signed_by belongs to action: decrypt or verify")
+        if "\n" in (self.passphrase or "").rstrip("\n"):
+            raise ValueError("the passphrase has several lines, and gpg reads the first one only")
         if self.sign_by and self.action not in ("encrypt", "sign"):
             raise ValueError("sign_by belongs to action: encrypt or sign")
 

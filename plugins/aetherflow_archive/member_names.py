@@ -22,25 +22,30 @@ _UNUSUAL = {
 """What a member may not be, by the file type in its Unix mode."""
 
 
-def safe_name(archive: str, name: str, mode: int = 0) -> str:
+def safe_name(archive: str, name: str, unusual: str = "") -> str:
     """Return the path of a member below the folder where it is unpacked; empty for that folder itself.
 
     Args:
         archive: the archive, for the message.
         name: the member's name as the archive has it; a folder ends with `/`.
-        mode: its Unix mode, 0 if unknown.
+        unusual: what it is instead of a plain file or folder, such as `is a device`; empty if it is one.
 
     Raises:
         StepError: it would be written elsewhere, or is no plain file or folder (AF392).
     """
     parts = _parts(name)
-    if problem := _UNUSUAL.get(stat.S_IFMT(mode)) or _problem(name, parts):
+    if problem := unusual or _problem(name, parts):
         raise StepError(
             f"{archive}: the member {name!r} {problem}; nothing is unpacked",
             hint="check where the archive comes from; the input members can name the files to unpack",
             code="AF392",
         )
     return "/".join(parts)
+
+
+def unusual_file(mode: int) -> str:
+    """Return in words what a file is by its Unix mode; empty for a plain file, a folder or no mode."""
+    return _UNUSUAL.get(stat.S_IFMT(mode), "")
 
 
 def unportable(names: Iterable[str]) -> Iterator[str]:

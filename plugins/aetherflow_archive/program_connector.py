@@ -8,6 +8,7 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,11 +17,11 @@ from aetherflow import CheckResult, ProgramResult, StepError
 from aetherflow_archive.archive_connector import Packing, Unpacking
 from aetherflow_archive.calls_of_plugins import PluginCalls
 from aetherflow_archive.chosen_members import chosen_names
-from aetherflow_archive.member_names import check_clashes, safe_name
+from aetherflow_archive.member_names import check_clashes, safe_name, unusual_file
 from aetherflow_archive.publishing import hidden_folder
 from aetherflow_archive.unpack_count import UnpackCount
 from aetherflow_archive.watching import Watch
-from aetherflow_archive.zip_reading import reading
+from aetherflow_archive.zip_reading import reading, target_name
 
 _SHOWN = 500
 """So many characters of what a program says are in an error."""
@@ -92,8 +93,9 @@ class ProgramConnector(PluginCalls):
             """Check the limits while the program writes."""
             fresh = UnpackCount(archive, unpacking.limits)
             for file in _files(folder):
-                fresh.add_file()
-                fresh.add_bytes(file.lstat().st_size)
+                with suppress(FileNotFoundError):  # a temporary file of the program
+                    fresh.add_bytes(file.lstat().st_size)
+                    fresh.add_file()
 
         chosen = None if unpacking.members is None else names
         call = self.unpacking_call(archive, folder, unpacking, chosen)
@@ -124,7 +126,7 @@ def _names(archive: Path, unpacking: Unpacking) -> list[str]:
     with reading(zipfile, archive, msgspec.structs.replace(unpacking, password=None)) as reader:
         wanted = chosen_names(archive, {one.name for one in reader.members}, unpacking.members)
         chosen = [member for member in reader.members if member.name in wanted]
-        check_clashes(str(archive), [safe_name(str(archive), one.name, one.mode) for one in chosen])
+        check_clashes(str(archive), [name for one in chosen if (name := target_name(archive, one)) != "/"])
         return [member.name for member in chosen]
 
 
@@ -172,7 +174,7 @@ def _checked(archive: Path, folder: Path, count: UnpackCount) -> list[str]:
             if stat.S_ISDIR(status.st_mode):
                 names.append(f"{safe_name(str(archive), relative)}/")
                 continue
-            names.append(safe_name(str(archive), relative, status.st_mode))
+            names.append(safe_name(str(archive), relative, unusual_file(status.st_mode)))
             count.add_bytes(status.st_size)
     check_clashes(str(archive), names)
     return sorted(names)

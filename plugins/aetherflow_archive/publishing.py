@@ -131,8 +131,11 @@ def move(source: Path, target: Path) -> None:
 
 def not_written(error: OSError) -> StepError:
     """Return the error of a step that cannot read or write a file of its own."""
+    hint = "make room, correct the permissions, or move away what is in its place"
+    if error.errno == errno.ENAMETOOLONG:
+        hint = "names have at most 255 bytes and paths 4,096: choose another folder, or rename it"
     return StepError(
         f"cannot read or write {error.filename2 or error.filename or 'a file'}: {error.strerror or error}",
-        hint="make room, correct the permissions, or move away what is in its place",
+        hint=hint,
         code="AF397",
     )

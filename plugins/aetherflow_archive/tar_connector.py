@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -59,7 +60,8 @@ class TarConnector(PluginCalls):
             all_names.append(member.name)
             if not may_be_chosen(member.name, unpacking.members):
                 continue
-            name = safe_name(str(archive), member.name, member.file_type)
+            _check_code_page(archive, member.name, unpacking.name_encoding)
+            name = safe_name(str(archive), member.name, member.unusual)
             if not name:
                 continue
             if member.name.endswith("/"):
@@ -101,8 +103,25 @@ def _write(target: Path, member: StreamMember, watch: Watch, done: int) -> int:
             done += len(block)
             watch.progress(done, None, "bytes", member.name)
     if member.mtime is not None and member.mtime >= 0:
-        os.utime(target, (member.mtime, member.mtime))
+        with suppress(OverflowError):  # pax headers may hold any number
+            os.utime(target, (member.mtime, member.mtime))
     return done
+
+
+def _check_code_page(archive: Path, name: str, name_encoding: str) -> None:
+    """Check that a name could be read: what is no text would be none in the outputs, either.
+
+    Raises:
+        StepError: it is of another code page (AF391).
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise StepError(
+            f"cannot read the archive {archive}: the name {name!a} is not {name_encoding or 'UTF-8'}",
+            hint="set name_encoding to its code page, such as latin-1",
+            code="AF391",
+        ) from None
 
 
 def _is_same(member: StreamMember, path: Path) -> bool:

@@ -7,7 +7,6 @@ never taken for a whole one, its end mark must be there (POSIX.1-2001, pax: two 
 from __future__ import annotations
 
 import gzip
-import stat
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -37,27 +36,29 @@ class StreamMember(msgspec.Struct, frozen=True):
 
     Attributes:
         name: a folder ends with `/`.
-        file_type: its type as in a Unix mode (`stat.S_IFLNK`), 0 for a file or folder.
+        unusual: what it is instead of a plain file or folder; empty if it is one.
         size: its bytes, as the archive says.
         mtime: when it was changed, in seconds since 1970; None if the archive does not say.
         blocks: its content, to be read before the next member is taken.
     """
 
     name: str
-    file_type: int
+    unusual: str
     size: int
     mtime: float | None
     blocks: Iterator[bytes]
 
 
-_DEVICE = stat.S_IFCHR
-_TYPES = {
-    tarfile.SYMTYPE: stat.S_IFLNK,
-    tarfile.LNKTYPE: stat.S_IFLNK,
-    tarfile.CHRTYPE: stat.S_IFCHR,
-    tarfile.BLKTYPE: stat.S_IFBLK,
-    tarfile.FIFOTYPE: stat.S_IFIFO,
+_LABEL = b"V"
+_UNUSUAL = {
+    tarfile.SYMTYPE: "is a symbolic link",
+    tarfile.LNKTYPE: "is a hard link",
+    tarfile.CHRTYPE: "is a device",
+    tarfile.BLKTYPE: "is a device",
+    tarfile.FIFOTYPE: "is a pipe",
 }
+_UNKNOWN = "is part of an incremental or multi-volume backup"
+"""What the other types of GNU tar are for."""
 
 
 def members_of(archive: Path, unpacking: Unpacking, watch: Watch) -> Iterator[StreamMember]:
@@ -76,24 +77,25 @@ def members_of(archive: Path, unpacking: Unpacking, watch: Watch) -> Iterator[St
     with _explained(archive, kind), archive.open("rb") as file:
         stream = _Counted(_decompressed(file, kind), archive, unpacking, watch)
         if kind in ("gz", "zst"):
-            yield StreamMember(plain_name(archive, kind), 0, 0, None, blocks(stream))
+            yield StreamMember(plain_name(archive, kind), "", 0, None, blocks(stream))
             return
         with tarfile.open(
             fileobj=cast("BinaryIO", stream),
             mode="r|",
             bufsize=_READ_BYTES,
-            encoding="utf-8",
+            encoding=unpacking.name_encoding or "utf-8",
             tarinfo=_Info,
         ) as opened:
             for info in opened:
+                if info.type == _LABEL:
+                    continue
                 if info.isdir():
                     count.add_file()
-                    yield StreamMember(f"{info.name}/", 0, 0, info.mtime, iter(()))
+                    yield StreamMember(f"{info.name}/", "", 0, info.mtime, iter(()))
                 else:
-                    file_type = 0 if info.isreg() else _TYPES.get(info.type, _DEVICE)
                     yield StreamMember(
                         info.name,
-                        file_type,
+                        "" if info.isreg() else _UNUSUAL.get(info.type, _UNKNOWN),
                         info.size,
                         info.mtime,
                         blocks(opened.extractfile(info) if info.isreg() else None),
@@ -101,7 +103,11 @@ def members_of(archive: Path, unpacking: Unpacking, watch: Watch) -> Iterator[St
             end = opened.offset
         while stream.read(_READ_BYTES):
             pass  # to the end, where the checksum of the compression is
-        if stream.count < end or any(stream.last):
+        if stream.data_end > end:  # the library takes a damaged header for the end
+            raise damaged(
+                archive, f"behind byte {end:,} it is damaged, or another archive was added to its end"
+            )
+        if stream.count < end + _BLOCK:
             raise damaged(archive, "it ends too early: its end mark is missing")
 
 
@@ -126,7 +132,12 @@ class _Info(tarfile.TarInfo):
 
 
 class _Counted:
-    """The bytes of an archive without its compression; what is passed over counts, too."""
+    """The bytes of an archive without its compression; what is passed over counts, too.
+
+    Attributes:
+        count: how many were read.
+        data_end: the place behind the last of them that is not zero.
+    """
 
     def __init__(self, stream: BinaryIO, archive: Path, unpacking: Unpacking, watch: Watch) -> None:
         limits = unpacking.limits
@@ -135,7 +146,7 @@ class _Counted:
         self._stream = stream
         self._watch = watch
         self.count = 0
-        self.last = b""
+        self.data_end = 0
 
     def read(self, size: int = -1) -> bytes:
         """Return the next piece.
@@ -146,8 +157,9 @@ class _Counted:
         self._watch.raise_if_stopping()
         data = self._stream.read(files.BLOCK_BYTES if size < 0 else size)
         self._count.add_bytes(len(data))
+        if content := data.rstrip(b"\0"):
+            self.data_end = self.count + len(content)
         self.count += len(data)
-        self.last = (self.last + data[-_BLOCK:])[-_BLOCK:]
         return data
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -48,7 +47,7 @@ class UnzipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         password: decrypts the archives.
         members: names or patterns such as `*.csv`: only these are unpacked.
         name_encoding: the code page of names, such as cp850, that are not marked as UTF-8. Default: UTF-8 if
-            they are that, else cp437.
+            they are that, else cp437 in a zip archive and an error in a tar archive.
         max_files: more files in one archive are an error.
         max_size: more unpacked bytes of one archive are an error, such as 500GB.
         max_ratio: an archive that unpacks to more than 10 MB and so many times its size is an error.
@@ -96,9 +95,9 @@ class UnzipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("src_dir belongs to archives, not to src")
         parse_size(str(self.max_size))
         try:
-            codecs.lookup(self.name_encoding or "utf-8")
-        except LookupError:
-            raise ValueError(f"there is no code page {self.name_encoding!r}") from None
+            b"a".decode(self.name_encoding or "utf-8")
+        except (LookupError, UnicodeError):
+            raise ValueError(f"there is no code page {self.name_encoding!r} of names") from None
 
     @property
     def unpacking(self) -> Unpacking:
@@ -158,7 +157,7 @@ class UnzipOutput(msgspec.Struct, frozen=True):
     dest_dir: str
 
 
-@step("unzip", default_resource=DEFAULT_RESOURCE)
+@step("unzip", default_resource=DEFAULT_RESOURCE, resource_type=ArchiveConnector)
 async def unzip(ctx: StepContext, inputs: UnzipInput) -> UnzipOutput:
     """Unpack archives; their files appear when all archives are unpacked and checked.
 

@@ -15,10 +15,10 @@ from aetherflow import MissingExtra, Resource, StepError, connector
 from aetherflow_archive.archive_connector import Packing, Unpacking
 from aetherflow_archive.calls_of_plugins import PluginCalls
 from aetherflow_archive.chosen_members import chosen_names
-from aetherflow_archive.member_names import check_clashes, safe_name
+from aetherflow_archive.member_names import check_clashes
 from aetherflow_archive.no_settings import NoSettings
 from aetherflow_archive.watching import Watch
-from aetherflow_archive.zip_reading import ZipMember, ZipReader, reading
+from aetherflow_archive.zip_reading import ZipMember, ZipReader, password_bytes, reading, target_name
 from aetherflow_archive.zip_writing import write_members
 
 _METHODS = {"deflated": zipfile.ZIP_DEFLATED, "stored": zipfile.ZIP_STORED}
@@ -45,7 +45,7 @@ class _ZipConnector(PluginCalls):
         with reading(self._library, archive, unpacking) as reader:
             wanted = chosen_names(archive, {one.name for one in reader.members}, unpacking.members)
             chosen = [member for member in reader.members if member.name in wanted]
-            both = [(member, _target_name(archive, member)) for member in chosen]
+            both = [(member, target_name(archive, member)) for member in chosen]
             named = [(member, name) for member, name in both if name != "/"]
             check_clashes(str(archive), [name for _, name in named])
             total, done = sum(member.size for member in chosen), 0
@@ -164,13 +164,8 @@ class PyzipperConnector(_ZipConnector):
             encryption=library.WZ_AES,
             encryption_kwargs={"nbits": self._config.aes_strength},
         )
-        archive.setpassword(packing.password.encode())
+        archive.setpassword(password_bytes(packing.password))
         return archive, library.AESZipFile.zipinfo_cls
-
-
-def _target_name(archive: Path, member: ZipMember) -> str:
-    name = safe_name(str(archive), member.name, member.mode)
-    return f"{name}/" if member.name.endswith("/") else name
 
 
 def _is_same(reader: ZipReader, member: ZipMember, path: Path, watch: Watch) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import msgspec
 
 from aetherflow import StepError, files
 from aetherflow_archive.archive_connector import Limits, Unpacking
+from aetherflow_archive.formats import other_format
+from aetherflow_archive.member_names import safe_name, unusual_file
 from aetherflow_archive.unpack_count import UnpackCount
 
 _STORED, _DEFLATED, _AES = 0, 8, 99
@@ -23,6 +26,10 @@ _ENCRYPTED = 0x1
 _TIME_EXTRA = 0x5455
 _TIME_HEADER = struct.Struct("<HHBi")
 _LOCAL_FILE = b"PK\x03\x04"
+_END = b"PK\x05\x06"
+_LAST_RECORD = 2**16 + 22
+"""The last record has this size at most: it may end with a comment."""
+_DOS = 0
 _SMALL_READ = 4096
 """Other methods than deflate unpack all that is read: so much of bzip2 can become 80 MB at once."""
 
@@ -139,7 +146,7 @@ def reading(library: Any, path: Path, unpacking: Unpacking) -> Iterator[ZipReade
             archive = make(_BoundedFile(file, path, unpacking.limits))
         with archive:
             if unpacking.password is not None:
-                archive.setpassword(unpacking.password.encode())
+                archive.setpassword(password_bytes(unpacking.password))
             yield ZipReader(library, path, archive, unpacking)
 
 
@@ -179,6 +186,10 @@ def _explanation(path: Path, member: str, error: Exception, *, is_encrypted: boo
         return _unreadable(path, error.strerror or str(error), "check the disk or share that it is on")
     if not member:
         return _no_archive(path)
+    if _is_part(path):
+        return _unreadable(
+            path, "it is one of several parts", "join them first: zip -s 0 PART.zip --out ALL.zip"
+        )
     if isinstance(error, NotImplementedError):
         return _unreadable(path, f"{member!r}: {error}", "have it packed with deflate, or use another driver")
     if is_encrypted:
@@ -200,17 +211,62 @@ def _no_archive(path: Path) -> StepError:
         return _unreadable(path, "it is empty", _AGAIN)
     if first == _LOCAL_FILE:
         return _unreadable(path, "it is cut off or damaged: its table of contents cannot be read", _AGAIN)
-    return _unreadable(path, "it is no zip archive", "check what was fetched: an error page, another format?")
+    if name := other_format(path):
+        return _unreadable(
+            path,
+            f"it is a file of the format {name}",
+            "use a resource with driver: external, and a program that reads it",
+        )
+    return _unreadable(
+        path,
+        "it is no archive of a known format (zip, tar, gz, zst)",
+        "check what was fetched: an error page, another format?",
+    )
+
+
+def _is_part(path: Path) -> bool:
+    """Whether an archive is one of several files, as its last record says: on which disk it is."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LAST_RECORD))
+        _, found, record = file.read().rpartition(_END)
+    return bool(found) and record[:2] not in (b"\0\0", b"\xff\xff")
+
+
+def password_bytes(password: str) -> bytes:
+    """Return a password as zip archives take it.
+
+    Raises:
+        StepError: it is not UTF-8, as an environment variable may be (AF393).
+    """
+    try:
+        return password.encode()
+    except UnicodeEncodeError:
+        raise StepError(
+            "the password is no text: it has bytes that are not UTF-8",
+            hint="check where it is set, and in which encoding",
+            code="AF393",
+        ) from None
 
 
 def _unreadable(path: Path, why: str, hint: str) -> StepError:
     return StepError(f"cannot read the archive {path}: {why}", hint=hint, code="AF391")
 
 
+def target_name(archive: Path, member: ZipMember) -> str:
+    """Return where a member gets to below the folder where it is unpacked; a folder ends with `/`.
+
+    Raises:
+        StepError: that would be elsewhere, or it is no plain file or folder (AF392).
+    """
+    name = safe_name(str(archive), member.name, unusual_file(member.mode))
+    return f"{name}/" if member.name.endswith("/") else name
+
+
 def _member(info: Any, name_encoding: str, path: Path) -> ZipMember:
+    mode = info.external_attr >> 16
     return ZipMember(
-        name=_real_name(info, name_encoding, path),
-        mode=info.external_attr >> 16,
+        name=_with_slashes(info, _real_name(info, name_encoding, path)),
+        mode=0 if stat.S_ISFIFO(mode) else mode,  # what `zip` reads from a pipe, and a plain file here
         size=info.file_size,
         mtime=_mtime(info),
         info=info,
@@ -225,12 +281,17 @@ def _real_name(info: Any, name_encoding: str, path: Path) -> str:
     raw = name.encode("cp437")
     try:
         return raw.decode(name_encoding or "utf-8")
-    except UnicodeDecodeError:
+    except UnicodeError:
         if name_encoding:
             raise _unreadable(
                 path, f"the name {raw!r} is not {name_encoding}", "correct name_encoding"
             ) from None
         return name
+
+
+def _with_slashes(info: Any, name: str) -> str:
+    """Return a name whose folders end with `/`: old programs of Windows write a backslash."""
+    return name.replace("\\", "/") if info.create_system == _DOS and "/" not in name else name
 
 
 def _mtime(info: Any) -> float | None:

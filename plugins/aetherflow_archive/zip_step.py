@@ -15,7 +15,7 @@ from aetherflow import PathText, Skipped, StepContext, StepError, StepResult, st
 from aetherflow_archive.archive_connector import ArchiveConnector, Compression, Packing
 from aetherflow_archive.chosen_connector import DEFAULT_RESOURCE, chosen_connector
 from aetherflow_archive.collected_files import Collection, ItemPattern, collect
-from aetherflow_archive.formats import Format, format_of_name
+from aetherflow_archive.formats import Format, format_of_name, is_named_otherwise
 from aetherflow_archive.member_names import unportable
 from aetherflow_archive.publishing import hidden_folder, move, not_written
 from aetherflow_archive.watching import StepWatch
@@ -98,6 +98,8 @@ class ZipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("it needs items (or src), once")
         if self.src is not None and self.src_dir is not None:
             raise ValueError("src_dir belongs to items, not to src")
+        if "" in (self.items or ()):
+            raise ValueError("an item is empty: write `.` for all files")
 
 
 class ZipOutput(msgspec.Struct, frozen=True):
@@ -120,7 +122,7 @@ class ZipOutput(msgspec.Struct, frozen=True):
     src_dir: str
 
 
-@step("zip", default_resource=DEFAULT_RESOURCE)
+@step("zip", default_resource=DEFAULT_RESOURCE, resource_type=ArchiveConnector)
 async def zip_files(ctx: StepContext, inputs: ZipInput) -> ZipOutput | StepResult:
     """Pack files into an archive, which appears as a whole; SKIPPED when nothing matches.
 
@@ -145,6 +147,10 @@ def _zip(
             return Skipped(f"no file matches the items below {base}", {"output": str(target), "count": 0})
         for problem in islice(unportable(member.name for member in found.members), MOST_WARNINGS):
             ctx.log(f"the archive cannot be unpacked everywhere: {problem}", "warning")
+        if inputs.password == "":
+            ctx.log("the password is empty, so that the archive is not encrypted", "warning")
+        if is_named_otherwise(target) and inputs.format is None and connector.driver != "external":
+            ctx.log(f"{target.name} becomes a zip archive, whatever its name says", "warning")
         method = _compression(ctx, inputs.compression)
         packing = Packing(base, found.members, inputs.password or None, method, kind)
         _write(ctx, connector, target, packing, overwrite=inputs.overwrite is not False)

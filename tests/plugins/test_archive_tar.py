@@ -141,7 +141,7 @@ async def test_a_tar_that_is_cut_between_two_files_is_not_taken_for_a_whole_one(
         (info("/etc/evil"), "has an absolute name"),
         (info("C:/evil"), "has a drive letter"),
         (info("l", tarfile.SYMTYPE, "/etc"), "is a symbolic link"),
-        (info("h", tarfile.LNKTYPE, "a"), "is a symbolic link"),
+        (info("h", tarfile.LNKTYPE, "a"), "is a hard link"),
         (info("d", tarfile.CHRTYPE), "is a device"),
         (info("p", tarfile.FIFOTYPE), "is a pipe"),
         (info("A"), "would be one file"),

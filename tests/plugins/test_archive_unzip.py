@@ -182,7 +182,6 @@ async def test_an_unsafe_name_unpacks_nothing(run: Run, tmp_path: Path, name: st
         (stat.S_IFLNK, "is a symbolic link"),
         (stat.S_IFCHR, "is a device"),
         (stat.S_IFBLK, "is a device"),
-        (stat.S_IFIFO, "is a pipe"),
         (stat.S_IFSOCK, "is a socket"),
     ],
 )
@@ -305,7 +304,9 @@ async def test_a_flipped_bit_is_an_error_or_harmless(run: Run) -> None:
     assert codes <= {"AF391", "AF392", "AF393", "AF394", "AF722"}
 
 
-@pytest.mark.parametrize(("data", "message"), [(b"", "it is empty"), (b"<html>", "it is no zip archive")])
+@pytest.mark.parametrize(
+    ("data", "message"), [(b"", "it is empty"), (b"<html>", "it is no archive of a known format")]
+)
 async def test_what_is_no_archive(run: Run, data: bytes, message: str) -> None:
     (run.artifacts / "1.zip").write_bytes(data)
     with pytest.raises(StepError, match=message):

@@ -363,3 +363,29 @@ async def test_archives_above_the_limits_of_the_old_format_are_zip64(
 async def test_inputs_that_make_no_sense_are_refused(run: Run, inputs: dict[str, Any], problem: str) -> None:
     with pytest.raises(StepError, match=problem):
         await run.zip(**inputs)
+
+
+async def test_an_empty_password_and_a_name_of_another_format_are_warnings(run: Run) -> None:
+    outputs = await run.zip(dest_path="o.7z", items=["a.csv"], password="")
+    assert outputs["password"] is False
+    assert run.logged == [
+        "the password is empty, so that the archive is not encrypted",
+        "o.7z becomes a zip archive, whatever its name says",
+    ]
+
+
+@pytest.mark.parametrize("items", [[""], ["a.csv", ""]])
+async def test_an_empty_item_is_an_error(run: Run, items: list[str]) -> None:
+    with pytest.raises(StepError, match="an item is empty"):
+        await run.zip(dest_path="o.zip", items=items)
+
+
+@pytest.mark.parametrize("pattern", ["**x", "a/***"])
+async def test_a_pattern_that_is_none_is_an_error(run: Run, pattern: str) -> None:
+    with pytest.raises(StepError, match="is not valid"):
+        await run.zip(dest_path="o.zip", items=[pattern])
+
+
+async def test_a_password_that_is_no_text_is_an_error(run: Run) -> None:
+    with pytest.raises(StepError, match="not UTF-8"):
+        await run.zip(dest_path="o.zip", items=["."], password=f"{KEY}\udcff")
