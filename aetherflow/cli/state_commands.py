@@ -89,7 +89,8 @@ def set_mark(
     if json:
         print_report("state.set", changed)
         return
-    print_text(f"the mark {one_line(name)} of {changed.flow_id} is {changed.now}{_was(changed)}")
+    now = one_line(changed.now.shown) if changed.now else ""
+    print_text(f"the mark {one_line(name)} of {changed.flow_id} is {now}{_was(changed)}{_other_type(changed)}")
 
 
 def delete_mark(
@@ -112,9 +113,17 @@ def delete_mark(
 
 def _line(row: MarkRow) -> str:
     who = f"set by {row.set_by}" if row.set_by else f"run {row.run_id}, {row.job_id}.{row.step_id}"
-    name, value = one_line(row.name), one_line(row.value)
+    name, value = one_line(row.name), one_line(row.value) or "''"
     return f"{row.flow_id}  {name}  {value} ({row.type})  {row.moved_at[:19]}Z  {who}"
 
 
 def _was(changed: MarkChange) -> str:
-    return "" if changed.was is None else f"; it was {one_line(str(changed.was))}"
+    return "" if changed.was is None else f"; it was {one_line(changed.was.shown)}"
+
+
+def _other_type(changed: MarkChange) -> str:
+    """Return a caution if the mark has another type now: many databases then find no row, without an error."""
+    was, now = changed.was, changed.now
+    if was is None or now is None or now.fits(was):
+        return ""
+    return f"\ncaution: it was of the type {was.type}, now {now.type}; if the column is not, rows may be left out"

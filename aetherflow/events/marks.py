@@ -105,6 +105,19 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
             code="AF992",
         )
 
+    def fits(self, other: Mark) -> bool:
+        """Whether the mark can be compared with another one."""
+        try:
+            self.is_above(other)
+        except StepError:
+            return False
+        return True
+
+    @property
+    def shown(self) -> str:
+        """The value for a line of output: an empty text is seen."""
+        return self.text or "''"
+
     def __str__(self) -> str:
         return self.text
 
@@ -134,5 +147,5 @@ class MarkUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     set_count: int = 0
 
     def __str__(self) -> str:
-        start = "none" if self.before is None else str(self.before)
-        return f"{start}, not moved" if self.after is None else f"{start} -> {self.after}"
+        start = "none" if self.before is None else self.before.shown
+        return f"{start}, not moved" if self.after is None else f"{start} -> {self.after.shown}"

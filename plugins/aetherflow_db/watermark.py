@@ -49,6 +49,18 @@ class WatermarkInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inclusive: bool = False
     overlap: Annotated[Duration, Meta(gt=0)] | None = None
 
+    def __post_init__(self) -> None:
+        """Check that `initial` is of its type.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if self.type is not None and self.initial is not None:
+            try:
+                Mark.read(self.type, str(self.initial))
+            except StepError as error:
+                raise ValueError(f"initial: {error.message}; {error.hint}") from None
+
 
 class WatermarkOutput(msgspec.Struct, frozen=True):
     """What was read.
@@ -209,7 +221,8 @@ async def open_watermark(ctx: StepContext, options: WatermarkInput) -> Watermark
     watermark = Watermark(options, name, await ctx.mark(name))
     if watermark.lower is not None:
         sign = "from" if watermark.before is not None and (options.inclusive or options.overlap) else "above"
-        ctx.log(f"reads {options.column} {sign} {watermark.lower}, mark {name}")
+        lower = watermark.lower.hex() if isinstance(watermark.lower, bytes) else watermark.lower
+        ctx.log(f"reads {options.column} {sign} {lower if lower != '' else repr(lower)}, mark {name}")
     return watermark
 
 

@@ -139,3 +139,13 @@ def test_what_makes_no_sense_is_refused(cli: CommandLine, words: str, message: s
     assert (refused.code, message in refused.err) == (2, True), refused.err
     assert no_trace(refused)
     assert cli.query("SELECT sum(set_count), sum(value) FROM marks") == [(3, 3)]
+
+
+def test_a_mark_of_another_type_and_an_empty_one_are_seen(cli: CommandLine) -> None:
+    new = ("state", "set", "orders", "1", "--flow", "f", "--type", "int")
+    assert "caution" not in cli.run(*new).out
+    assert "caution" not in cli.run("state", "set", "orders", "1.5", "--type", "decimal").out
+    changed = cli.run("state", "set", "orders", "", "--type", "text")
+    assert "is ''; it was 1.5\ncaution: it was of the type decimal, now text;" in changed.out
+    assert "f  orders  '' (text)" in cli.run("state", "list").out
+    assert "\x1b" not in cli.run("state", "set", "orders", "\x1b[31mred").out

@@ -51,8 +51,10 @@ def test_every_flow_and_scheduler_file_of_a_page_is_valid_without_a_warning(
     plugins = ",".join(sorted(path.name for path in tmp_path.glob("[!t]*.py")))
     env = {
         "DB_FILE": "x",
+        "GPG_PASSPHRASE": "example-only",
         "MAIL_PASSWORD": "example-only",
         "NAS_PASSWORD": "example-only",
+        "SEVEN_PASSWORD": "example-only",
         "TEAM": "x",
         "REGION": "x",
         "AETHERFLOW_PLUGIN_PATHS": plugins,
