@@ -90,7 +90,9 @@ def set_mark(
         print_report("state.set", changed)
         return
     now = one_line(changed.now.shown) if changed.now else ""
-    print_text(f"the mark {one_line(name)} of {changed.flow_id} is {now}{_was(changed)}{_other_type(changed)}")
+    print_text(
+        f"the mark {one_line(name)} of {changed.flow_id} is {now}{_was(changed)}{_other_type(changed)}"
+    )
 
 
 def delete_mark(
@@ -122,8 +124,9 @@ def _was(changed: MarkChange) -> str:
 
 
 def _other_type(changed: MarkChange) -> str:
-    """Return a caution if the mark has another type now: many databases then find no row, without an error."""
+    """Return a caution if the mark has another type now: a database may then find no row and no error."""
     was, now = changed.was, changed.now
     if was is None or now is None or now.fits(was):
         return ""
-    return f"\ncaution: it was of the type {was.type}, now {now.type}; if the column is not, rows may be left out"
+    types = f"it was of the type {was.type}, now {now.type}"
+    return f"\ncaution: {types}; if the column is not, rows may be left out"

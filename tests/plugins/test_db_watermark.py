@@ -26,7 +26,9 @@ open_run = opener()
 open_sqlite = opener(["sqlite3"])
 open_postgres = opener(["postgres"])
 
-TABLE = "CREATE TABLE orders (id int, price numeric(9, 2), label varchar(20), day date, at timestamp NULL)"
+TABLE = (
+    "CREATE TABLE orders (id int, price numeric(9, 2), label varchar(20), day date, moment timestamp NULL)"
+)
 
 
 async def extracted(run: DbRun, column: str, sql: str = "SELECT * FROM orders", **more: Any) -> list[int]:
@@ -56,7 +58,7 @@ async def insert(run: DbRun, *numbers: int) -> None:
         await run.execute(f"INSERT INTO orders VALUES ({values})")
 
 
-COLUMNS = ("id", "price", "label", "day", "at")
+COLUMNS = ("id", "price", "label", "day", "moment")
 
 
 @pytest.mark.asyncio
@@ -90,9 +92,9 @@ async def test_rows_without_a_value_are_read_when_they_get_one(open_run: Open) -
         await run.execute(TABLE)
         await insert(run, 1, 2)
         await run.execute("INSERT INTO orders (id) VALUES (7)")
-        assert await extracted(run, "at") == [1, 2]
-        await run.execute("UPDATE orders SET at = '2026-02-01 00:00:00' WHERE id = 7")
-        assert await extracted(run, "at") == [7]
+        assert await extracted(run, "moment") == [1, 2]
+        await run.execute("UPDATE orders SET moment = '2026-02-01 00:00:00' WHERE id = 7")
+        assert await extracted(run, "moment") == [7]
 
 
 @pytest.mark.asyncio
@@ -114,7 +116,12 @@ async def test_the_first_run_starts_where_the_flow_says(open_run: Open) -> None:
     async with open_run() as run:
         await run.execute(TABLE)
         await insert(run, 1, 2, 3)
-        for column, initial in {"id": 2, "price": 2.5, "at": "2026-01-01 12:02:30", "label": "n0002"}.items():
+        for column, initial in {
+            "id": 2,
+            "price": 2.5,
+            "moment": "2026-01-01 12:02:30",
+            "label": "n0002",
+        }.items():
             assert await extracted(run, column, initial=initial) == [3]
             assert await extracted(run, column, initial=initial) == []
 
