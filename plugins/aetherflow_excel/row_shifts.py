@@ -76,9 +76,10 @@ class RowShift(msgspec.Struct, frozen=True):
 
         With inserted rows: an area that begins with the sample row begins with the data, and one that ends
         with it ends with the data. With rows that replace: an area that the data begin in reaches at least
-        to their end.
+        to their end. Of several regions side by side the longest counts: its rows have the formulas beside.
         """
         begin, end = self.row(first), self.row(last)
+        begins, ends = [], []
         for placed in self.placed:
             if placed.last < placed.first or not placed.crosses(column, last_column):
                 continue
@@ -86,9 +87,9 @@ class RowShift(msgspec.Struct, frozen=True):
                 if first <= placed.at <= last:
                     end = max(end, placed.last)
             elif placed.has_stand_in:
-                begin = placed.first if first == placed.at else begin
-                end = placed.last if last == placed.at else end
-        return begin, end
+                begins += [placed.first] if first == placed.at else []
+                ends += [placed.last] if last == placed.at else []
+        return min(begins, default=begin), max(ends, default=end)
 
     def filter_span(self, first: int, last: int, column: int, last_column: int) -> tuple[int, int]:
         """Return the rows of a filter or table; a header without rows grows with the data below it, too."""

@@ -289,6 +289,32 @@ def test_inserted_rows_get_the_formulas_and_styles_beside_the_sample_row(tmp_pat
     assert values(output, r"<c:f>([^<]*)</c:f>", "charts/chart1.xml") == ["Report!$D$5:$D$7"]
 
 
+@pytest.mark.parametrize("is_left_longer", [True, False])
+def test_formulas_beside_two_regions_are_as_long_as_the_longer_one(
+    tmp_path: Path, *, is_left_longer: bool
+) -> None:
+    def make(book: Workbook, sheet: Any) -> None:
+        sheet.write_row("A5", ["a", 1, "=B5*2", "x", 2])
+        sheet.write_row("A6", ["", "=SUM(B5:B5)", "=SUM(C5:C5)", "", "=SUM(E5:E5)"])
+        chart = book.add_chart({"type": "line"})
+        chart.add_series({"values": "=Report!$C$5:$C$5"})
+        sheet.insert_chart("J9", chart)
+
+    counts = (4, 2) if is_left_longer else (2, 4)
+    regions = [
+        inserted(rows_of(count, 2), at, takes_style_row=True)
+        for count, at in zip(counts, ("A5", "D5"), strict=True)
+    ]
+    output = filled(template(tmp_path / "t.xlsx", make), *regions)
+
+    assert values(output, r'<c r="C[5-8]"[^>]*><f>([^<]*)</f>') == ["B5*2", "B6*2", "B7*2", "B8*2"]
+    ends = [4 + count for count in counts]
+    assert values(output, r"<f>(SUM[^<]*)</f>") == [
+        *(f"SUM(B5:B{ends[0]})", "SUM(C5:C8)", f"SUM(E5:E{ends[1]})"),
+    ]
+    assert values(output, r"<c:f>([^<]*)</c:f>", "charts/chart1.xml") == ["Report!$C$5:$C$8"]
+
+
 def test_a_sheet_with_a_table_gets_no_second_filter(tmp_path: Path) -> None:
     def make(_: Workbook, sheet: Any) -> None:
         sheet.add_table("A1:B2", {"columns": [{"header": "shop"}, {"header": "one"}]})
