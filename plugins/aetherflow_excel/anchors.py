@@ -11,8 +11,8 @@ _ANCHOR = element("twoCellAnchor", "oneCellAnchor", "anchor")
 _CORNER = element("from", "to")
 _ROW = re.compile(r"(<(?:[\w.-]+:)?row\s*>\s*)([0-9]+)")
 _COLUMN = re.compile(r"<(?:[\w.-]+:)?col\s*>\s*([0-9]+)")
-_VML_ROW = re.compile(r"(<x:Row>\s*)([0-9]+)")
-_VML_ANCHOR = re.compile(r"(<x:Anchor>)([^<]*)")
+_VML_ROW = re.compile(r"(<(?:[\w.-]+:)?Row\s*>\s*)([0-9]+)")
+_VML_ANCHOR = re.compile(r"(<(?:[\w.-]+:)?Anchor\s*>)([^<]*)")
 _VML_CLIENT = element("ClientData")
 _VML_NUMBERS = 8
 """Column, offset, row, offset of the upper left corner, and the same of the lower right one."""
@@ -49,17 +49,19 @@ def moved_vml(text: str, shift: RowShift) -> str:
     """
 
     def client_data(found: re.Match[str]) -> str:
-        cell = _VML_ROW.search(found[0])
-        begin = _VML_ANCHOR.search(found[0])
+        cell, begin = _VML_ROW.search(found[0]), _VML_ANCHOR.search(found[0])
         numbers = [int(number) for number in re.findall(r"-?[0-9]+", begin[2])] if begin else []
-        if len(numbers) != _VML_NUMBERS:
+        has_frame = len(numbers) == _VML_NUMBERS
+        if cell is None and not has_frame:
             return found[0]
         offset = shift.above(int(cell[2]) + 1) if cell else _offset(numbers[2], numbers[:5:4], shift)
         if not offset:
             return found[0]
-        numbers[2] += offset
-        numbers[6] += offset
-        text = _VML_ANCHOR.sub(lambda anchor: anchor[1] + ", ".join(map(str, numbers)), found[0])
+        text = found[0]
+        if has_frame:
+            numbers[2] += offset
+            numbers[6] += offset
+            text = _VML_ANCHOR.sub(lambda anchor: anchor[1] + ", ".join(map(str, numbers)), text)
         return _VML_ROW.sub(lambda row: f"{row[1]}{int(row[2]) + offset}", text)
 
     return _VML_CLIENT.sub(client_data, text)

@@ -10,6 +10,7 @@ import msgspec
 
 from aetherflow_excel import part_changes, workbook_changes
 from aetherflow_excel.formulas import Moves
+from aetherflow_excel.linked_titles import has_lasting_value
 from aetherflow_excel.package import Package, Sheet
 from aetherflow_excel.workbook_changes import AddedPart
 
@@ -96,6 +97,9 @@ def _part_changes(package: Package, moves: Moves) -> Iterator[tuple[str, Change]
                 change = part_changes.CHANGES.get(relation.kind)
                 if change is None or relation.is_outside or package.find(relation.target) is None:
                     continue
+                if change is part_changes.chart:
+                    lasting = partial(has_lasting_value, package=package, moves=moves)
+                    change = partial(part_changes.chart, has_lasting_value=lasting)
                 yield relation.target, partial(change, sheet=sheet.name, moves=moves)
                 if relation.kind == "/drawing":
                     waiting.append(relation.target)

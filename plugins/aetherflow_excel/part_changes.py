@@ -19,23 +19,39 @@ Change = Callable[[str, str, Moves], str]
 _SERIES = element("numRef", "strRef", "multiLvlStrRef", "numDim", "strDim")
 _CACHE = element("numCache", "strCache", "multiLvlStrCache", "lvl")
 _FORMULA = element("f")
+_LABEL = element("tx")
 _SOURCE = element("worksheetSource", "rangeSet")
 _TABLE = element("table")
 _COLUMN = element("tableColumn")
 _CACHE_DEFINITION = element("pivotCacheDefinition")
 
 
-def chart(text: str, sheet: str, moves: Moves) -> str:
-    """Return a chart: its series grow with the data, and the values that it remembers of them are removed."""
+def chart(
+    text: str, sheet: str, moves: Moves, has_lasting_value: Callable[[str], bool] = lambda _: False
+) -> str:
+    """Return a chart: its series grow with the data, and the values that it remembers of them are removed.
 
-    def series(found: re.Match[str]) -> str:
+    Titles and names of series that are linked to a cell stay so, and keep their text if the cell does:
+    LibreOffice shows only this text of a title.
+    """
+
+    def forgotten(found: re.Match[str]) -> str:
         formula = _FORMULA.search(found[0])
         if formula is None or not moves.mentions(unescape(formula[3] or ""), sheet):
             return found[0]
         return _CACHE.sub("", found[0])
 
-    text = _SERIES.sub(series, text)
-    return changed_content(text, ("f", "sqref"), lambda value: moves.formula(value, sheet, Use.SERIES))
+    def moved(text: str, use: Use) -> str:
+        return changed_content(text, ("f", "sqref"), lambda value: moves.formula(value, sheet, use))
+
+    pieces, at = [], 0
+    for label in _LABEL.finditer(text):
+        pieces.append(moved(_SERIES.sub(forgotten, text[at : label.start()]), Use.SERIES))
+        formula = _FORMULA.search(label[0])
+        is_lasting = formula is not None and has_lasting_value(unescape(formula[3] or ""))
+        pieces.append(moved(label[0] if is_lasting else _SERIES.sub(forgotten, label[0]), Use.FORMULA))
+        at = label.end()
+    return "".join(pieces) + moved(_SERIES.sub(forgotten, text[at:]), Use.SERIES)
 
 
 def drawing(text: str, sheet: str, moves: Moves) -> str:

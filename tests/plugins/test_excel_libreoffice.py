@@ -12,6 +12,7 @@ from typing import Any
 import openpyxl
 import pytest
 from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
 from openpyxl.worksheet.table import Table
 from python_calamine import CalamineWorkbook
 
@@ -36,6 +37,7 @@ def by_openpyxl(path: Path) -> Path:
         ["Total", "=SUM(B2:B2)", "=SUM(Sales[two])"],
     ):
         sheet.append(row)
+    sheet["B4"].comment = Comment("the total", "ann")
     sheet.add_table(Table(displayName="Sales", ref="A1:D2"))
     chart = BarChart()
     chart.add_data(Reference(sheet, min_col=2, min_row=1, max_row=2), titles_from_data=True)
@@ -143,7 +145,16 @@ def test_libreoffice_computes_a_template_of_openpyxl(computed: Mapping[str, Path
 
     assert cells(path, "Report", "B14", "C14") == [55, 110]
     assert cells(path, "Other", "A1") == [110]
+    sheet = openpyxl.load_workbook(path)["Report"]
+    assert [cell.coordinate for row in sheet["A1:D20"] for cell in row if cell.comment] == ["B14"]
     assert [areas[-1] for areas in series(path)] == ["Report!$B$2:$B$11"]
+
+
+def test_the_frame_of_a_comment_of_openpyxl_moves_with_its_cell(outputs: Mapping[str, Path]) -> None:
+    drawing = "drawings/commentsDrawing1.vml"
+
+    assert values(outputs["openpyxl"], r'<comment ref="([^"]*)"', "comments/comment1.xml") == ["B14"]
+    assert values(outputs["openpyxl"], r"Row>(\d+)<", drawing) == ["13"]
 
 
 @pytest.mark.parametrize("name", ["libreoffice", "xlsxwriter", "openpyxl"])

@@ -184,9 +184,49 @@ def test_charts_on_this_and_other_sheets_and_on_their_own(output: Path) -> None:
     ]
 
 
-def test_charts_forget_the_values_of_the_template(paths: tuple[Path, Path]) -> None:
+def test_charts_forget_the_values_of_the_template_but_not_the_names_of_series(
+    paths: tuple[Path, Path],
+) -> None:
     assert "numCache" in part(paths[0], "charts/chart1.xml")
-    assert "Cache" not in part(paths[1], "charts/chart1.xml")
+    assert "numCache" not in part(paths[1], "charts/chart1.xml")
+    assert values(paths[1], r"<c:v>([^<]*)</c:v>", "charts/chart1.xml") == ["one", "Total"]
+
+
+def test_a_title_that_is_linked_to_a_value_is_remembered_since_libreoffice_shows_nothing_else(
+    tmp_path: Path,
+) -> None:
+    linked = ("A1", "C1", "B4", "A5", "A7", "H1")
+
+    def make(book: Workbook, sheet: Any) -> None:
+        report(book, sheet)
+        sheet.write("H1", "it's a <title>")
+        for number, cell in enumerate(linked):
+            chart = book.add_chart({"type": "column"})
+            chart.add_series({"name": "=Report!$A$5", "values": "=Report!$B$5:$B$5"})
+            chart.set_title({"name": f"=Report!${cell[0]}${cell[1:]}", "data": [f"old {cell}"]})
+            sheet.insert_chart(20 * number + 20, 9, chart)
+
+    path = template(tmp_path / "t.xlsx", make)
+    output = filled(path, inserted(rows_of(ROWS), header=["a", "b", "c", "d"]))
+    titles = {
+        areas[0]: values(output, r"<c:v>([^<]*)</c:v>", f"charts/chart{number}.xml")
+        for number in range(1, 10)
+        if (
+            areas := values(
+                output, r"<c:title>.*?<c:f>([^<]*)</c:f>.*?</c:title>", f"charts/chart{number}.xml"
+            )
+        )
+    }
+    assert titles == {
+        "Report!$A$1": ["old A1"],
+        "Report!$C$1": [],
+        "Report!$B$4": [],
+        "Report!$A$5": [],
+        "Report!$A$17": ["old A7"],
+        "Report!$H$1": ["old H1"],
+    }
+    names = r"<c:ser>.*?<c:tx>.*?<c:f>([^<]*)</c:f>"
+    assert values(output, names, "charts/chart2.xml") == ["Report!$A$5"]
 
 
 def test_sparklines_grow_or_stay_in_their_row(output: Path) -> None:
