@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -67,9 +68,11 @@ async def test_a_tar_archive_is_packed_and_unpacked_and_the_same_files_give_the_
     assert run.read("in") == FILES
     assert unpacked["count"] == 4
     assert (run.artifacts / "in/a.csv").stat().st_mtime == int((run.artifacts / "src/a.csv").stat().st_mtime)
+    assert run.left_over() == []
+    if kind == "tar.zst" and not shutil.which("zstd"):
+        pytest.skip("the program tar needs the Debian package zstd")
     listed = await anyio.run_process(["tar", "-tf", outputs["output"]])
     assert len(listed.stdout.splitlines()) == 4
-    assert run.left_over() == []
 
 
 @pytest.mark.parametrize("kind", TARS)
