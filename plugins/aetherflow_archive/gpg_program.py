@@ -72,6 +72,13 @@ _REASONS: Mapping[str, _Reason] = {
 """By the status line; the first one here that gpg printed is the reason."""
 
 
+_NO_SIGNATURE = {
+    "NODATA": _Reason("it has no signature", "put its signature beside it: FILE.sig, FILE.asc or FILE.gpg")
+}
+_WRONG_PASSPHRASE, _CODE_BITS = 11, 0xFFFF
+"""Of an error code of libgpg-error, which says more than the name of the line: GPG_ERR_BAD_PASSPHRASE."""
+
+
 def signatures_of(path: Path) -> list[Path]:
     """Return where the signature of a file may be: beside it."""
     return [path.with_name(f"{path.name}{ending}") for ending in _SIGNATURES]
@@ -116,16 +123,20 @@ class Gpg:
         """
         beside = next((path for path in signatures_of(source) if path.is_file()), None)
         files = [str(source)] if beside is None else [str(beside), str(source)]
-        result = self._call(["--verify", "--", *files], f"verify {source}")
+        others = _NO_SIGNATURE if beside is None else {}
+        result = self._call(["--verify", "--", *files], f"verify {source}", others)
         if not result.signed_by:
             raise StepError(f"{source} has no good signature", hint="ask its sender to sign it", code="AF989")
         return result
 
-    def _call(self, arguments: Sequence[str], what: str) -> GpgResult:
+    def _call(
+        self, arguments: Sequence[str], what: str, others: Mapping[str, _Reason] | None = None
+    ) -> GpgResult:
         argv = [*self._argv, *arguments]
         result = self._context.run_async(partial(run_program, self._context, argv, stdin=self._stdin))
-        status = dict(_STATUS.findall(result.stdout.decode("utf-8", "replace")))
-        failed = [name for name in _REASONS if name in status]
+        lines = _STATUS.findall(result.stdout.decode("utf-8", "replace"))
+        status = dict(lines)
+        failed = [name for name in _REASONS if name in status or name in self._implied(lines)]
         if result.exit_code != 0 and "DECRYPTION_OKAY" in status and set(failed) <= _ABOUT_OTHER_KEYS:
             self._context.log(
                 f"{what}: its signature is of a key that is not here, so that it says nothing", "warning"
@@ -135,7 +146,21 @@ class Gpg:
             valid = status.get("VALIDSIG", "").split()
             return GpgResult(valid[0], valid[_PRIMARY_KEY]) if len(valid) > _PRIMARY_KEY else GpgResult()
         first = failed[0] if failed else ""
-        raise _failure(what, result, _REASONS.get(first), status.get(first, ""))
+        reason = {**_REASONS, **(others or {})}.get(first)
+        number, _, named = status.get(first, "").partition(" ")
+        raise _failure(what, result, reason, named or number)
+
+    def _implied(self, lines: Sequence[tuple[str, str]]) -> set[str]:
+        """Return the status lines that gpg leaves out in batch mode."""
+        found = set()
+        for name, said in lines:
+            code = said.rpartition(" ")[2]
+            is_wrong = code.isdecimal() and int(code) & _CODE_BITS == _WRONG_PASSPHRASE
+            if name in ("FAILURE", "ERROR") and is_wrong:
+                found.add("BAD_PASSPHRASE")
+            if name in ("NEED_PASSPHRASE", "NEED_PASSPHRASE_SYM") and not self._stdin:
+                found.add("MISSING_PASSPHRASE")
+        return found
 
 
 def _failure(what: str, result: ProgramResult, reason: _Reason | None, said: str) -> StepError:

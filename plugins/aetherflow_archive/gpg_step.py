@@ -75,6 +75,8 @@ class GpgInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("recipients belong to action: encrypt")
         if self.signed_by and self.action not in ("decrypt", "verify"):
             raise ValueError("signed_by belongs to action: decrypt or verify")
+        if self.files == "" or (isinstance(self.files, list) and "" in self.files):
+            raise ValueError("a file is empty")
         if "\n" in (self.passphrase or "").rstrip("\n"):
             raise ValueError("the passphrase has several lines, and gpg reads the first one only")
         if self.sign_by and self.action not in ("encrypt", "sign"):
@@ -127,8 +129,17 @@ async def gpg(ctx: StepContext, inputs: GpgInput) -> GpgOutput | StepResult:
     Raises:
         StepError: gpg refuses a file, a key or passphrase is missing, or a signature is not good.
     """
-    home = await ctx.run_sync(ctx.path, inputs.home) if inputs.home else None
+    home = await ctx.run_sync(_home, ctx, inputs.home) if inputs.home else None
     return await ctx.run_sync(_all, ctx, inputs, Gpg(ctx, inputs.program, home, inputs.passphrase))
+
+
+def _home(ctx: StepContext, text: str) -> Path:
+    home = ctx.path(text)
+    if not home.is_dir():  # gpg says that it does not know the keys
+        raise StepError(
+            f"there is no folder {home} of keys", hint="correct home, or import keys there", code="AF987"
+        )
+    return home
 
 
 def _all(ctx: StepContext, inputs: GpgInput, program: Gpg) -> GpgOutput | StepResult:
@@ -216,6 +227,7 @@ def _arguments(inputs: GpgInput) -> list[str]:
     options += ["--local-user", inputs.sign_by] if inputs.sign_by else []
     if inputs.action == "sign":
         return [*options, "--detach-sign"]
+    options += ["--no-auto-key-locate"]  # a key from the network is none that this machine has
     options += ["--trust-model", "always"] if inputs.trust_recipients else []
     options += ["--sign"] if inputs.sign_by else []
     recipients = [word for one in inputs.recipients or () for word in ("--recipient", one)]

@@ -155,7 +155,7 @@ async def test_a_signature_beside_a_file_is_verified(run: Run, keys: Keys) -> No
     run.write({"a.csv": "changed"})
     with pytest.raises(StepError, match="the file was changed after it was signed"):
         await step(run, "verify", keys.receiver, files=["a.csv"])
-    with pytest.raises(StepError, match=r"cannot verify .*b\.csv"):
+    with pytest.raises(StepError, match=r"cannot verify .*b\.csv: it has no signature"):
         await step(run, "verify", keys.receiver, files=["b.csv"])
 
 
@@ -164,14 +164,19 @@ async def test_each_reason_has_its_sentence_and_leaves_nothing(run: Run, keys: K
     with pytest.raises(StepError, match="no usable key of a recipient") as caught:
         await step(run, "encrypt", keys.sender, **encrypt)
     assert "trust_recipients" in caught.value.hint
-    with pytest.raises(StepError, match="no usable key of a recipient"):
+    with pytest.raises(StepError, match=r"no usable key of a recipient \(nobody@example.com\)"):
         await step(run, "encrypt", keys.sender, files=["a.csv"], recipients=["nobody@example.com"])
+    with pytest.raises(StepError, match=r"there is no folder .*nowhere of keys"):
+        await step(run, "encrypt", run.artifacts / "nowhere", **encrypt)
     await step(run, "encrypt", keys.sender, **encrypt, trust_recipients=True)
     with pytest.raises(StepError, match="a key that is not here"):
         await step(run, "decrypt", keys.sender, files=["a.csv.gpg"], dest_dir="in")
     await run_blocking(forget_passphrases, keys.receiver)
-    with pytest.raises(StepError, match="passphrase"):
-        await step(run, "decrypt", keys.receiver, files=["a.csv.gpg"], dest_dir="in", passphrase=WRONG)
+    for action, files in (("decrypt", ["a.csv.gpg"]), ("sign", ["a.csv"])):
+        with pytest.raises(StepError, match="the passphrase is wrong"):
+            await step(run, action, keys.receiver, files=files, dest_dir="in", passphrase=WRONG)
+        with pytest.raises(StepError, match="the key has a passphrase, and none is given"):
+            await step(run, action, keys.receiver, files=files, dest_dir="in")
     cut = run.artifacts / "cut.csv.gpg"
     cut.write_bytes((run.artifacts / "a.csv.gpg").read_bytes()[:-20])
     for name in ("cut.csv.gpg", "b.csv"):
@@ -200,6 +205,8 @@ async def test_results_that_exist_or_clash_are_errors(run: Run, keys: Keys) -> N
         ({"action": "sign", "recipients": ["x"]}, "recipients belong to action: encrypt"),
         ({"action": "encrypt", "passphrase": "x", "signed_by": ["x"]}, "signed_by belongs to"),
         ({"action": "verify", "sign_by": "x"}, "sign_by belongs to"),
+        ({"action": "encrypt", "passphrase": "x\ny"}, "gpg reads the first one only"),
+        ({"action": "verify", "files": ""}, "a file is empty"),
     ],
 )
 async def test_inputs_that_do_not_belong_together_are_refused(
