@@ -43,15 +43,17 @@ def one_step(folder: Path, resource: str, step: str, inputs: str) -> Callable[[]
         inputs: its inputs beside the resource, in YAML.
     """
     folder.mkdir()
-    path = folder / "flow.yaml"
+    path, events = folder / "flow.yaml", folder / "events.jsonl"
     path.write_text(_FLOW.format(folder=folder, resource=resource, step=step, inputs=inputs))
 
     def run() -> Took:
+        events.unlink(missing_ok=True)
         started = time.perf_counter()
-        words = [AETHERFLOW, "run", str(path), "--log-format", "json"]
-        log = subprocess.run(words, check=True, capture_output=True).stdout
+        words = [AETHERFLOW, "run", str(path), "--events", str(events)]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds = time.perf_counter() - started
-        (end,) = [line for line in map(json.loads, log.splitlines()) if line["event"] == "step_finished"]
+        lines = map(json.loads, events.read_text().splitlines())
+        (end,) = [line for line in lines if line["event"] == "step_finished"]
         return Took(seconds, end["duration_seconds"])
 
     return run
