@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
+T = TypeVar("T")
 Timed = Callable[[], float]
 
 
@@ -40,6 +43,18 @@ def command(arguments: Sequence[str], env: dict[str, str]) -> Timed:
         started = time.perf_counter()
         subprocess.run(arguments, check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return time.perf_counter() - started
+
+    return run
+
+
+def removing(work: Callable[[], T], *made: Path) -> Callable[[], T]:
+    """Return a function that does the work and removes what it made, which is not measured."""
+
+    def run() -> T:
+        result = work()
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
+        return result
 
     return run
 

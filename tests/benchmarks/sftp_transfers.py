@@ -12,9 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
-from measure import Row, Timed
+from measure import Row, Timed, removing
 from one_step import Took, one_step, step_row
 
 from tests.servers.openssh import OpenSsh, openssh
@@ -23,8 +22,6 @@ LARGE_BYTES = int(os.environ.get("SFTP_MEGABYTES", "500")) * 2**20
 SMALL_FILES = int(os.environ.get("SFTP_FILES", "2000"))
 SMALL_BYTES = 10_000
 BLOCK = 2**20
-
-T = TypeVar("T")
 
 
 def sftp_transfers(folder: Path, rounds: int) -> Iterator[Row]:
@@ -66,7 +63,7 @@ def _step(folder: Path, server: OpenSsh, way: str, here: Path, there: Path) -> C
         step, inputs = "sftp_download_files", f"remote_dir: {there}, dest_dir: {folder}/ours"
     resource = f"{{kind: sftp, driver: asyncssh, config: {server.config()}}}"
     run = one_step(folder / f"{way}-{here.name}", resource, step, inputs)
-    return _removing(run, folder / "ours", server.root / "ours")
+    return removing(run, folder / "ours", server.root / "ours")
 
 
 def _rivals(folder: Path, server: OpenSsh, way: str, here: Path, there: Path) -> Iterator[tuple[str, Timed]]:
@@ -101,16 +98,4 @@ def _timed(work: Callable[[], None], *made: Path) -> Timed:
         work()
         return time.perf_counter() - started
 
-    return _removing(run, *made)
-
-
-def _removing(work: Callable[[], T], *made: Path) -> Callable[[], T]:
-    """Return a function that does the work and removes what it made."""
-
-    def run() -> T:
-        result = work()
-        for path in made:
-            shutil.rmtree(path, ignore_errors=True)
-        return result
-
-    return run
+    return removing(run, *made)

@@ -1,17 +1,19 @@
 """A share of Samba: 500 MB and 2,000 files of 10 kB, up and down, against Samba's own `smbclient`.
 
 Both are whole commands: ours is `aetherflow run` with one step, with its start, checks, manifest and effects;
-the step alone is measured too. The server encrypts both connections (AES-128-GCM, the choice of both).
+the step alone is measured too. The files are new where they arrive. Both connections are encrypted, with the
+same cipher (AES-128-GCM): the server wants that, and both clients have it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from measure import Row, command
+from measure import Row, Timed, command, removing
 from one_step import Took, one_step, step_row
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the server of the tests
@@ -39,11 +41,9 @@ def smb_files(folder: Path, rounds: int) -> Iterator[Row]:
     (folder / "server").mkdir()
     with samba(folder / "server", largest_file=None) as server:
         for place, what in ((big, "500 MB"), (small, "2,000 x 10 kB")):
-            for name in ("ours", "theirs"):
-                (server.data / name / place.name).mkdir(parents=True)
+            shutil.copytree(place, server.data / place.name)
             for way, target in (("up", ">= 0.8x, then 1.3x"), ("down", ">= 0.8x, then 1.5x")):
-                ours = _step(folder, server, place, way)
-                theirs = command(_smbclient(server, place, way), dict(os.environ))
+                ours, theirs = _step(folder, server, place, way), _smbclient(folder, server, place, way)
                 rival, most = "Samba's smbclient", min(rounds, 3)
                 yield step_row(f"SMB {way}: {what}", rival, ours, theirs, most, target)
 
@@ -54,21 +54,29 @@ def _step(folder: Path, server: Samba, place: Path, way: str) -> Callable[[], To
         f"password: {server.password!r}"
     )
     resource = f"{{kind: smb, driver: smbclient, config: {{{config}}}}}"
-    there = f"remote_dir: ours/{place.name}"
     if way == "up":
-        step, inputs = "smb_upload_files", f"src_dir: {place}, {there}"
+        step, inputs = "smb_upload_files", f"src_dir: {place}, remote_dir: ours"
     else:
-        step, inputs = "smb_download_files", f"{there}, dest_dir: {folder}/{place.name}-back"
-    return one_step(folder / f"{way}-{place.name}", resource, step, inputs)
+        step, inputs = "smb_download_files", f"remote_dir: {place.name}, dest_dir: {folder}/ours"
+    run = one_step(folder / f"{way}-{place.name}", resource, step, inputs)
+    return removing(run, folder / "ours", server.data / "ours")
 
 
-def _smbclient(server: Samba, place: Path, way: str) -> list[str]:
-    here, verb = (place, "mput") if way == "up" else (Path(f"{place}-theirs"), "mget")
-    here.mkdir(exist_ok=True)
-    orders = f"prompt off; lcd {here}; cd theirs/{place.name}; {verb} *"
+def _smbclient(folder: Path, server: Samba, place: Path, way: str) -> Timed:
+    here = place if way == "up" else folder / "theirs"
+    there, verb = ("theirs", "mput") if way == "up" else (place.name, "mget")
+    made = "mkdir theirs; " if way == "up" else ""
     config = server.folder / "client.conf"
     config.touch()
-    return [
+    words = [
         *("smbclient", f"//{server.host}/data", "-p", str(server.port), "-s", str(config)),
-        *("-U", f"{server.user}%{server.password}", "-c", orders),
+        *("-U", f"{server.user}%{server.password}"),
+        *("-c", f"prompt off; lcd {here}; {made}cd {there}; {verb} *"),
     ]
+    run = command(words, dict(os.environ))
+
+    def transfer() -> float:
+        here.mkdir(exist_ok=True)
+        return run()
+
+    return removing(transfer, folder / "theirs", server.data / "theirs")
