@@ -26,12 +26,20 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_TOTALS = (
+    "SUM|SUMSQ|SUMPRODUCT|PRODUCT|SUBTOTAL|AGGREGATE|COUNT|COUNTA|COUNTBLANK|MINA?|MAXA?|AVERAGEA?|MEDIAN"
+    "|MODE|(?:STDEV|VAR)(?:A|P|PA|\\.S|\\.P)?|GEOMEAN|HARMEAN"
+)
+_IN_A_TOTAL = re.compile(rf"""(?i)(?<![\w.])(?:{_TOTALS})\((?:[^()"']*,)?\s*\Z""")
+"""What is before an argument of a function that makes one value of many."""
+
 
 class Use(Enum):
     """What a reference is for; that decides whether it grows."""
 
     FORMULA = auto()
-    """A cell stays a cell; an area grows with the data. So does `D4:D4` if D4 is the header above them."""
+    """A cell stays a cell, but in `SUM(D5)` and the like it is an area of one cell, as spreadsheet programs
+    write it. An area grows with the data; so does `D4:D4` if D4 is the header above them."""
 
     SERIES = auto()
     """The data of a chart: also a single cell grows, and a series that runs along a row does not."""
@@ -69,11 +77,19 @@ class End(msgspec.Struct, frozen=True):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A reference in a formula: the sheet as it is written (empty if none is), and its corners."""
+    """A reference in a formula.
+
+    Attributes:
+        sheet: the sheet as it is written; empty if none is.
+        first: its first corner.
+        last: its last one; None for a single cell.
+        is_totalled: whether it is an argument of a function that makes one value of many, such as SUM.
+    """
 
     sheet: str
     first: End
     last: End | None
+    is_totalled: bool = False
 
     def text(self) -> str:
         """Return the reference as formulas write it."""
@@ -136,9 +152,9 @@ def moved_reference(reference: Reference, shift: RowShift, use: Use) -> str:
             begin, end = shift.row(first.row), shift.row(last.row)
         case Use.FILTER:
             begin, end = shift.filter_span(first.row, last.row, *columns)
-        case Use.FORMULA if is_cell:
+        case Use.FORMULA if is_cell and not reference.is_totalled:
             begin = end = shift.point(first.row, columns[0])
-        case Use.FORMULA if first.row == last.row and first.column == last.column > 0:
+        case Use.FORMULA if not is_cell and first.row == last.row and first.column == last.column > 0:
             begin, end = shift.filter_span(first.row, last.row, *columns)
         case Use.SERIES if is_along_row:
             begin, end = shift.point(first.row, columns[0]), shift.point(last.row, columns[0])
@@ -185,9 +201,8 @@ def replaced(text: str, change: Callable[[Reference], str]) -> str:
         g = found.groups()
         if g[4]:
             last = End(bool(g[5]), column_number(g[6]), bool(g[7]), int(g[8])) if g[8] else None
-            reference = Reference(
-                g[0] or "", End(bool(g[1]), column_number(g[2]), bool(g[3]), int(g[4])), last
-            )
+            first = End(bool(g[1]), column_number(g[2]), bool(g[3]), int(g[4]))
+            reference = Reference(g[0] or "", first, last, last is None and _is_totalled(found))
         elif g[10]:
             last = End(False, 0, bool(g[11]), int(g[12]))
             reference = Reference(g[0] or "", End(False, 0, bool(g[9]), int(g[10])), last)
@@ -196,6 +211,14 @@ def replaced(text: str, change: Callable[[Reference], str]) -> str:
         return change(reference) if _is_on_a_sheet(reference) else found[0]
 
     return _TOKEN.sub(one, text)
+
+
+def _is_totalled(found: re.Match[str]) -> bool:
+    """Whether what was found is a whole argument of a function such as SUM."""
+    before, after = found.string[: found.start()].rstrip(), found.string[found.end() :].lstrip()
+    if after[:1] not in {",", ")"} or before[-1:] not in {"(", ","}:
+        return False
+    return _IN_A_TOTAL.search(before) is not None
 
 
 def _is_on_a_sheet(reference: Reference) -> bool:

@@ -142,7 +142,7 @@ def _placed(
         book=placing.styles,
         is_1904=placing.is_1904,
         prefix=facts.prefix,
-        row_attributes=facts.height(style_row),
+        row_attributes=facts.row_attributes(style_row),
     )
     spool = placing.stack.enter_context(
         tempfile.SpooledTemporaryFile(  # noqa: SIM115 - the stack closes it
@@ -152,7 +152,16 @@ def _placed(
     count = _spooled(region, first, markup, spool, placing)
     size = spool.tell()
     last = first + count - 1
-    blocks.append(Block(spool, first=first, last=last, columns=columns, has_styles=is_styled))
+    blocks.append(
+        Block(
+            spool,
+            first=first,
+            last=last,
+            columns=columns,
+            has_styles=is_styled,
+            shows=region.takes_style_row,
+        )
+    )
     inserted = 0
     if region.insert is Insert.BELOW:
         inserted = max(count - region.takes_style_row, 0) + region.inserts_header

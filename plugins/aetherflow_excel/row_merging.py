@@ -11,7 +11,7 @@ from aetherflow_excel.beside_cells import RowTemplate
 from aetherflow_excel.cell_references import MAX_ROWS
 from aetherflow_excel.markup import attribute, with_attribute
 from aetherflow_excel.row_changes import emptied
-from aetherflow_excel.sheet_text import Cell, Row, cells_of, own_style
+from aetherflow_excel.sheet_text import Cell, Row, cells_of, is_in_group, own_style
 from aetherflow_excel.styles import CellStyles
 
 _CHUNK = 1 << 18
@@ -27,16 +27,27 @@ class Block:
         last: the last row.
         columns: the columns of the region.
         has_styles: its cells have styles of their own; otherwise they take those of the cells they replace.
+        shows: one of its rows replaces the sample row, which is then shown, unless it is in a group.
         beside: the cells to the left and to the right that each row gets, too.
     """
 
-    def __init__(self, file: IO[bytes], *, first: int, last: int, columns: range, has_styles: bool) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        *,
+        first: int,
+        last: int,
+        columns: range,
+        has_styles: bool,
+        shows: bool = False,
+    ) -> None:
         file.seek(0)
         self._file = file
         self.next = first
         self.last = last
         self.columns = columns
         self.has_styles = has_styles
+        self.shows = shows
         self.beside: tuple[RowTemplate, RowTemplate] | None = None
 
     def row(self) -> Row:
@@ -110,6 +121,8 @@ def _merged(row: Row | None, blocks: Sequence[Block], styles: CellStyles) -> Row
             elif old is not None:
                 cells[column] = Cell(column, emptied(old.tag), None, "")
     tag = with_attribute(base.tag, "spans", None)
+    if any(block.shows for block in blocks) and not is_in_group(tag):
+        tag = with_attribute(tag, "hidden", None)
     end = base.end
     if not end:
         tag, end = tag[:-2].rstrip() + ">", "</" + tag[1:].split(maxsplit=1)[0].rstrip("/>") + ">"

@@ -11,7 +11,9 @@ from aetherflow_excel.formulas import Reference, replaced
 from aetherflow_excel.markup import attribute, element
 from aetherflow_excel.package import Package, Sheet
 from aetherflow_excel.regions import Box
-from aetherflow_excel.sheet_text import Row, SheetText, cells_of, has_formula, own_style
+from aetherflow_excel.sheet_text import Row, SheetText, cells_of, has_formula, is_in_group, own_style
+
+_ROW_ATTRIBUTES = ("s", "customFormat", "ht", "customHeight", "outlineLevel")
 
 
 class SheetFacts(msgspec.Struct, frozen=True):
@@ -40,12 +42,17 @@ class SheetFacts(msgspec.Struct, frozen=True):
             styles = [cells.get(c, s if own is None else own) for c, s in zip(columns, styles, strict=True)]
         return styles
 
-    def height(self, row: int | None) -> str:
-        """Return the attributes for the height of a row, each after a blank."""
+    def row_attributes(self, row: int | None) -> str:
+        """Return what a row says about itself that rows with its formats say too, each after a blank.
+
+        That is its height, the style of its other cells, and its level in an outline. It is hidden only with
+        the group that it is in: a hidden sample row of no group is a sample that nobody is to see.
+        """
         found = self.rows.get(row) if row is not None else None
-        said = (
-            {name: attribute(found.tag, name) for name in ("ht", "customHeight")} if found is not None else {}
-        )
+        if found is None:
+            return ""
+        names = [*_ROW_ATTRIBUTES, *(["hidden"] if is_in_group(found.tag) else [])]
+        said = {name: attribute(found.tag, name) for name in names}
         return "".join(f' {name}="{value}"' for name, value in said.items() if value)
 
     def has_formula(self, row: int, columns: range) -> bool:

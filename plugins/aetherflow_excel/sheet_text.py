@@ -74,10 +74,19 @@ class SheetText:
             self._rest = f"</{self.prefix}sheetData>" + self._rest
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows; those that do not say their number follow the one before."""
+        """Yield the rows; those that do not say their number follow the one before.
+
+        Raises:
+            ValueError: there is something else than rows, or the sheet ends before they do.
+        """
         number, text = 0, self._rest
         begin, close = f"<{self.prefix}row", f"</{self.prefix}row>"
         while True:
+            if "<!" in text:
+                raise ValueError(
+                    "a sheet has comments or CDATA between its rows, which no spreadsheet program writes;"
+                    " open it in Excel or LibreOffice and save it"
+                )
             stop = _DATA_END.search(text)
             end, limit = 0, stop.start() if stop else len(text)
             while (start := text.find(begin, end, limit)) >= 0:
@@ -118,6 +127,11 @@ def own_style(row: Row) -> int | None:
     """Return the style of a row's cells that do not say theirs; None if it is that of their column."""
     style = attribute(row.tag, "s")
     return int(style) if style and attribute(row.tag, "customFormat") in ("1", "true") else None
+
+
+def is_in_group(tag: str) -> bool:
+    """Whether a row is in an outline, by its start tag."""
+    return (attribute(tag, "outlineLevel") or "0") != "0"
 
 
 def has_formula(row: Row) -> bool:

@@ -24,6 +24,7 @@ from tests.plugins.filled_workbooks import (
     rows_of,
     same_parts,
     template,
+    values,
 )
 from tests.sizes import LARGE
 
@@ -121,6 +122,23 @@ def test_a_style_row_gives_styles_and_height_and_dates_get_a_format_only_where_t
     assert [cell.fill.fgColor.rgb for cell in sheet[6]][::2] == ["FFFFFFCC", "FFFFFFCC", "00000000"]
     assert [sheet.row_dimensions[n].height for n in (5, 6, 7)] == [30, 30, 30]
     assert sheet["B7"].number_format == "dd.mm.yyyy"
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_inserted_rows_have_the_format_and_the_group_of_the_sample_row(tmp_path: Path, level: int) -> None:
+    def make(book: Workbook, sheet: Any) -> None:
+        grey = book.add_format({"bg_color": "#DDDDDD"})
+        sheet.write_row("A5", ["sample", 1])
+        sheet.set_row(4, 21, grey, {"level": level, "hidden": True})
+        sheet.set_row(5, None, None, {"collapsed": bool(level)})
+
+    output = filled(template(tmp_path / "t.xlsx", make), inserted(rows_of(3, 2), takes_style_row=True))
+
+    tags = values(output, r'<row r="[567]"([^>]*)>')
+    style = values(output, r'<row r="7"[^>]* (s="\d+" customFormat="1")')[0]
+    assert [style in tag and 'ht="21"' in tag for tag in tags] == [True] * 3
+    assert ['outlineLevel="1"' in tag for tag in tags] == [level == 1] * 3
+    assert ["hidden" in tag for tag in tags] == [level == 1] * 3
 
 
 def test_rows_that_replace_take_the_styles_of_the_cells(tmp_path: Path) -> None:

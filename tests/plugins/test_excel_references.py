@@ -65,6 +65,13 @@ GROWN = {
     "SUM(F5:F5)+F5": "SUM(F15:F15)+F15",
     "D5+$A$5": "D5+$A$5",
     "SUM(5:5)": "SUM(5:14)",
+    "SUM(D5)": "SUM(D5:D14)",
+    "sum( $D$5 )/Count(Report!A5)": "sum( $D$5:$D$14 )/Count(Report!A5:A14)",
+    "SUM(D5,A5,D7)+SUBTOTAL(109,D5)": "SUM(D5:D14,A5:A14,D17)+SUBTOTAL(109,D5:D14)",
+    "IF(MAX(D5)>0,STDEV.S(D5),D5)": "IF(MAX(D5:D14)>0,STDEV.S(D5:D14),D5)",
+    "SUM(F5)+SUM(D4)+SUM(D7)": "SUM(F15)+SUM(D4)+SUM(D17)",
+    "SUM(D5*2)+SUM(-D5)+ROUND(D5,2)+MYSUM(D5)": "SUM(D5*2)+SUM(-D5)+ROUND(D5,2)+MYSUM(D5)",
+    'SUM(IF(D5,1))&"SUM("&D5&")"': 'SUM(IF(D5,1))&"SUM("&D5&")"',
 }
 
 
@@ -84,10 +91,15 @@ def test_a_formula_in_the_sample_row_is_about_this_row_only() -> None:
     assert moves(placed()).formula("D5*SUM(A5:D5)", "Report", row=5) == "D15*SUM(A15:D15)"
 
 
+def test_a_sum_of_one_cell_in_the_sample_row_is_about_this_row_only() -> None:
+    assert moves(placed()).formula("D5/SUM(D5)", "Report", row=5) == "D15/SUM(D15)"
+
+
 def test_a_row_that_follows_directly_is_no_sample_row() -> None:
     formula = moves(placed(has_stand_in=False)).formula
 
     assert formula("D5*2+SUM(A5:D5)", "Other") == "D5*2+SUM(A5:D5)"
+    assert formula("SUM(Report!D5)", "Other") == "SUM(Report!D15)"
     assert formula("Report!D5*2+SUM(Report!A5:D6)", "Other") == "Report!D15*2+SUM(Report!A15:D16)"
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pytest
 from xlsxwriter import Workbook
 
+from aetherflow import StepError
 from tests.plugins.filled_workbooks import (
     filled,
     inserted,
@@ -136,6 +138,15 @@ def test_an_encoding_that_is_not_utf_8(tmp_path: Path) -> None:
     with_parts(path, {SHEET: text.encode("utf-16")})
 
     assert openpyxl.load_workbook(filled(path, region([["ä"]])))["Report"]["A5"].value == "ä"
+
+
+@pytest.mark.parametrize("strange", ['<!-- <row r="9"/> -->', "<![CDATA[ ]]>"])
+def test_what_is_no_row_between_rows_is_an_error(tmp_path: Path, strange: str) -> None:
+    path = template(tmp_path / "t.xlsx", lambda _, sheet: sheet.write_row("A5", ["sample", 1]))
+    with_parts(path, {SHEET: lambda text: text.replace("<row", f"{strange}<row", 1)})
+    with pytest.raises(StepError, match="comments or CDATA between its rows") as error:
+        filled(path, inserted(rows_of(2)))
+    assert error.value.code == "AF945"
 
 
 def test_macros_and_unknown_parts_keep_their_bytes(tmp_path: Path) -> None:
