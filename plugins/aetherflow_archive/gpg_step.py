@@ -155,7 +155,7 @@ def _all(ctx: StepContext, inputs: GpgInput, program: Gpg) -> GpgOutput | StepRe
         try:
             results.append(_one(ctx, inputs, program, source, target))
         except OSError as error:
-            raise not_written(error) from error
+            raise not_written(error, target) from error
         ctx.progress(number + 1, len(targets), "files", source.name)
     return GpgOutput([one.path for one in results], results, len(results))
 

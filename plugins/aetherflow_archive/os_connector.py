@@ -17,6 +17,8 @@ from aetherflow_archive.program_connector import Call, ProgramConnector
 
 _WRONG_PASSWORD = frozenset((5, 82))
 """Exit codes of unzip: 82 says it; 5 (`out of memory`) comes when there is no terminal to ask at."""
+_NOT_WRITTEN = frozenset((14, 50))
+"""Exit codes of zip and unzip."""
 _PATTERN = re.compile(r"([*?[])")
 
 
@@ -83,7 +85,8 @@ class OsConnector(ProgramConnector):
         argv += ["-q"] * self._config.quiet
         argv += ["-P", packing.password] if packing.password else []
         argv += ["-@", str(target)]
-        return Call(argv, packing.base, "".join(f"{name}\n" for name in names).encode())
+        stdin = "".join(f"{name}\n" for name in names).encode()
+        return Call(argv, packing.base, stdin, not_written=_NOT_WRITTEN)
 
     def unpacking_call(
         self, archive: Path, folder: Path, unpacking: Unpacking, names: Sequence[str] | None
@@ -94,4 +97,4 @@ class OsConnector(ProgramConnector):
         argv += ["-O", unpacking.name_encoding] if unpacking.name_encoding else []
         argv += ["-P", unpacking.password] if unpacking.password else []
         argv += [str(archive), *(_PATTERN.sub(r"[\1]", name) for name in names or ()), "-d", str(folder)]
-        return Call(argv, folder, None, frozenset((0, 1)), _WRONG_PASSWORD)
+        return Call(argv, folder, None, frozenset((0, 1)), _WRONG_PASSWORD, _NOT_WRITTEN)

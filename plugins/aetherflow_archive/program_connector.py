@@ -36,6 +36,7 @@ class Call(msgspec.Struct, frozen=True):
         stdin: what it reads.
         accepted: the exit codes that mean success.
         wrong_password: those that mean that the password is missing or wrong.
+        not_written: those that mean that it cannot write, as the disk is full, for one.
     """
 
     argv: Sequence[str]
@@ -43,6 +44,7 @@ class Call(msgspec.Struct, frozen=True):
     stdin: bytes | None = None
     accepted: frozenset[int] = frozenset((0,))
     wrong_password: frozenset[int] = frozenset()
+    not_written: frozenset[int] = frozenset()
 
 
 class ProgramConnector(PluginCalls):
@@ -143,6 +145,13 @@ def _run(watch: Watch, call: Call, what: str, password: str | None, look: Callab
             hint="set the input password, best by a secret",
             detail={"output": said[-_SHOWN:]},
             code="AF393",
+        )
+    if result.exit_code in call.not_written:
+        raise StepError(
+            f"cannot {what}: {call.argv[0]} cannot write a file",
+            hint="make room on the disk, or correct the permissions",
+            detail={"output": said[-_SHOWN:]},
+            code="AF397",
         )
     last = said.splitlines()[-1] if said else "it printed nothing"
     raise StepError(

@@ -129,13 +129,13 @@ def move(source: Path, target: Path) -> None:
             shutil.copystat(source, target)
 
 
-def not_written(error: OSError) -> StepError:
-    """Return the error of a step that cannot read or write a file of its own."""
+def not_written(error: OSError, place: Path) -> StepError:
+    """Return the error of a step that cannot read or write a file, at a place if the error names none."""
     hint = "make room, correct the permissions, or move away what is in its place"
     if error.errno == errno.ENAMETOOLONG:
         hint = "names have at most 255 bytes and paths 4,096: choose another folder, or rename it"
     return StepError(
-        f"cannot read or write {error.filename2 or error.filename or 'a file'}: {error.strerror or error}",
+        f"cannot read or write {error.filename2 or error.filename or place}: {error.strerror or error}",
         hint=hint,
         code="AF397",
     )

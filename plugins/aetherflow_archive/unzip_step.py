@@ -216,7 +216,7 @@ def _unzip(
                     )
                 )
     except OSError as error:
-        raise not_written(error) from error
+        raise not_written(error, destination) from error
     _report_replaced(ctx, done)
     all_files = list(dict.fromkeys(file for one in done for file in one.files))
     return UnzipOutput(unzipped=done, files=all_files, count=len(all_files), dest_dir=str(destination))
@@ -258,7 +258,7 @@ def _existing(ctx: StepContext, inputs: UnzipInput) -> dict[Path, Format]:
             try:
                 found[path] = inputs.format or format_of_content(path)
             except OSError as error:
-                raise not_written(error) from error
+                raise not_written(error, path) from error
             continue
         message = f"there is no archive {path}" if not path.exists() else f"{path} is no file"
         if inputs.missing_ok is False:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal, Self
@@ -37,8 +38,12 @@ class _ZipConnector(PluginCalls):
     def pack(self, target: Path, packing: Packing, watch: Watch) -> None:
         """Write an archive; the same files give the same bytes, unless a password is given."""
         archive, info_type = self._new(target, packing)
-        with archive:
+        try:
             write_members(archive, info_type, packing.members, watch)
+            archive.close()
+        except BaseException:
+            _abandon(archive)
+            raise
 
     def unpack(self, archive: Path, folder: Path, unpacking: Unpacking, watch: Watch) -> list[str]:
         """Write the members of an archive below a folder, and return their names."""
@@ -166,6 +171,14 @@ class PyzipperConnector(_ZipConnector):
         )
         archive.setpassword(password_bytes(packing.password))
         return archive, library.AESZipFile.zipinfo_cls
+
+
+def _abandon(archive: Any) -> None:
+    """Close the file of an incomplete archive; `close` of the library would hide the error by its own."""
+    if archive.fp is not None:
+        with suppress(OSError):
+            archive.fp.close()
+        archive.fp = None
 
 
 def _is_same(reader: ZipReader, member: ZipMember, path: Path, watch: Watch) -> bool:

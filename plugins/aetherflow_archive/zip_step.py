@@ -163,7 +163,7 @@ def _zip(
             src_dir=str(base),
         )
     except OSError as error:
-        raise not_written(error) from error
+        raise not_written(error, target) from error
 
 
 def _what(ctx: StepContext, inputs: ZipInput) -> tuple[Path, Sequence[ItemPattern]]:

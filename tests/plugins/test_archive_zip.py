@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import unicodedata
@@ -389,3 +390,19 @@ async def test_a_pattern_that_is_none_is_an_error(run: Run, pattern: str) -> Non
 async def test_a_password_that_is_no_text_is_an_error(run: Run) -> None:
     with pytest.raises(StepError, match="not UTF-8"):
         await run.zip(dest_path="o.zip", items=["."], password=f"{KEY}\udcff")
+
+
+@pytest.mark.parametrize("password", [None, KEY])
+async def test_an_error_while_packing_is_not_hidden_by_the_library(
+    run: Run, monkeypatch: pytest.MonkeyPatch, password: str | None
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run.write({"large": os.urandom(300_000)})
+    for library in (zipfile, pyzipper.zipfile):
+        monkeypatch.setattr(library._ZipWriteFile, "close", full)
+    with pytest.raises(StepError, match=r"cannot read or write .*o\.zip: No space left on device") as caught:
+        await run.zip(dest_path="o.zip", items=["large"], password=password)
+    assert caught.value.code == "AF397"
+    assert run.left_over() == []
