@@ -14,6 +14,7 @@ from aetherflow_excel.placing import Placing, insertion_row, placed_regions
 from aetherflow_excel.regions import Region, Written
 from aetherflow_excel.sheet_facts import SheetFacts, sheet_facts
 from aetherflow_excel.styles import MINIMAL, CellStyles
+from aetherflow_excel.table_titles import with_distinct_titles
 from aetherflow_excel.workbook_file import worksheet
 
 
@@ -39,7 +40,7 @@ def fill_workbook(
     by_sheet: dict[str, list[Region]] = {}
     with open_package(template) as package:
         styles = CellStyles(package.text(package.styles_part) if package.styles_part else MINIMAL)
-        regions = [_filtered_once(package, region) for region in regions]
+        regions = [with_distinct_titles(package, _filtered_once(package, region)) for region in regions]
         for region in regions:
             by_sheet.setdefault(_sheet_name(package, region), []).append(region)
         facts = {name: _facts(package, name, own) for name, own in by_sheet.items()}

@@ -280,6 +280,20 @@ def test_a_header_over_the_header_of_a_table_renames_its_columns(tmp_path: Path)
     ]
 
 
+def test_the_columns_of_a_table_have_different_names_whatever_the_header_is(tmp_path: Path) -> None:
+    def make(_: Workbook, sheet: Any) -> None:
+        columns = [{"header": name} for name in ("a", "b", "c", "d", "Sum")]
+        sheet.add_table("B4:F5", {"columns": columns})
+
+    header = ["left", "sum", "shop", "Shop", ""]
+    output = filled(template(tmp_path / "t.xlsx", make), inserted(rows_of(2, 5), header=header))
+
+    titles = ["sum2", "shop", "Shop2", "Column4"]
+    written = openpyxl.load_workbook(output)["Report"]
+    assert [cell.value for cell in written[4]] == ["left", *titles, "Sum"]
+    assert written.tables["Table1"].column_names == [*titles, "Sum"]
+
+
 def test_a_pivot_table_of_several_areas(tmp_path: Path) -> None:
     path = template(tmp_path / "t.xlsx", simple)
     areas = (
