@@ -81,7 +81,10 @@ class ParquetWriter:
                 for number in self._open
             }
         )
-        arrays = [self._cast(column, own) for column, own in zip(self.columns, batch.columns, strict=True)]
+        arrays = [self._arrow_values(number, own) for number, own in enumerate(batch.columns)]
+        if any(array.type != arrow_type(column) for array, column in zip(arrays, self.columns, strict=True)):
+            self.write_arrow(batch)  # a later column is wider now
+            return
         self._rows += batch.num_rows
         self._put(arrays)
 
@@ -105,6 +108,13 @@ class ParquetWriter:
             self._change({number: Column(column.name, "float" if is_number else "string", is_soft=True)})
             return self._values(number, values)
 
+    def _arrow_values(self, number: int, own: Any) -> Any:
+        """Return an array as the type of its column; a column that is only declared gets a wider one."""
+        try:
+            return self._cast(self.columns[number], own)
+        except StepError:
+            return self._values(number, own.to_pylist())
+
     def _cast(self, column: Column, own: Any) -> Any:
         arrow, kind = self._arrow, arrow_type(column)
         if own.type == kind:
@@ -113,7 +123,9 @@ class ParquetWriter:
             return as_text(own)[0].cast(kind)
         if _keeps_meaning(own.type, kind):
             with suppress(arrow.ArrowInvalid, arrow.ArrowNotImplementedError):
-                return own.cast(kind)
+                found = own.cast(kind)
+                if not (arrow.types.is_string(own.type) and _has_year_zero(found)):
+                    return found
         return arrow_values(column, own.to_pylist(), self._rows + 1)  # value by value, which names the row
 
     def _put(self, arrays: list[Any]) -> None:
@@ -180,6 +192,16 @@ class ParquetWriter:
                 [self._cast(column, own) for column, own in zip(self.columns, batch.columns, strict=True)]
             )
             self._rows += batch.num_rows
+
+
+def _has_year_zero(column: Any) -> bool:
+    """Whether Arrow has read a date that Python does not know."""
+    import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
+    import pyarrow.compute as pc  # noqa: PLC0415 - the same
+
+    if not (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)):
+        return False
+    return pc.any(pc.less(pc.year(column), 1)).as_py() is True
 
 
 def _keeps_meaning(one: Any, other: Any) -> bool:

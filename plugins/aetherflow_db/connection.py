@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any, TypeVar
 
 import anyio
@@ -21,6 +22,7 @@ from aetherflow_db.fast_rows import Wanted, fast_rows
 from aetherflow_db.plain_calls import PlainCalls
 from aetherflow_db.query import Query, Row, Rows
 from aetherflow_db.session import Session
+from aetherflow_db.sqlite_apart import InexactError, apart, first_rows, rows_apart
 from aetherflow_db.sqlite_columns import declared_columns
 
 T = TypeVar("T")
@@ -130,10 +132,29 @@ class SqlConnector(PlainCalls, Connector):
 
         Raises:
             StepError: as for `rows`.
+            InexactError: while one iterates: the way was wrong, and another is to be taken.
         """
         with self.session(switch) as session:
             fast = fast_rows(session, query, fetch_size, wanted)
-            yield self._fetched(session, query, fetch_size) if fast is None else fast
+            if fast is not None:
+                yield fast
+                return
+            candidate = apart(session, query) if wanted.may_be_apart else None
+            rows = self._fetched(session, query, fetch_size)
+            if candidate is None:
+                yield rows
+                return
+            first, has_more = first_rows(rows)
+            request = None
+            if has_more:
+                request = candidate.request(rows.columns, [*chain(*first)], is_parquet=wanted.is_parquet)
+            if request is None:
+                yield Rows(rows.columns, chain(first, rows.batches))
+                return
+            first.clear()
+            session.close_cursors()
+            with rows_apart(request, rows.columns, switch) as found:
+                yield found
 
     def _fetched(self, session: Session, query: Query, fetch_size: int) -> Rows:
         declared = declared_columns(session.raw, query)
@@ -207,7 +228,7 @@ async def read_table(
     """
     switch = StopSwitch()
 
-    def work() -> T:
+    def work(wanted: Wanted) -> T:
         ctx.raise_if_stopping()
         with connector.table(query, fetch_size, switch, wanted) as rows:
             match rows:
@@ -218,7 +239,13 @@ async def read_table(
                 case TextRows():
                     return consume(TextRows(rows.columns, _until_stopped(ctx, rows.blocks)))
 
-    return await ctx.run_interruptible(work, switch, limiter=connector.slots)
+    def attempt() -> T:
+        try:
+            return work(wanted)
+        except InexactError:
+            return work(Wanted())
+
+    return await ctx.run_interruptible(attempt, switch, limiter=connector.slots)
 
 
 def _until_stopped(ctx: StepContext, batches: Iterator[T]) -> Iterator[T]:

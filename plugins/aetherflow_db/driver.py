@@ -39,6 +39,8 @@ class Driver(msgspec.Struct, frozen=True):
         locks_while_open: whether an answer that was not read to its end keeps a lock, though its connection
             is closed.
         is_mysql: whether statements are in MySQL's syntax.
+        file: the SQLite file that another process may read in place of a connection, since no option changes
+            what a query means; None: there is none.
     """
 
     module: str
@@ -53,3 +55,4 @@ class Driver(msgspec.Struct, frozen=True):
     read_only: str = ""
     locks_while_open: bool = False
     is_mysql: bool = False
+    file: str | None = None

@@ -1,7 +1,7 @@
 """The fast ways to read a query: csv text that the server writes, or Arrow, where the driver has them.
 
 The file is the same whichever way is taken; where one cannot be exact, or cannot be interrupted, it is not
-taken. ADBC's driver for SQLite runs a query that nobody can interrupt, and guesses types from first values.
+taken. That of SQLite is in `sqlite_apart`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,17 @@ class Wanted(msgspec.Struct, frozen=True):
     Attributes:
         dialect: how csv or tsv text is spelled; None: they become no such text.
         is_parquet: whether they become a Parquet file.
+        needs_values: whether their types are observed, or the flow names some.
     """
 
     dialect: Dialect | None = None
     is_parquet: bool = False
+    needs_values: bool = False
+
+    @property
+    def may_be_apart(self) -> bool:
+        """Whether a process of its own may read them as Arrow (`sqlite_apart`)."""
+        return self.text is not None and not self.needs_values
 
     @property
     def text(self) -> Dialect | None:

@@ -82,7 +82,9 @@ async def extract(
 
     is_text = target.file_format in {"csv", "tsv"}
     usual = TSV if target.file_format == "tsv" else CSV
-    wanted = Wanted((target.dialect or usual) if is_text else None, target.file_format == "parquet")
+    is_parquet = target.file_format == "parquet"
+    needs_values = bool(target.dtypes) if is_parquet else target.finds_kinds
+    wanted = Wanted((target.dialect or usual) if is_text else None, is_parquet, needs_values)
     if watch is not None:
         wanted = Wanted()  # it must see the values, and text has none
     return await read_table(ctx, connector, query, write, fetch_size, wanted)

@@ -229,6 +229,11 @@ class SqlAlchemyConnector(SqlConnector):
             beside.cursor().execute(statement)
 
 
+def _is_plain_file(engine: Engine, options: PooledOptions) -> bool:
+    is_special = options.first_statements or options.connect_args or options.schema or engine.url.query
+    return engine.dialect.driver == "pysqlite" and not is_special and not in_memory(engine.url)
+
+
 def _driver(engine: Engine, options: PooledOptions) -> Driver:
     dialect, module = engine.dialect, server_driver(engine)
     dbapi: Any = dialect.loaded_dbapi
@@ -262,4 +267,5 @@ def _driver(engine: Engine, options: PooledOptions) -> Driver:
         read_only=server_sql(engine).read_only,
         locks_while_open=is_sqlite,
         is_mysql=dialect.name in {"mysql", "mariadb"},
+        file=engine.url.database if is_sqlite and _is_plain_file(engine, options) else None,
     )

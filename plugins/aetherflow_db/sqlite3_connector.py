@@ -136,6 +136,7 @@ class Sqlite3Connector(SqlConnector):
             begin=self._begin,
             end=end_sqlite,
             locks_while_open=True,
+            file=self._plain_file(),
         )
 
     def lend(self, switch: StopSwitch) -> Loan:  # noqa: ARG002 - nothing here takes long
@@ -160,6 +161,11 @@ class Sqlite3Connector(SqlConnector):
 
     def _begin(self, connection: sqlite3.Connection, mode: SessionMode) -> None:
         begin_sqlite(connection, "read" if self._options.read_only else mode)
+
+    def _plain_file(self) -> str | None:
+        options = self._options
+        is_special = options.first_statements or options.connect_args or self.database.startswith(URI_PREFIX)
+        return None if self._in_memory or is_special else self.database
 
     def _connect(self) -> sqlite3.Connection:
         make_folder(self.name, self.database)

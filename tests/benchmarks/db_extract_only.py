@@ -1,4 +1,4 @@
-"""Extract once, in a process of its own, and print seconds, peak memory and the loop's lag as JSON.
+"""Extract once, in a process of its own; print seconds, the lag of the loop, memory and CPU as JSON.
 
 python db_extract_only.py step|plain DRIVER CONFIG_JSON FORMAT OUTPUT
 """
@@ -87,7 +87,9 @@ def main() -> None:
     way, driver, config, file_format, output = sys.argv[1:]
     arguments = driver, json.loads(config), file_format, Path(output)
     found = anyio.run(step, *arguments) if way == "step" else plain(*arguments)
-    found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    found["peak"] = sum(one.ru_maxrss for one in used) / 1024
+    found["cpu"] = sum(one.ru_utime + one.ru_stime for one in used)
     sys.stdout.write(json.dumps(found))
 
 
