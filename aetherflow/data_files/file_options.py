@@ -12,7 +12,7 @@ _ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r\\n": "\r\n", "\\r": "\r"}
 """What single quotes in YAML leave as it is: delimiter: '\\t'."""
 
 
-class FileOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FileOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a csv or tsv file is spelled.
 
     Attributes:
@@ -34,27 +34,13 @@ class FileOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     linefeed: str | None = None
 
 
-class FileKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FileKeys(FileOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of inputs with file options: at the top level, or in the group `file`; the top level wins.
 
     Attributes:
-        encoding: of a csv or tsv file; utf-8 by default.
-        delimiter: one character between fields; a tab for tsv, a comma for csv.
-        quotechar: `"` by default.
-        escapechar: none by default.
-        doublequote: whether a quote inside of a field is written twice; true by default.
-        quoting: minimal (the default), all, none or nonnumeric.
-        linefeed: the end of a line; a line feed by default.
         file: the same keys as a group.
     """
 
-    encoding: str | None = None
-    delimiter: str | None = None
-    quotechar: str | None = None
-    escapechar: str | None = None
-    doublequote: bool | None = None
-    quoting: Quoting | None = None
-    linefeed: str | None = None
     file: FileOptions | None = None
 
     def dialect(self, file_format: Literal["csv", "tsv"]) -> Dialect:

@@ -52,14 +52,12 @@ class SqlDialect(msgspec.Struct, frozen=True):
         syntax: how its scripts are divided.
         quote: what opens and closes a quoted name.
         folds_to_upper: a name in lower case means the same in upper case, as it does without quotes.
-        ddl_commits: CREATE, ALTER and DROP commit what was done before them.
     """
 
     name: str
     syntax: Syntax = Syntax()
     quote: tuple[str, str] = ('"', '"')
     folds_to_upper: bool = False
-    ddl_commits: bool = False
 
     def quoted(self, name: str) -> str:
         """Return a name as the database takes it, whatever characters it has."""
@@ -88,7 +86,6 @@ MYSQL = SqlDialect(
         has_delimiter_command=True,
     ),
     quote=("`", "`"),
-    ddl_commits=True,
 )
 MSSQL = SqlDialect(
     "mssql",
@@ -99,7 +96,6 @@ ORACLE = SqlDialect(
     "oracle",
     Syntax(batch_lines=("/",), has_programs=True, begin_words=frozenset()),
     folds_to_upper=True,
-    ddl_commits=True,
 )
 EXASOL = SqlDialect(
     "exa", Syntax(batch_lines=("/",), has_programs=True, begin_words=frozenset()), folds_to_upper=True

@@ -1,4 +1,4 @@
-"""Convert the texts of a data file to the types that a target asks for: bool, int, float, date ...; pure."""
+"""Convert the texts of a data file to the types that a target names: bool, int, float, date ...; pure."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Source(Protocol):
     def opened(self, ctx: StepContext, *, is_exact: bool) -> AbstractContextManager[Table]:
         """Open the data in a `with` block, counted and checked against the guards.
 
-        `is_exact` asks for the number of rows; else that of lines will do.
+        `is_exact`: the rows are counted; else it is enough to count lines.
         """
 
 

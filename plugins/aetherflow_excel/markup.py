@@ -9,7 +9,6 @@ from html import unescape
 
 _PREFIX = r"(?:[\w.-]+:)?"
 _INSIDE = r"""(?:[^<>"']|"[^"]*"|'[^']*')*"""
-TAG = re.compile(rf"<{_PREFIX}([\w.-]+)({_INSIDE})>")
 """A start tag: its local name, and what follows the name."""
 
 Change = Callable[[str], str]

@@ -1,4 +1,4 @@
-"""Tell dates, times and durations from plain numbers by the formats of the cells; and read serial numbers."""
+"""Distinguish dates, times and durations from plain numbers by the formats of cells; read serial numbers."""
 
 from __future__ import annotations
 

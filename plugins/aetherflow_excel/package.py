@@ -58,7 +58,6 @@ class Sheet(msgspec.Struct, frozen=True):
     name: str
     part: str
     has_cells: bool
-    is_hidden: bool
 
 
 class DefinedName(msgspec.Struct, frozen=True):
@@ -141,10 +140,7 @@ class Package:
         for _, a in tags(text, "sheet"):
             rid = next((v for k, v in a.items() if k == "id" or k.endswith(":id")), "")
             if (relation := relations.get(rid)) is not None and self.find(relation.target) is not None:
-                has_cells = relation.kind in SHEET_TYPES
-                yield Sheet(
-                    a.get("name", ""), relation.target, has_cells, a.get("state", "visible") != "visible"
-                )
+                yield Sheet(a.get("name", ""), relation.target, relation.kind in SHEET_TYPES)
 
     def _names(self, text: str) -> Iterator[DefinedName]:
         pattern = r"<(?:[\w.-]+:)?definedName\b([^>]*)>([^<]*)<"

@@ -48,7 +48,7 @@ def package_changes(
     added = _added(package, new_sheets)
     sheets = {sheet.part.casefold(): sheet for sheet in package.sheets if sheet.has_cells}
     sheets |= {
-        part.part.casefold(): Sheet(part.sheet, part.part, True, False) for part in added if part.sheet
+        part.part.casefold(): Sheet(part.sheet, part.part, has_cells=True) for part in added if part.sheet
     }
     chains = [r for r in package.relations(package.workbook_part) if r.kind == "/calcChain"]
     dropped = [r.target for r in chains]

@@ -114,9 +114,8 @@ def write_package(
                 copy.write(info, copy.read(info), info.file_size)
         for added in changes.added:
             if added.sheet:
-                _write_sheet(
-                    copy, Sheet(added.sheet, added.part, True, False), _new_info(package, added.part)
-                )
+                sheet = Sheet(added.sheet, added.part, has_cells=True)
+                _write_sheet(copy, sheet, _new_info(package, added.part))
         found = package.find(styles_part)
         info = package.archive.getinfo(found) if found else _new_info(package, styles_part)
         data = encoded(styles.text()) if styles.is_changed or not found else package.archive.read(info)
