@@ -13,12 +13,22 @@ from msgspec import Meta
 from aetherflow import Resource, StepError, connector
 from aetherflow_archive.archive_connector import Packing, Unpacking
 from aetherflow_archive.no_settings import NoSettings
-from aetherflow_archive.program_connector import Call, ProgramConnector
+from aetherflow_archive.program_connector import Call, ExitReason, ProgramConnector
 
-_WRONG_PASSWORD = frozenset((5, 82))
-"""Exit codes of unzip: 82 says it; 5 (`out of memory`) comes when there is no terminal to ask at."""
-_NOT_WRITTEN = frozenset((14, 50))
-"""Exit codes of zip and unzip."""
+_WRONG_PASSWORD = ExitReason(
+    "the password is missing or wrong", "set the input password, best by a secret", "AF393"
+)
+_NOT_WRITTEN = ExitReason(
+    "it cannot write a file", "make room on the disk, or correct the permissions", "AF397"
+)
+_UNKNOWN_METHOD = ExitReason(
+    "a member has a compression or encryption, such as AES, that it does not know",
+    "use the driver pyzipper",
+    "AF391",
+)
+_OF_ZIP = {14: _NOT_WRITTEN}
+_OF_UNZIP = {5: _WRONG_PASSWORD, 82: _WRONG_PASSWORD, 50: _NOT_WRITTEN, 81: _UNKNOWN_METHOD}
+"""By exit codes; 5 (`out of memory`) comes when there is no terminal to ask for a password."""
 _PATTERN = re.compile(r"([*?[])")
 
 
@@ -86,7 +96,7 @@ class OsConnector(ProgramConnector):
         argv += ["-P", packing.password] if packing.password else []
         argv += ["-@", str(target)]
         stdin = "".join(f"{name}\n" for name in names).encode()
-        return Call(argv, packing.base, stdin, not_written=_NOT_WRITTEN)
+        return Call(argv, packing.base, stdin, reasons=_OF_ZIP)
 
     def unpacking_call(
         self, archive: Path, folder: Path, unpacking: Unpacking, names: Sequence[str] | None
@@ -97,4 +107,4 @@ class OsConnector(ProgramConnector):
         argv += ["-O", unpacking.name_encoding] if unpacking.name_encoding else []
         argv += ["-P", unpacking.password] if unpacking.password else []
         argv += [str(archive), *(_PATTERN.sub(r"[\1]", name) for name in names or ()), "-d", str(folder)]
-        return Call(argv, folder, None, frozenset((0, 1)), _WRONG_PASSWORD, _NOT_WRITTEN)
+        return Call(argv, folder, None, frozenset((0, 1)), _OF_UNZIP)

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +27,14 @@ _SHOWN = 500
 """So many characters of what a program says are in an error."""
 
 
+class ExitReason(msgspec.Struct, frozen=True):
+    """What an exit code of a program means."""
+
+    why: str
+    hint: str
+    code: str
+
+
 class Call(msgspec.Struct, frozen=True):
     """How a program is called.
 
@@ -35,16 +43,14 @@ class Call(msgspec.Struct, frozen=True):
         directory: where it runs.
         stdin: what it reads.
         accepted: the exit codes that mean success.
-        wrong_password: those that mean that the password is missing or wrong.
-        not_written: those that mean that it cannot write, as the disk is full, for one.
+        reasons: what others mean.
     """
 
     argv: Sequence[str]
     directory: Path
     stdin: bytes | None = None
     accepted: frozenset[int] = frozenset((0,))
-    wrong_password: frozenset[int] = frozenset()
-    not_written: frozenset[int] = frozenset()
+    reasons: Mapping[int, ExitReason] = {}
 
 
 class ProgramConnector(PluginCalls):
@@ -139,25 +145,14 @@ def _run(watch: Watch, call: Call, what: str, password: str | None, look: Callab
     said = (result.stderr + result.stdout).decode("utf-8", "replace").strip()
     if password:
         said = said.replace(password, "***")
-    if result.exit_code in call.wrong_password:
-        raise StepError(
-            f"cannot {what}: the password is missing or wrong",
-            hint="set the input password, best by a secret",
-            detail={"output": said[-_SHOWN:]},
-            code="AF393",
-        )
-    if result.exit_code in call.not_written:
-        raise StepError(
-            f"cannot {what}: {call.argv[0]} cannot write a file",
-            hint="make room on the disk, or correct the permissions",
-            detail={"output": said[-_SHOWN:]},
-            code="AF397",
-        )
+    detail = {"output": said[-_SHOWN:]}
+    if reason := call.reasons.get(result.exit_code):
+        raise StepError(f"cannot {what}: {reason.why}", hint=reason.hint, detail=detail, code=reason.code)
     last = said.splitlines()[-1] if said else "it printed nothing"
     raise StepError(
         f"cannot {what}: {call.argv[0]} ended with exit code {result.exit_code}: {last}",
         hint="its output says more" if said else f"run {call.argv[0]} by hand",
-        detail={"output": said[-_SHOWN:]},
+        detail=detail,
         code="AF986",
     )
 

@@ -224,3 +224,13 @@ async def test_pyminizip_packs_with_a_password_and_unpacks_nothing(
         await run.zip(dest_path="o.zip", items=["src"])
     with pytest.raises(StepError, match="cannot unpack"):
         await run.unzip(src="o.zip", dst="in", password=KEY)
+
+
+async def test_the_installed_unzip_does_not_know_aes(tmp_path: Path) -> None:
+    run = await run_with(tmp_path, OsConnector)
+    packer = Run(tmp_path / "other")
+    packer.write(FILES, "src")
+    packed = await packer.zip(dest_path="o.zip", items=["src"], src_dir="src", password=KEY)
+    with pytest.raises(StepError, match="such as AES, that it does not know") as caught:
+        await run.unzip(src=packed["output"], dst="in", password=KEY)
+    assert "pyzipper" in caught.value.hint
