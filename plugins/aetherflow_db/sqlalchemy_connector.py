@@ -81,6 +81,7 @@ class SqlAlchemyConnector(SqlConnector):
         self._connect_args = connect_args(resource.name, engine.url, options, address.connect_args)
         self._module = _driver(engine, options)
         self._pings = options.pool_pre_ping
+        self._read_only = bool(options.read_only)
 
     @classmethod
     def absolute_paths(cls, config: dict[str, Any], absolute: Callable[[str, str], str]) -> dict[str, Any]:
@@ -177,7 +178,7 @@ class SqlAlchemyConnector(SqlConnector):
             StepError: the database cannot be reached, or refuses the login.
         """
         if self.dialect == "sqlite":
-            make_folder(self.name, self._engine.url.database or "")
+            make_folder(self.name, self._engine.url.database or "", read_only=self._read_only)
         while True:
             try:
                 lent = self._engine.raw_connection()

@@ -168,7 +168,7 @@ class Sqlite3Connector(SqlConnector):
         return None if self._in_memory or is_special else self.database
 
     def _connect(self) -> sqlite3.Connection:
-        make_folder(self.name, self.database)
+        make_folder(self.name, self.database, read_only=bool(self._options.read_only))
         options = self._options
         wait = options.timeout_seconds if options.timeout is None else options.timeout
         try:

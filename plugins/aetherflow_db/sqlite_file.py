@@ -33,16 +33,19 @@ def absolute_database(key: str, value: Any, absolute: Callable[[str, str], str])
     return f"{scheme}{absolute(key, file)}{query}"
 
 
-def make_folder(resource: str, database: str) -> None:
+def make_folder(resource: str, database: str, *, read_only: bool = False) -> None:
     """Make the folder of a SQLite file, if there is to be a file.
 
     A `file:` URI is not touched: its `mode` says whether the file may be created.
 
     Raises:
-        StepError: the folder cannot be made.
+        StepError: the folder cannot be made, or the file is only read and does not exist.
     """
     if database in {"", MEMORY} or database.startswith(URI_PREFIX):
         return
+    if read_only and not Path(database).exists():  # SQLite would make an empty one
+        absent = FileNotFoundError("it does not exist, and read_only does not make it")
+        raise connection_failed(resource, f"the SQLite file {database}", absent)
     folder = Path(database).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)

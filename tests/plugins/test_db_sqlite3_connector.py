@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aetherflow_db.query import Query
+from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
 from aetherflow_db.sqlite3_connector import Sqlite3Connector
 
 from aetherflow import AetherFlowError, ConfigError, Resource, StepError, StopSwitch
@@ -281,6 +282,18 @@ async def test_options_set_up_each_connection(database: Path) -> None:
     with pytest.raises(StepError, match="readonly database") as caught:
         connector.execute("DELETE FROM orders")
     assert caught.value.code == "AF742"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [Sqlite3Connector, SqlAlchemyConnector])
+async def test_a_file_that_is_only_read_is_not_made(tmp_path: Path, kind: type[Any]) -> None:
+    file = tmp_path / "gone" / "shop.sqlite"
+    config = {"url": f"sqlite:///{file}"}
+    connector = await kind.open(Resource("shop", "db", "any", config, {"read_only": True}))
+    with pytest.raises(StepError, match="it does not exist, and read_only does not make it") as caught:
+        fetch(connector, "SELECT 1")
+    assert caught.value.code == "AF741"
+    assert names(tmp_path) == []
 
 
 @pytest.mark.asyncio
