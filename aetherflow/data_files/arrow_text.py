@@ -11,6 +11,7 @@ import msgspec
 
 from aetherflow.data_files.arrow_python import python_values
 from aetherflow.data_files.dialect import Dialect
+from aetherflow.data_files.far_dates import with_far_texts
 from aetherflow.data_files.value_text import field_of, text_of_value
 
 _USUAL = (1e-4, 1e10)
@@ -72,16 +73,16 @@ def as_text(column: Any) -> tuple[Any, bool]:  # noqa: PLR0911 - a table, one br
         return column, True
     if of.is_large_string(kind) or of.is_string_view(kind):
         return column.cast(pa.string()), True
-    if of.is_integer(kind) or of.is_boolean(kind) or of.is_null(kind) or of.is_date32(kind):
+    if of.is_integer(kind) or of.is_boolean(kind) or of.is_null(kind):
         return column.cast(pa.string()), False
+    if of.is_date32(kind) or of.is_time(kind):
+        return _dates_or_times(column), False
     if of.is_floating(kind) and not of.is_float16(kind):
         return _floats(column), False
     if of.is_decimal(kind):
         return _decimals(column), False
     if of.is_timestamp(kind):
         return _timestamps(column), False
-    if of.is_time(kind):
-        return _without_zeros(column.cast(pa.time64("us"), safe=False).cast(pa.string())), False
     return _in_python(column)
 
 
@@ -121,6 +122,14 @@ def _decimals(column: Any) -> Any:
     return _in_python(column)[0] if pc.any(pc.match_substring(text, "E")).as_py() else text
 
 
+def _dates_or_times(column: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
+
+    if pa.types.is_time(column.type):
+        column = column.cast(pa.time64("us"), safe=False)
+    return with_far_texts(column, _without_zeros(column.cast(pa.string())))
+
+
 def _timestamps(column: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
     import pyarrow.compute as pc  # noqa: PLC0415 - the same
@@ -131,7 +140,9 @@ def _timestamps(column: Any) -> Any:
         moments = moments.cast(pa.timestamp("us"))  # the same in UTC, without the Z
     text = pc.replace_substring(moments.cast(pa.string()), " ", "T", max_replacements=1)
     text = _without_zeros(text)
-    return pc.binary_join_element_wise(text, "+00:00", "") if is_zoned else text
+    if is_zoned:
+        text = pc.binary_join_element_wise(text, "+00:00", "")
+    return with_far_texts(moments, text, "+00:00" if is_zoned else "")
 
 
 def _without_zeros(text: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.data_files.arrow_kinds import arrow_type, arrow_values
+from aetherflow.data_files.arrow_python import python_values
 from aetherflow.data_files.arrow_text import as_text
 from aetherflow.data_files.columns import Column, Row
 from aetherflow.data_files.jsonl_writing import check_unique
@@ -126,7 +127,7 @@ class ParquetWriter:
                 found = own.cast(kind)
                 if not (arrow.types.is_string(own.type) and _has_year_zero(found)):
                     return found
-        return arrow_values(column, own.to_pylist(), self._rows + 1)  # value by value, which names the row
+        return arrow_values(column, python_values(own), self._rows + 1)  # value by value, which names the row
 
     def _put(self, arrays: list[Any]) -> None:
         batch = self._arrow.record_batch(arrays, schema=self._schema())

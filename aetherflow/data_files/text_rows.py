@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +15,8 @@ from aetherflow.data_files.parquet_reading import import_pyarrow
 from aetherflow.errors import StepError
 
 BLOCK_BYTES = 2**20
+
+_REFUSED = re.compile(r"In CSV column #(\d+): .*conversion error to (\w+).*: invalid value ('.*')", re.DOTALL)
 
 
 class TextRows(msgspec.Struct, frozen=True):
@@ -80,7 +83,7 @@ def record_batches(rows: TextRows) -> Iterator[Any]:
     if first is None:
         return
     stream = _Stream(TextRows(rows.columns, _chained(first, rows.blocks)))
-    with _conversion_errors(arrow):
+    with _conversion_errors(arrow, rows.names):
         for batch in csv.open_csv(arrow.PythonFile(stream, mode="r"), **options):
             arrays = [
                 _bytes(own.to_pylist()) if column.kind == "binary" else own
@@ -101,12 +104,15 @@ def _bytes(texts: list[str | None]) -> Any:
 
 
 @contextmanager
-def _conversion_errors(arrow: Any) -> Iterator[None]:
+def _conversion_errors(arrow: Any, names: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except arrow.ArrowInvalid as error:
+        said = _REFUSED.search(str(error))
+        column = names[int(said[1])] if said else "COLUMN"
+        what = f"the value {said[3]} is no {said[2]}" if said else str(error)
         raise StepError(
-            f"a value of the result does not fit the type of its column: {error}",
-            hint="name another type: dtypes: {COLUMN: string}",
+            f"the result, column {column!r}: {what}",
+            hint=f"correct the value, or name another type: dtypes: {{{column}: string}}",
             code="AF902",
         ) from error

@@ -42,6 +42,8 @@ def _kind_of_type(kind: type, values: Sequence[Any]) -> Column:
         not -_LONGEST_INT <= value < _LONGEST_INT for value in values if type(value) is int
     ):
         return Column("", "string")
+    if kind is time and any(value.tzinfo is not None for value in values if type(value) is time):
+        return Column("", "string")  # no type of Arrow has the offset of a time
     return Column("", _KINDS.get(kind, "string"))
 
 

@@ -66,6 +66,11 @@ def bound(
     return "".join(pieces), by_name if takes_names else in_order
 
 
+def first_param(sql: str) -> str | None:
+    """Return the name of the first `:name` of a statement; None: there is none."""
+    return next((found["name"] for found in _STANDARD.finditer(sql) if found["name"]), None)
+
+
 _SPELLINGS: Mapping[ParamStyle, Callable[[str, int], str]] = {
     "qmark": lambda _name, _number: "?",
     "named": lambda name, _number: f":{name}",

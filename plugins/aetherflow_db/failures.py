@@ -7,9 +7,11 @@ is unusable.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from aetherflow import StepError
+from aetherflow_db.bound_statement import first_param
 from aetherflow_db.positions import Position, error_position
 from aetherflow_db.query import Query
 
@@ -20,6 +22,7 @@ SHOWN_LINE = 200
 """How long a line of a statement may be to be shown with a mark below it."""
 
 _LINK = "(Background on this error at:"  # SQLAlchemy ends its own messages with it
+_UNBOUND = re.compile(r"binding parameter :(\w+)")
 _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_PERM}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -29,7 +32,7 @@ def first_line(error: BaseException) -> str:
     match () if isinstance(error, OSError) else error.args:
         case (int() as number, str() as text):  # as MySQL's drivers raise it
             said = f"{text} (error {number})"
-        case (int() as number, bytes() as raw):  # as pymssql does
+        case (int() as number, bytes() as raw) | ((int() as number, bytes() as raw),):  # as pymssql does
             said = f"{raw.decode(errors='replace')} (error {number})"
         case _:
             said = str(error)
@@ -37,20 +40,27 @@ def first_line(error: BaseException) -> str:
     return lines[0].strip()[:SHOWN_MESSAGE] if lines else type(error).__name__
 
 
-def statement_failed(resource: str, query: Query, error: BaseException) -> StepError:
+def statement_failed(
+    resource: str, query: Query, error: BaseException, *, only_reads: bool = True
+) -> StepError:
     """Return the error for a statement that the database rejected; SQLite's codes distinguish some causes."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _UNREADABLE:
         return connection_failed(resource, "its SQLite file", error)
     if code == sqlite3.SQLITE_READONLY:
-        return writes(resource, query, first_line(error))
+        return (writes if only_reads else write_refused)(resource, query, first_line(error))
     if code in _LOCKED:
         return waited(resource, query, error)
+    if (said := _UNBOUND.search(str(error))) and query.params:
+        return unbound(resource, query, said[1])
+    name = None if query.params else first_param(query.sql)
     where, marked = _place(query, error_position(error, query))
     return StepError(
         f"the statement failed on resource {resource!r}: {first_line(error)}{where}"
         + (marked or _statement(query)),
-        hint="try the statement with its params on that database",
+        hint=f"if :{name} is a parameter, give its value: params: {{{name}: ...}}"
+        if name
+        else "try the statement with its params on that database",
         code="AF740",
         detail=_detail(resource, query),
     )
@@ -82,6 +92,16 @@ def writes(resource: str, query: Query, why: str) -> StepError:
     return StepError(
         f"the statement on resource {resource!r} writes, and this step only reads: {why}{_statement(query)}",
         hint="give a statement that only returns rows, such as SELECT; db_execute runs others",
+        code="AF742",
+        detail=_detail(resource, query),
+    )
+
+
+def write_refused(resource: str, query: Query, why: str) -> StepError:
+    """Return the error for a statement that may write, where the database lets nobody write."""
+    return StepError(
+        f"resource {resource!r} does not let the statement write: {why}{_statement(query)}",
+        hint="is options.read_only set? else use an account, or a server, that may write",
         code="AF742",
         detail=_detail(resource, query),
     )

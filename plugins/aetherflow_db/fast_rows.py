@@ -6,6 +6,7 @@ taken. That of SQLite is in `sqlite_apart`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -17,6 +18,9 @@ from aetherflow_db.duckdb_driver import may_return_rows
 from aetherflow_db.postgres_copy import copied_rows
 from aetherflow_db.query import Query
 from aetherflow_db.session import Session
+
+_DIFFERS_IN_ARROW = re.compile(r"\b(BIT|INTERVAL|TIME WITH TIME ZONE|TIMESTAMP_(S|MS|NS)|MAP|UNION)\b")
+"""DuckDB's types that Arrow has no equal for: what it makes of them is not what a row has."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -71,9 +75,13 @@ def _duckdb(session: Session, query: Query, fetch_size: int, wanted: Wanted) -> 
         return None
     session.prepare(query)
     # Not by `execute`, whose result would be in memory before it is an Arrow table.
-    reader = session.raw.sql(sql, params=params[0] if params else None).to_arrow_reader(
-        max(fetch_size, 10_000)
-    )
+    try:
+        answer = session.raw.sql(sql, params=params[0] if params else None)
+    except session.driver.errors:
+        return None  # the plain way reports what is wrong, at its place in the statement
+    if any(_DIFFERS_IN_ARROW.search(str(kind)) for kind in answer.types):
+        return None  # nothing has run yet
+    reader = answer.to_arrow_reader(max(fetch_size, 10_000))
     return ArrowRows(tuple(map(arrow_column, reader.schema)), _without_empty(reader))
 
 

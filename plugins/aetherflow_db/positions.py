@@ -13,7 +13,12 @@ from aetherflow_db.sql_dialects import POSTGRES
 
 _LINE = re.compile(r"\bline:? (\d+)", re.IGNORECASE)
 _CARET = re.compile(r"^LINE (\d+): (.*)\n( *)\^", re.MULTILINE)
-_NEAR = re.compile(r'near "([^"]+)": syntax error')
+_NEAR = re.compile(
+    r"""near[ ]"([^"]+)":[ ]syntax[ ]error|no[ ]such[ ](?:column|table|function):[ ]([\w.]+)
+    |Unknown[ ]column[ ]'([^']+)'|Table[ ]'(?:[^'.]*\.)?([^'.]+)'[ ]doesn't[ ]exist
+    |near[ ]'(.+)'[ ]at[ ]line[ ]\d+""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -34,8 +39,9 @@ def error_position(error: Any, query: Query) -> Position | None:
     With parameters the database got another text, in which only the lines are the same.
     """
     sql = _sent_by_psycopg(query.sql) if query.params and hasattr(error, "diag") else query.sql
-    found = _by_offset(error, sql) or _by_caret(str(error), sql) or _by_token(str(error), sql)
-    if found is None and (said := _LINE.search(str(error))):
+    message = next((one for one in getattr(error, "args", ()) if isinstance(one, str)), str(error))
+    found = _by_offset(error, sql) or _by_caret(message, sql) or _by_token(message, sql)
+    if found is None and (said := _LINE.search(message)):
         found = Position(int(said[1]))
     if found is None or found.line > sql.count("\n") + 1:
         return None
@@ -83,10 +89,12 @@ def _by_caret(message: str, sql: str) -> Position | None:
 
 
 def _by_token(message: str, sql: str) -> Position | None:
-    """Return the place of the word that SQLite names, if the statement has it once."""
+    """Return the place of the word, or the text, that SQLite or MySQL names, if the statement has it once."""
     said = _NEAR.search(message)
     if said is None:
         return None
-    word = re.escape(said[1])
-    places = [one.start() for one in re.finditer(rf"(?<!\w){word}(?!\w)" if said[1].isalnum() else word, sql)]
+    name = next(filter(None, said.groups()))
+    word = re.escape(name)
+    is_word = re.fullmatch(r"[\w.]+", name) is not None
+    places = [one.start() for one in re.finditer(rf"(?<!\w){word}(?!\w)" if is_word else word, sql)]
     return _place(sql, places[0]) if len(places) == 1 else None

@@ -33,6 +33,9 @@ _MOMENT = (
     "CASE WHEN {0} = date_trunc('second', {0}) THEN replace({0}::text, ' ', 'T')"
     " ELSE rpad(replace({0}::text, ' ', 'T'), 26, '0') END"
 )
+_FAR = "CASE WHEN {0} < '0001-01-01' OR {0} >= '10000-01-01' THEN {0}::text"
+"""Infinity, and years that Python has not: as the server writes them, as `postgres_dates` reads them."""
+
 _TIME = "rpad({0}::text, CASE WHEN strpos({0}::text, '.') = 0 THEN 8 ELSE 15 END, '0')"
 _BOOL = "CASE WHEN {0} THEN 'true' WHEN NOT {0} THEN 'false' END"
 _IN_UTC = "(" + _MOMENT.replace("{0}", "({0} AT TIME ZONE 'UTC')") + ") || '+00:00'"
@@ -45,8 +48,8 @@ _EXPRESSIONS = {
     700: _FLOAT4,
     701: _FLOAT8,
     1083: _TIME,
-    1114: _MOMENT,
-    1184: _IN_UTC,
+    1114: f"{_FAR} ELSE {_MOMENT} END",
+    1184: f"{_FAR} ELSE {_IN_UTC} END",
 }
 """By the numbers of PostgreSQL's types: what is written for a column."""
 

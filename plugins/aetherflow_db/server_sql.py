@@ -44,6 +44,7 @@ class ServerSql(msgspec.Struct, frozen=True):
         read_only: lets the transaction that begins not write.
         id_query: returns what the server calls the connection.
         kill: ends what another connection runs; `{}` is its id.
+        notices_death: lets the server end a query soon after its client was killed; it may refuse that.
     """
 
     schema: str = ""
@@ -51,6 +52,7 @@ class ServerSql(msgspec.Struct, frozen=True):
     read_only: str = ""
     id_query: str = ""
     kill: str = ""
+    notices_death: str = ""
 
 
 _MYSQL = ServerSql(
@@ -65,6 +67,10 @@ SERVER_SQL: Mapping[str, ServerSql] = {
         schema="SET search_path TO {}",
         never_writes="SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
         read_only="SET TRANSACTION READ ONLY",
+        notices_death=(
+            "SELECT set_config('client_connection_check_interval', '5s', false)"
+            " WHERE current_setting('client_connection_check_interval', true) = '0'"
+        ),
     ),
     "mysql": _MYSQL,
     "mariadb": _MYSQL,

@@ -18,6 +18,7 @@ from aetherflow_db.failures import (
     statement_failed,
     unbound,
     waited,
+    write_refused,
     writes,
 )
 from aetherflow_db.query import Query, Row
@@ -141,13 +142,14 @@ class Session:
             case "lost":
                 return connection_lost(self._resource, self._place, error)
             case "wrote":
-                return writes(self._resource, query, first_line(error))
+                refused = writes if self._mode == "read" else write_refused
+                return refused(self._resource, query, first_line(error))
             case "collided":
                 return collided(self._resource, query, error)
             case "waited":
                 return waited(self._resource, query, error)
             case "other":
-                return statement_failed(self._resource, query, error)
+                return statement_failed(self._resource, query, error, only_reads=self._mode == "read")
 
     def _guard(self, query: Query) -> None:
         """Refuse to write where nobody would commit it: the rows of `INSERT ... RETURNING` would be lies.

@@ -161,14 +161,17 @@ def read_url(resource: str, text: str) -> URL:
     import sqlalchemy  # noqa: PLC0415 - see make_engine
 
     try:
-        return sqlalchemy.make_url(text)
+        url = sqlalchemy.make_url(text)
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        # Without its cause: what SQLAlchemy or int() quote may be a part of the password.
+        url = None
+    if url is None or (url.host and "@" in (url.database or "")):
+        # Without a cause: what SQLAlchemy or int() quote, or take for the database, may be of the password.
         raise StepError(
             f"resource {resource!r}: config.url is no database URL",
             hint="write dialect://user:password@host:port/database; in a password write %40 for @, %2F for /",
             code="AF745",
-        ) from None
+        )
+    return url
 
 
 def _pool_arguments(url: URL, options: PooledOptions) -> dict[str, Any]:
@@ -206,6 +209,11 @@ def _set_up(raw: Any, record: Any, engine: Engine, statements: list[str]) -> Non
     """Begin a new connection: run its first statements, and note what the server calls it."""
     notice_lost_network(raw)
     cursor = raw.cursor()
+    if notices_death := server_sql(engine).notices_death:
+        try:
+            cursor.execute(notices_death)
+        except engine.dialect.loaded_dbapi.Error:
+            raw.rollback()  # a server that cannot do it, such as an old one or a proxy
     for statement in statements:
         cursor.execute(statement)
         if cursor.description is not None:

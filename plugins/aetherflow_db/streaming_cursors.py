@@ -8,6 +8,8 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
 
+from aetherflow_db.postgres_dates import register_far_dates
+
 
 class StreamedCursor:
     """A cursor of psycopg 3 whose rows come in pieces while the query runs; for any statement with rows."""
@@ -15,6 +17,7 @@ class StreamedCursor:
     def __init__(self, connection: Any, size: int) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
+        register_far_dates(self._cursor)
         self._size = size
         self._rows: Iterator[Any] = iter(())
         self.rowcount = -1

@@ -151,7 +151,8 @@ async def test_parameters_are_bound_and_never_part_of_the_sql(a_run: Opener) -> 
 async def test_a_failed_statement_leaves_the_old_file_and_no_other(a_run: Opener) -> None:
     async with a_run() as run:
         await run.extract("SELECT 1 AS x")
-        with pytest.raises(StepError, match="resource 'shop': no such table: does_not_exist\n") as caught:
+        said = r"resource 'shop': no such table: does_not_exist \(line 1, column 15\)\n"
+        with pytest.raises(StepError, match=said) as caught:
             await run.extract("SELECT * FROM does_not_exist")
         assert caught.value.code == "AF740"
         with pytest.raises(StepError, match="integer overflow"):

@@ -113,7 +113,7 @@ async def test_no_folder_is_made_for_a_file_uri(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("sql", "params", "said"),
     [
-        ("SELECT * FROM does_not_exist", None, "no such table: does_not_exist\n"),
+        ("SELECT * FROM does_not_exist", None, "no such table: does_not_exist \\(line 1, column 15\\)\n"),
         ("SELECT :day", None, "Incorrect number of bindings|did not supply a value"),
         ("SELECT :n", {"n": 2**70}, "too large to convert"),
         ("SELECT :n", {"n": [1]}, "Error binding parameter|type 'list' is not supported"),
@@ -129,7 +129,8 @@ async def test_a_statement_that_fails_says_what_the_driver_says(
         assert fetch(connector, "SELECT count(*) FROM orders") == [[(7,)]]
     assert (caught.value.code, caught.value.kind) == ("AF740", "other")
     assert caught.value.detail == {"resource": "warehouse", "sql": sql}
-    assert str(caught.value).endswith(f"\nstatement:\n  {sql}")
+    marked = "\n" + " " * 16 + "^" if "column" in str(caught.value) else ""
+    assert str(caught.value).endswith(f"\n  {sql}{marked}")
     assert "sqlalche.me" not in str(caught.value)
 
 
@@ -270,6 +271,7 @@ async def test_wrong_connect_args_are_a_connection_error(url: str) -> None:
         ("mysql://me:hunter22@h/d", "driver MySQLdb of mysql cannot be imported", "pip install mysqlclient"),
         ("mssql+pyodbc://me:hunter22@h/d", "driver pyodbc of mssql\\+pyodbc", "pip install pyodbc"),
         ("me:hunter22@h/d", "config.url is no database URL", "write dialect://"),
+        ("postgresql://me:h@nter22/hunter22@h:1/d", "config.url is no database URL", "%40"),
         ("postgresql://me:hunter22@h:hunter22/d", "config.url is no database URL", "%40"),
         ("sqlite+aiosqlite:///:memory:", "an asynchronous driver", "sqlite\\+DRIVER://"),
     ],
