@@ -65,6 +65,15 @@ def atomic_write(
         temporary.unlink(missing_ok=True)
 
 
+def cannot_write(path: Path, error: OSError) -> StepError:
+    """Return the error (AF735) for a file that could not be written, with the file that the system names."""
+    return StepError(
+        f"cannot write {error.filename or path}: {error.strerror or error}",
+        hint="make room, correct the permissions, or move away what is in its place",
+        code="AF735",
+    )
+
+
 def write_whole(path: Path, content: bytes, access: FileAccess) -> None:
     """Replace a file atomically by this content; a new one gets the access, also while it is written.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import filecmp
 import os
 import shutil
 import stat
@@ -117,7 +118,7 @@ class ProgramConnector(PluginCalls):
             expected = {member.name: member.path for member in packing.members}
             found = [name for name in names if not name.endswith("/")]
             return sorted(expected) == sorted(found) and all(
-                (folder / name).read_bytes() == expected[name].read_bytes() for name in found
+                filecmp.cmp(folder / name, expected[name], shallow=False) for name in found
             )
 
 

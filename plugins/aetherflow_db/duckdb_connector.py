@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
@@ -143,11 +144,14 @@ class DuckDbConnector(SqlConnector):
             with self._opening:
                 self._root = self._root or self._opened()
             connection = self._root.cursor()
-            if self._options.schema:
-                quoted = self._options.schema.replace("'", "''")
-                connection.execute(f"SET schema = '{quoted}'")
-            for statement in as_list(self._options.init_sql):
-                connection.execute(statement)
+            with ExitStack() as stack:
+                stack.callback(connection.close)
+                if self._options.schema:
+                    quoted = self._options.schema.replace("'", "''")
+                    connection.execute(f"SET schema = '{quoted}'")
+                for statement in as_list(self._options.init_sql):
+                    connection.execute(statement)
+                stack.pop_all()
         except errors as error:
             raise connection_failed(self.name, self.place, error) from error
         return connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -144,9 +144,12 @@ class ExasolConnector(SqlConnector):
                 autocommit=False,
                 **given,
             )
-            for statement in options.first_statements:
-                connection.execute(statement)
-            connection.commit()
+            with ExitStack() as stack:
+                stack.callback(_close, connection)
+                for statement in options.first_statements:
+                    connection.execute(statement)
+                connection.commit()
+                stack.pop_all()
         except errors as error:
             raise connection_failed(self.name, self.place, error) from error
         lent: ExaConnection = connection

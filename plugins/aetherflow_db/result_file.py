@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow import StepContext, StepError
+from aetherflow import StepContext, files
 from aetherflow.data_files import (
     CSV,
     TSV,
@@ -74,11 +74,7 @@ async def extract(
         try:
             return _write(ctx, rows, target)
         except OSError as error:
-            raise StepError(
-                f"cannot write {error.filename or target.path}: {error.strerror or error}",
-                hint="make room, correct the permissions, or move away what is in its place",
-                code="AF735",
-            ) from error
+            raise files.cannot_write(target.path, error) from error
 
     is_text = target.file_format in {"csv", "tsv"}
     usual = TSV if target.file_format == "tsv" else CSV

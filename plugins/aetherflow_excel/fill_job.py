@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from aetherflow import StepContext, StepError
+from aetherflow import StepContext, files
 from aetherflow_excel.casts import TypeCast, casts_of
 from aetherflow_excel.cell_references import cell_name, place_name
 from aetherflow_excel.cell_values import CellRules
@@ -127,11 +127,7 @@ def fill(ctx: StepContext, template: Path, output: Path, sources: Sequence[Sourc
             with ctx.writing(output) as part:
                 written = fill_workbook(template, part, regions, check=ctx.raise_if_stopping)
         except OSError as error:
-            raise StepError(
-                f"cannot write {error.filename or output}: {error.strerror or error}",
-                hint="make room, correct the permissions, or move away what is in its place",
-                code="AF735",
-            ) from error
+            raise files.cannot_write(output, error) from error
         progress.end()
     return [_written(*one) for one in zip(targets, blocks, written, strict=True)]
 

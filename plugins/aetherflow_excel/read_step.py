@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, StepContext, StepError, data_files, step
+from aetherflow import PathText, StepContext, StepError, data_files, files, step
 from aetherflow_excel.other_workbooks import SUFFIXES, other_rows
 from aetherflow_excel.read_area import Choice, ReadArea, chosen_area, range_area
 from aetherflow_excel.sheet_rows import Cells, SheetRows
@@ -130,11 +130,7 @@ def _read(ctx: StepContext, inputs: ExcelReadInput, path: Path, output: Path) ->
                     report=lambda done, size: ctx.progress(done, unit="rows", note=f"{size:,} bytes"),
                 )
         except OSError as error:
-            raise StepError(
-                f"cannot write {error.filename or output}: {error.strerror or error}",
-                hint="make room, correct the permissions, or move away what is in its place",
-                code="AF735",
-            ) from error
+            raise files.cannot_write(output, error) from error
     if table.uncomputed:
         ctx.log(
             f"{table.uncomputed:,} formulas of {path.name} have no stored value, and were read as empty"

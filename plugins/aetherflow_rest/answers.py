@@ -84,7 +84,7 @@ async def written(ctx: StepContext, path: Path) -> AsyncIterator[BinaryIO]:
     try:
         part = await ctx.run_blocking(whole.__enter__)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise files.cannot_write(path, error) from None
     try:
         stream = await ctx.run_blocking(_open_part, part, path)
         try:
@@ -99,7 +99,7 @@ async def written(ctx: StepContext, path: Path) -> AsyncIterator[BinaryIO]:
     try:
         await ctx.run_blocking(whole.__exit__, None, None, None)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise files.cannot_write(path, error) from None
 
 
 def json_of(content: bytes, what: str) -> Any:
@@ -198,7 +198,7 @@ def _open_part(part: Path, path: Path) -> BinaryIO:
         return cast("BinaryIO", part.open("wb", buffering=0))
     except OSError as error:
         error.filename = str(path)
-        raise _unwritable(path, error) from None
+        raise files.cannot_write(path, error) from None
 
 
 def write_block(summed: files.ChecksumFile, block: bytes, path: Path) -> None:
@@ -210,12 +210,4 @@ def write_block(summed: files.ChecksumFile, block: bytes, path: Path) -> None:
     try:
         summed.write(block)
     except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> StepError:
-    return StepError(
-        f"cannot write {error.filename or path}: {(error.strerror or str(error)).lower()}",
-        hint="make room, correct the permissions, or move away what is in its place",
-        code="AF735",
-    )
+        raise files.cannot_write(path, error) from None

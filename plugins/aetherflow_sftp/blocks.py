@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
-from aetherflow_sftp.requests import look_at
+from aetherflow_sftp.requests import retrieve_error
 
 if TYPE_CHECKING:
     from asyncssh import SFTPClientFile
@@ -126,4 +126,4 @@ def _drop(answers: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel requests whose answers are no longer needed; those that come are dropped."""
     for answer in answers:
         answer.cancel()
-        look_at(answer)
+        retrieve_error(answer)

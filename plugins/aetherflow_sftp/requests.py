@@ -202,11 +202,11 @@ def _handle(file: SFTPClientFile) -> bytes:
 def started(request: Coroutine[None, None, T]) -> asyncio.Task[T]:
     """Begin a request; its answer, or error, may be left unread."""
     task = asyncio.ensure_future(request)
-    task.add_done_callback(look_at)
+    task.add_done_callback(retrieve_error)
     return task
 
 
-def look_at(task: asyncio.Future[Any]) -> None:
+def retrieve_error(task: asyncio.Future[Any]) -> None:
     """Retrieve the error of a request, so that asyncio does not report one that nobody waits for."""
     if task.done() and not task.cancelled():
         task.exception()

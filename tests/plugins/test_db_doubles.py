@@ -243,6 +243,15 @@ async def test_the_settings_of_exasol_reach_the_driver(server: Server) -> None:
     assert server.events[-1] == "close"
 
 
+async def test_a_connection_of_exasol_that_cannot_be_set_up_is_closed(server: Server) -> None:
+    server.errors["TIME_ZONE"] = ExaFailure("unknown time zone")
+    async with opened("exasol", init_sql="ALTER SESSION SET TIME_ZONE='Mars'") as connector:
+        with pytest.raises(StepError, match="unknown time zone") as caught:
+            fetch(connector, "SELECT 1 FROM orders")
+        assert caught.value.code == "AF741"
+    assert server.events == ["close"]
+
+
 async def _checked(connector: SqlConnector, server: Server) -> list[Any]:
     server.answers["exa_all_objects"] = (["count"], [(4,)])
     return await connector.check()

@@ -173,8 +173,8 @@ async def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) ->
             with pytest.raises(StepError, match="folder cannot be sent: it is a folder"):
                 await requested(run, path="x", method="PUT", file="folder")
             for place, why in (
-                ("folder", "folder: is a directory"),
-                ("/proc/x", "write /proc/x: no such file"),
+                ("folder", "folder: Is a directory"),
+                ("/proc/x", "write /proc/x: No such file"),
             ):
                 with pytest.raises(StepError, match=why) as caught:
                     await requested(run, path="x", save_to=place)
@@ -195,7 +195,7 @@ async def test_a_full_disk_leaves_the_old_file_and_is_no_fault_of_the_network(
             old.write_text("old")
             ways: list[dict[str, Any]] = [{}, {"paginate": "page"}]
             for more in ways:
-                with pytest.raises(StepError, match=r"x\.json: no space left on device") as caught:
+                with pytest.raises(StepError, match=r"x\.json: No space left on device") as caught:
                     await requested(run, path="x", save_to="x.json", **more)
                 assert (caught.value.code, caught.value.kind) == ("AF735", "other")
             assert [path.read_text() for path in old.parent.iterdir()] == ["old"]
