@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,19 @@ Writing = Callable[[Path], AbstractContextManager[Path]]
 """Returns a block with a temporary path, which is renamed to the given one at its end."""
 
 _OWNER_ONLY = 0o700
+_ROOM, _RIGHTS = "make room on the disk", "correct its permissions, or name another place"
+_IN_ITS_PLACE = "move away what is in its place, or name another one"
+_HINTS: Mapping[int, str] = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+    errno.EEXIST: _IN_ITS_PLACE,
+    errno.EISDIR: _IN_ITS_PLACE,
+    errno.ENOTDIR: _IN_ITS_PLACE,
+    errno.ENAMETOOLONG: "names have at most 255 bytes and paths 4,096: choose another folder, or rename it",
+}
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -131,9 +144,9 @@ def move(source: Path, target: Path) -> None:
 
 def not_written(error: OSError, place: Path) -> StepError:
     """Return the error of a step that cannot read or write a file, at a place if the error names none."""
-    hint = "make room, correct the permissions, or move away what is in its place"
-    if error.errno == errno.ENAMETOOLONG:
-        hint = "names have at most 255 bytes and paths 4,096: choose another folder, or rename it"
+    hint = _HINTS.get(
+        error.errno or 0, "make room, correct the permissions, or move away what is in its place"
+    )
     return StepError(
         f"cannot read or write {error.filename2 or error.filename or place}: {error.strerror or error}",
         hint=hint,

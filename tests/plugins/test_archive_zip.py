@@ -404,5 +404,5 @@ async def test_an_error_while_packing_is_not_hidden_by_the_library(
         monkeypatch.setattr(library._ZipWriteFile, "close", full)
     with pytest.raises(StepError, match=r"cannot read or write .*o\.zip: No space left on device") as caught:
         await run.zip(dest_path="o.zip", items=["large"], password=password)
-    assert caught.value.code == "AF397"
+    assert (caught.value.code, caught.value.hint) == ("AF397", "make room on the disk")
     assert run.left_over() == []
