@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import traceback
 from typing import Any
@@ -85,8 +86,10 @@ def _print(error: AetherFlowError) -> None:
 def _usage_error(error: Any) -> UsageError:
     """Return an error of the command line; of a command without arguments it is the help."""
     usage = getattr(error, "ctx", None)
-    help_command = f"{usage.command_path} --help" if usage else "aetherflow --help"
-    return UsageError(error.format_message(), hint=help_command)
+    hint = f"{usage.command_path} --help" if usage else "aetherflow --help"
+    if usage and re.match(r"-\.?\d", getattr(error, "option_name", "")):
+        hint = f"put values that begin with - behind all options, after --: {usage.command_path} ... -- -5"
+    return UsageError(error.format_message(), hint=hint)
 
 
 def _bug(error: BaseException, *, show_trace: bool) -> AetherFlowError:

@@ -148,4 +148,7 @@ def test_a_mark_of_another_type_and_an_empty_one_are_seen(cli: CommandLine) -> N
     changed = cli.run("state", "set", "orders", "", "--type", "text")
     assert "is ''; it was 1.5\ncaution: it was of the type decimal, now text;" in changed.out
     assert "f  orders  '' (text)" in cli.run("state", "list").out
+    assert "after --: aetherflow state set ... -- -5" in cli.run("state", "set", "orders", "-5").err
+    assert cli.run("state", "set", "--type", "int", "--", "orders", "-5").code == 0
+    assert cli.run("state", "set", "orders", "", "--type", "text").code == 0
     assert "\x1b" not in cli.run("state", "set", "orders", "\x1b[31mred").out
