@@ -1,1 +1,1 @@
-"""The database plugin: connectors `db:*` and the steps that read through them."""
+"""The database plugin: connectors `db:*`, and the steps that extract, load, execute and check."""

@@ -12,7 +12,7 @@ import sqlite3
 
 from aetherflow import StepError
 from aetherflow_db.bound_statement import first_param
-from aetherflow_db.positions import Position, error_position
+from aetherflow_db.error_position import Position, error_position
 from aetherflow_db.query import Query
 
 SHOWN_MESSAGE = 300

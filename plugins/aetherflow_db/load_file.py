@@ -14,7 +14,7 @@ from aetherflow.data_files import Compression, Dialect, FileFormat, Row, Rows, r
 from aetherflow_db.bulk_insert import Savepoint, Target, insert_batches
 from aetherflow_db.column_mapping import ExtraColumns, Mapped, map_columns
 from aetherflow_db.copy_load import OffsetFoundError, can_copy, can_copy_file, copy_file, copy_rows
-from aetherflow_db.fitting import Fitter, MisfitError
+from aetherflow_db.fitted_values import Fitter, MisfitError
 from aetherflow_db.query import Query
 from aetherflow_db.row_errors import Source, misfit
 from aetherflow_db.sql_dialects import DUCKDB, EXASOL, MSSQL, MYSQL, ORACLE, SqlDialect

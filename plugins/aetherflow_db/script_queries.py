@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aetherflow import StepError
-from aetherflow_db.binds import used_params
+from aetherflow_db.named_parameters import used_params
 from aetherflow_db.query import Query, SqlText
 from aetherflow_db.script import Statement, UnclosedError, place, statements
 from aetherflow_db.sql_dialects import SqlDialect, Syntax

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from aetherflow import Duration, Mark, StepContext, StepError
 from aetherflow.data_files import ArrowRows, Row, Rows
-from aetherflow_db.binds import named_binds
+from aetherflow_db.named_parameters import named_binds
 from aetherflow_db.query import Query
 from aetherflow_db.script import UnclosedError, statements
 from aetherflow_db.sql_dialects import SqlDialect

@@ -10,7 +10,7 @@ import msgspec
 
 from aetherflow_excel.package import Package, open_package
 from aetherflow_excel.package_writing import write_package
-from aetherflow_excel.placing import Placing, insertion_row, placed_regions
+from aetherflow_excel.placed_regions import Placing, insertion_row, placed_regions
 from aetherflow_excel.regions import Region, Written
 from aetherflow_excel.sheet_facts import SheetFacts, sheet_facts
 from aetherflow_excel.styles import MINIMAL, CellStyles

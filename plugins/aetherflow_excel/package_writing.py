@@ -15,7 +15,7 @@ from aetherflow_excel.cell_references import column_letters, quoted_sheet
 from aetherflow_excel.formulas import Moves
 from aetherflow_excel.package import Package, Sheet, decoded, encoded
 from aetherflow_excel.package_changes import package_changes
-from aetherflow_excel.placing import PlacedRegion
+from aetherflow_excel.placed_regions import PlacedRegion
 from aetherflow_excel.row_changes import RowChanges
 from aetherflow_excel.row_merging import merged_rows
 from aetherflow_excel.row_shifts import RowShift

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aetherflow_db.binds import named_binds, used_params
 from aetherflow_db.column_types import typed_column
-from aetherflow_db.positions import error_position
+from aetherflow_db.error_position import error_position
+from aetherflow_db.named_parameters import named_binds, used_params
 from aetherflow_db.query import Query
 from aetherflow_db.script import UnclosedError, place, statements
 from aetherflow_db.sql_dialects import DUCKDB, MSSQL, MYSQL, ORACLE, POSTGRES, SQLITE, SqlDialect
@@ -114,11 +114,11 @@ SAID: list[tuple[Any, str, Any, tuple[int, int | None] | None]] = [
         (2, None),
     ),
     (ValueError("oops\n\nLINE 2:   FORM t\n          ^"), "SELECT 1,\n  FORM t", None, (2, 3)),
-    (ValueError("(1064, \"... near 'FORM' at line 2\")"), "SELECT\nFORM", None, (2, None)),
+    (ValueError("(1064, \"... near 'FORM' at line 2\")"), "SELECT\nFORM", None, (2, 1)),
     (ValueError('near "FORM": syntax error'), "SELECT FORM x", None, (1, 8)),
     (ValueError('near "x": syntax error'), "x x", None, None),
     (ValueError("at line 9"), "SELECT 1", None, None),
-    (ValueError("no such table: x"), "SELECT 1 FROM x", None, None),
+    (ValueError("no such table: x"), "SELECT 1 FROM x", None, (1, 15)),
 ]
 
 

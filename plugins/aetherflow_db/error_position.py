@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow_db.binds import spelled
+from aetherflow_db.named_parameters import spelled
 from aetherflow_db.query import Query
 from aetherflow_db.sql_dialects import POSTGRES
 
