@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from aetherflow.data_files import Row, Rows
 
 __all__ = ["Query", "Row", "Rows"]
+
+_BEFORE_WORD = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*", re.DOTALL)
+_WORD = re.compile(r"\w*")
 
 SHOWN_SQL = 500
 """How many characters of a statement an error's detail carries."""
@@ -42,6 +46,13 @@ class Query(msgspec.Struct, frozen=True):
     source: str = ""
     line: int = 1
     column: int = 1
+
+    @property
+    def first_word(self) -> str:
+        """The first word in upper case, behind comments and brackets; empty: there is none."""
+        start = _BEFORE_WORD.match(self.sql)
+        found = _WORD.match(self.sql, start.end() if start else 0)
+        return found[0].upper() if found else ""
 
     @property
     def shown(self) -> str:

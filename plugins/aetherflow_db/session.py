@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,8 +22,6 @@ from aetherflow_db.failures import (
 )
 from aetherflow_db.query import Query, Row
 
-_BEFORE_WORD = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*", re.DOTALL)
-_WORD = re.compile(r"\w*")
 _QUERIES = frozenset({"SELECT", "VALUES", "TABLE", "FROM"})
 _CHANGES = frozenset(
     {
@@ -156,9 +153,7 @@ class Session:
 
         A SELECT may call functions that need a transaction that can write, such as nextval.
         """
-        start = _BEFORE_WORD.match(query.sql)
-        found = _WORD.match(query.sql, start.end() if start else 0)
-        word = found[0].upper() if found else ""
+        word = query.first_word
         if word in _CHANGES:
             raise writes(self._resource, query, f"it begins with {word}")
         if self.driver.read_only and word not in _QUERIES and not self._is_guarded:

@@ -15,10 +15,12 @@ from aetherflow_db.sql_dialects import dialect_of
 
 T = TypeVar("T")
 
-_READS = re.compile(
-    r"[\s(]*(select|values|table|show|explain|describe|desc|pragma|from|call|exec|execute)\b", re.IGNORECASE
+_READS = frozenset(
+    {
+        *("SELECT", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE", "DESC", "PRAGMA", "FROM"),
+        *("CALL", "EXEC", "EXECUTE"),
+    }
 )
-_WITH = re.compile(r"\s*with\b", re.IGNORECASE)
 _CHANGES = re.compile(r"\b(insert|update|delete|merge)\b", re.IGNORECASE)
 
 
@@ -127,7 +129,7 @@ def changed_rows(query: Query, count: int, *, returns_rows: bool) -> int:
 
     Some drivers count the rows that a query returns, and say -1 where they do not know.
     """
-    sql = query.sql
-    if returns_rows and (_READS.match(sql) or (_WITH.match(sql) and not _CHANGES.search(sql))):
+    word = query.first_word
+    if returns_rows and (word in _READS or (word == "WITH" and not _CHANGES.search(query.sql))):
         return 0
     return max(count, 0)
