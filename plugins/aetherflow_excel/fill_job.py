@@ -129,6 +129,13 @@ def fill(ctx: StepContext, template: Path, output: Path, sources: Sequence[Sourc
         except OSError as error:
             raise files.cannot_write(output, error) from error
         progress.end()
+    for target, one in zip(targets, written, strict=True):
+        if target.mode == "data_sheet" and one.is_followed:
+            ctx.log(
+                f"target {target.name!r}: sheet {one.sheet!r} still has values of the template below its"
+                f" {one.rows:,} rows of data, from row {one.first_row + one.rows:,} on: delete them there",
+                "warning",
+            )
     return [_written(*one) for one in zip(targets, blocks, written, strict=True)]
 
 

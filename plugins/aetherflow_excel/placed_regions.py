@@ -53,6 +53,7 @@ class PlacedRegion(msgspec.Struct, frozen=True):
             rows=p.last - p.first + 1,
             width=r.width,
             has_header=p.header is not None,
+            is_followed=self.blocks[-1].is_followed,
         )
 
 

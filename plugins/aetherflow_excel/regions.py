@@ -92,6 +92,7 @@ class Written(msgspec.Struct, frozen=True):
         rows: how many data rows there are, without the header.
         width: how many columns there are.
         has_header: whether a header was written, in the row above the data.
+        is_followed: whether the row below the data has a value of the template in their columns.
     """
 
     name: str
@@ -101,3 +102,4 @@ class Written(msgspec.Struct, frozen=True):
     rows: int
     width: int
     has_header: bool
+    is_followed: bool

@@ -29,6 +29,7 @@ class Block:
         has_styles: its cells have styles of their own; otherwise they take those of the cells they replace.
         shows: one of its rows replaces the sample row, which is then shown, unless it is in a group.
         beside: the cells to the left and to the right that each row gets, too.
+        is_followed: whether the row below the last one has a value of the template in these columns.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Block:
         self.columns = columns
         self.has_styles = has_styles
         self.shows = shows
+        self.is_followed = False
         self.beside: tuple[RowTemplate, RowTemplate] | None = None
 
     def row(self) -> Row:
@@ -88,8 +90,16 @@ def merged_rows(rows: Iterator[Row], blocks: Sequence[Block], styles: CellStyles
         limit = row.number if row is not None else MAX_ROWS + 1
         yield from _rows_before(limit, blocks, styles)
         if row is not None:
+            for block in blocks:
+                block.is_followed = block.is_followed or _follows(row, block)
             here = [block for block in blocks if block.next == limit <= block.last]
             yield (_merged(row, here, styles) if here else row).text().encode()
+
+
+def _follows(row: Row, block: Block) -> bool:
+    return row.number == block.last + 1 and any(
+        cell.content is not None and cell.column in block.columns for cell in cells_of(row)
+    )
 
 
 def _rows_before(limit: int, blocks: Sequence[Block], styles: CellStyles) -> Iterator[bytes]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -269,6 +271,19 @@ async def test_what_fails_leaves_the_output_as_it_was(
 
 
 @pytest.mark.asyncio
+async def test_a_full_disk_is_an_error_that_names_the_output(
+    named: ExcelRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path, part: Path, *_more: Any, **_settings: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part))
+
+    monkeypatch.setattr("aetherflow_excel.fill_job.fill_workbook", full)
+    with pytest.raises(StepError, match=r"^cannot write .*/o\.xlsx: No space left on device$") as error:
+        await named.small({"anchor": "SALES", **rows(["n", 1])})
+    assert error.value.code == "AF735"
+
+
+@pytest.mark.asyncio
 async def test_two_targets_that_overlap_fail_before_anything_is_written(named: ExcelRun) -> None:
     below = {"name": "two", "cell": "C5", "sheet": "Report", **rows(["x", 1])}
     with pytest.raises(StepError, match=r"the targets 'target' .* and 'two' .* overlap"):
@@ -383,6 +398,20 @@ async def test_a_data_sheet_is_made_with_header_filter_and_frozen_pane(named: Ex
     assert cells(named, "F1:G2") == [["shop", "amount"], ["north", "5"]]
     assert [one["start"] for one in done["written"]] == ["DATA_raw!A1", "'d plain'!A1", "Report!F1"]
     assert {one["mode"] for one in done["written"]} == {"data_sheet"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("lines", "row"), [(2, 4), (0, 2), (3, None), (4, None)])
+async def test_values_of_the_template_below_the_data_of_a_data_sheet_are_a_warning(
+    run: ExcelRun, lines: int, row: int | None
+) -> None:
+    run.template({**{f"Raw!A{n}": "old" for n in range(1, 5)}, "Raw!C3": "a note"})
+    run.write("a.csv", "shop,amount", *["n,1"] * lines)
+    await run.from_file({"name": "raw", "sheet": "Raw", "source_path": "a.csv"})
+    found = [str(event) for event in run.events if "still has values of the template" in str(event)]
+    assert ["sheet 'Raw' still has values" in one and f"from row {row} on" in one for one in found] == (
+        [] if row is None else [True]
+    )
 
 
 @pytest.mark.asyncio
