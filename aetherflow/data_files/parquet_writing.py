@@ -122,7 +122,7 @@ class ParquetWriter:
             return own
         if kind == arrow.string():
             return as_text(own)[0].cast(kind)
-        if _keeps_meaning(own.type, kind):
+        if _keeps_meaning(own.type, kind) or _are_bits(own, kind):
             with suppress(arrow.ArrowInvalid, arrow.ArrowNotImplementedError):
                 found = own.cast(kind)
                 if not (arrow.types.is_string(own.type) and _has_year_zero(found)):
@@ -193,6 +193,17 @@ class ParquetWriter:
                 [self._cast(column, own) for column, own in zip(self.columns, batch.columns, strict=True)]
             )
             self._rows += batch.num_rows
+
+
+def _are_bits(column: Any, kind: Any) -> bool:
+    """Whether whole numbers are 0 and 1, and to become booleans."""
+    import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
+    import pyarrow.compute as pc  # noqa: PLC0415 - the same
+
+    if not (pa.types.is_boolean(kind) and pa.types.is_integer(column.type)):
+        return False
+    found = pc.min_max(column).as_py()
+    return found["min"] in {0, 1, None} and found["max"] in {0, 1, None}
 
 
 def _has_year_zero(column: Any) -> bool:
