@@ -81,7 +81,9 @@ async def test_what_changed_is_fetched_and_what_went_away_is_gone(tmp_path: Path
         assert (await place.sync()).fetched == 1
         assert place.tree() == place.files
     fetches = [request for request in server.requests if request.path == "/v1/fetch"]
-    assert {"bundle": "team", "path": "flows/a.yaml"} in [fetch.query for fetch in fetches[:3]]  # three at once
+    assert {"bundle": "team", "path": "flows/a.yaml"} in [
+        fetch.query for fetch in fetches[:3]
+    ]  # three at once
     assert fetches[3].query == {"bundle": "team", "path": "flows/a.yaml"}
 
 
