@@ -52,10 +52,6 @@ class _Stream:
         found, self._rest = self._rest[:size], self._rest[size:]
         return found
 
-    def readable(self) -> bool:
-        """Whether it can be read."""
-        return True
-
 
 def record_batches(rows: TextRows) -> Iterator[Any]:
     """Yield the rows as record batches with the types of their columns.
