@@ -66,9 +66,14 @@ def atomic_write(
 
 
 def cannot_write(path: Path, error: OSError) -> StepError:
-    """Return the error (AF735) for a file that could not be written, with the file that the system names."""
+    """Return the error (AF735) for a file that could not be written.
+
+    It names the file that the system names, such as a folder above, but never the temporary one of `path`.
+    """
+    named = Path(str(error.filename or path))
+    is_temporary = named.name.startswith(f".{path.name[:40]}.") and named.suffix == ".part"
     return StepError(
-        f"cannot write {error.filename or path}: {error.strerror or error}",
+        f"cannot write {path if is_temporary else named}: {error.strerror or error}",
         hint="make room, correct the permissions, or move away what is in its place",
         code="AF735",
     )
