@@ -7,7 +7,7 @@ from itertools import chain
 
 import msgspec
 
-from aetherflow import MissingExtra
+from aetherflow import MissingExtra, StepError
 from aetherflow_db.column_mapping import Mapped
 from aetherflow_db.query import Query, Row
 from aetherflow_db.row_errors import Source, refused, refused_among
@@ -150,7 +150,10 @@ def _insert(
             raise failure from error
         if not savepoint.is_there:
             raise refused_among(target.source, first_row, len(rows), error) from error
-        savepoint.roll_back()
+        try:
+            savepoint.roll_back()
+        except StepError:  # the database has ended the transaction, as SQLite does on a full disk
+            raise failure from error
         if len(rows) == 1:
             raise refused(target.source, first_row, target.columns, rows[0], error) from error
     else:

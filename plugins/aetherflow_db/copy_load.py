@@ -22,12 +22,17 @@ BLOCK_BYTES = 256 * 1024
 _CONTEXT = re.compile(r'COPY .+?, line (\d+)(?:, column (.+?)(?:: "(.*)"|: null input)|: ".*")?$', re.DOTALL)
 _OFFSET = re.compile(rb":\d\d(?:\.\d+)?(?:[+-]\d\d|[zZ])")
 _LONGEST_TIME = 40
+_NO_CSV = "22P04"
 _DATA_ERRORS = ("22", "23")
 """The classes of PostgreSQL's errors that say that a value or a row does not fit."""
 
 
-class OffsetFoundError(Exception):
-    """A file has a time with an offset, which PostgreSQL would leave out in a column without time zone."""
+class ReadByServerError(Exception):
+    """PostgreSQL would not read a file as it is meant: it must be read here.
+
+    It has a time with an offset, which PostgreSQL would leave out in a column without time zone; or an empty
+    line, a quote inside of a field, or too few or many fields.
+    """
 
 
 def can_copy(transaction: Transaction) -> bool:
@@ -85,14 +90,14 @@ def copy_file(
 
     Raises:
         StepError: a row does not fit (AF923), the file cannot be read, or the connection is lost.
-        OffsetFoundError: there is a time with an offset, perhaps for a column without time zone.
+        ReadByServerError: PostgreSQL would not read it as it is meant.
     """
     has_no_offsets = any(_is_zoneless(one.target.column) for one in target.columns)
 
     def row_of(line: int) -> int:
         return _row_of_line(path, compression, dialect, line)
 
-    with _errors(transaction, target, row_of), transaction.raw.cursor() as cursor:
+    with _errors(transaction, target, row_of, reads_file=True), transaction.raw.cursor() as cursor:
         cursor.execute("SET LOCAL datestyle = 'ISO, YMD'")  # a date like 1/2/2026 is no date here
         with (
             opened(path, compression) as file,
@@ -101,7 +106,7 @@ def copy_file(
             end = b""
             for block in _utf8_blocks(file, dialect.encoding):
                 if has_no_offsets and _OFFSET.search(end + block):
-                    raise OffsetFoundError
+                    raise ReadByServerError
                 end = block[-_LONGEST_TIME:]
                 copy.write(block)
                 advanced(len(block))
@@ -146,7 +151,9 @@ def _utf8_blocks(file: BinaryIO, encoding: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _errors(transaction: Transaction, target: Target, row_of: Callable[[int], int]) -> Iterator[None]:
+def _errors(
+    transaction: Transaction, target: Target, row_of: Callable[[int], int], *, reads_file: bool = False
+) -> Iterator[None]:
     """Report PostgreSQL's errors of a COPY: it names the line, and mostly the column and the value.
 
     Raises:
@@ -158,6 +165,8 @@ def _errors(transaction: Transaction, target: Target, row_of: Callable[[int], in
         diag: Any = getattr(error, "diag", None)
         found = _CONTEXT.search(getattr(diag, "context", None) or "")
         state = getattr(diag, "sqlstate", None) or ""
+        if state == _NO_CSV and reads_file:
+            raise ReadByServerError from error
         if found is None or not state.startswith(_DATA_ERRORS):
             raise transaction.failure(error, Query(f"COPY {target.table} FROM STDIN")) from error
         row = row_of(int(found[1]))

@@ -153,6 +153,8 @@ def unbound(resource: str, query: Query, name: str) -> StepError:
 
 def _statement(query: Query) -> str:
     """Return the statement on separate lines, to follow the message."""
+    if not query.sql.strip():
+        return ""  # it has not come to a statement
     return "\nstatement:\n" + "\n".join(f"  {line}" for line in query.shown.splitlines())
 
 

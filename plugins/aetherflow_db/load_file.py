@@ -13,7 +13,7 @@ from aetherflow import StepContext, StepError
 from aetherflow.data_files import Compression, Dialect, FileFormat, Row, Rows, read_data_file
 from aetherflow_db.bulk_insert import Savepoint, Target, insert_batches
 from aetherflow_db.column_mapping import ExtraColumns, Mapped, map_columns
-from aetherflow_db.copy_load import OffsetFoundError, can_copy, can_copy_file, copy_file, copy_rows
+from aetherflow_db.copy_load import ReadByServerError, can_copy, can_copy_file, copy_file, copy_rows
 from aetherflow_db.fitted_values import Fitter, MisfitError
 from aetherflow_db.query import Query
 from aetherflow_db.row_errors import Source, misfit
@@ -158,7 +158,7 @@ def _insert(ctx: StepContext, transaction: Transaction, loading: Loading, rows: 
     savepoint.set()
     try:
         return copy_file(transaction, target, loading.path, loading.compression, loading.dialect, advanced)
-    except OffsetFoundError:
+    except ReadByServerError:
         savepoint.roll_back()
         return copy_rows(transaction, target, _fitted(ctx, transaction, loading, rows, target))
 

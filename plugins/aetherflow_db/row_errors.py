@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -61,7 +63,13 @@ def refused_among(source: Source, first_row: int, count: int, error: BaseExcepti
 
 def shown(value: Any) -> str:
     """Return a value for a message, shortened."""
-    text = "NULL" if value is None else repr(value)
+    match value:
+        case None:
+            text = "NULL"
+        case Decimal() | date() | time():
+            text = str(value)
+        case _:
+            text = repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 

@@ -26,6 +26,7 @@ _QUERIES = frozenset({"SELECT", "VALUES", "TABLE", "FROM"})
 _CHANGES = frozenset(
     {
         *("INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "UPSERT", "TRUNCATE"),
+        *("COPY", "EXPORT"),  # of DuckDB: they write files
         *("CREATE", "DROP", "ALTER", "RENAME", "GRANT", "REVOKE"),  # some databases commit them at once
     }
 )

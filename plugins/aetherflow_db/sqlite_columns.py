@@ -31,7 +31,9 @@ def declared_columns(connection: Any, query: Query) -> tuple[Column, ...] | None
         connection.execute("PRAGMA query_only = OFF")
         connection.execute(f"CREATE TEMP VIEW {_VIEW} AS SELECT * FROM (\n{sql}\n)")
         found = connection.execute(f"PRAGMA temp.table_info({_VIEW})").fetchall()
-    except (sqlite3.Error, sqlite3.Warning):
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            raise  # it waited for the lock; the query itself would only wait again
         return None
     finally:
         with suppress(sqlite3.Error):

@@ -37,8 +37,8 @@ class StreamedCursor:
         try:
             first = next(self._stream, None)
         except self._connection.ProgrammingError as error:
-            if error.sqlstate is not None:
-                raise
+            if error.sqlstate is not None or self._cursor.statusmessage is None:
+                raise  # the server refused it, or it was not sent
             self.rowcount = self._cursor.rowcount  # the server answered without rows
             return
         if first is not None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from aetherflow_db.load import DbLoadInput, DbLoadOutput, db_load
 from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
+from aetherflow_db.sqlite3_connector import Sqlite3Connector
 
 from aetherflow import Resource, StepError
 from aetherflow.data_files import import_zstd
@@ -357,3 +358,34 @@ async def test_a_time_with_an_offset_counts_in_utc_in_a_column_without_time_zone
             assert [one[0][19:] for one in found] == ["+02:00", found[1][0][19:], ""]
         else:
             assert [one[0] for one in found] == [datetime(2026, 1, 31, 8, 30)] * 3  # noqa: DTZ001 - no zone
+
+
+@pytest.mark.asyncio
+async def test_empty_lines_and_stray_quotes_are_read_alike_everywhere(read_or_copied: Open) -> None:
+    async with read_or_copied() as run:
+        await run.execute("CREATE TABLE notes (id INTEGER, note VARCHAR(20))")
+        path = run.folder / "notes.csv"
+        path.write_text('id,note\n1,a"b\n\n2,"c\nd"\n\n')
+        loaded = await run.step(db_load, table="notes", source_path=str(path))
+        assert loaded.row_count == 2
+        assert sorted(await run.rows("SELECT * FROM notes")) == [(1, 'a"b'), (2, "c\nd")]
+        path.write_text("id,note\n3,a\n4\n")
+        said = r"notes\.csv, line 3: row 2 has 1 fields, and there are 2 columns"
+        with pytest.raises(StepError, match=said):
+            await run.step(db_load, "again", table="notes", source_path=str(path))
+        assert await run.rows("SELECT count(*) FROM notes") == [(2,)]
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_is_full_is_named_though_sqlite_ended_the_transaction(tmp_path: Path) -> None:
+    resource = Resource(
+        "db", "db", "sqlite3", {"path": str(tmp_path / "db.sqlite")}, {"pragmas": {"max_page_count": 8}}
+    )
+    run = DbRun(tmp_path, await Sqlite3Connector.open(resource))
+    await run.execute("CREATE TABLE notes (note TEXT)", "INSERT INTO notes VALUES ('old')")
+    path = tmp_path / "notes.csv"
+    path.write_text("note\n" + f"{'x' * 500}\n" * 500)
+    with pytest.raises(StepError, match="database or disk is full") as caught:
+        await run.step(db_load, table="notes", source_path=str(path), mode="replace")
+    assert caught.value.code == "AF740"
+    assert await run.rows("SELECT note FROM notes") == [("old",)]

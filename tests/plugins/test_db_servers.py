@@ -76,6 +76,9 @@ async def test_a_statement_that_fails_says_what_the_server_says(database: Databa
             fetch(connector, "SELECT 1,\n   FROM FROM t")
         with pytest.raises(StepError, match=r"\(line 2, column 6\)\n  FROM nope"):
             fetch(connector, "SELECT *\nFROM nope")
+        with pytest.raises(StepError, match="dict") as caught:
+            fetch(connector, "SELECT :day", {"day": {"a": 1}})
+        assert caught.value.code == "AF740"
         with pytest.raises(StepError) as caught:
             fetch(connector, "SELECT :day")
         assert caught.value.hint == "if :day is a parameter, give its value: params: {day: ...}"
