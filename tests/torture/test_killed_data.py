@@ -36,6 +36,8 @@ from tests.torture.processes import UNIQUE, marked, query, said, seed, start
 STOPS = 500 if LARGE else 50
 STOPS_OF_A_RUN = 10
 ROWS = 1_500
+START = 0.4
+"""The part of an undisturbed run's time that passes before its steps begin."""
 DEADLINE_SECONDS = 120.0
 SECRET = "not so secret"  # noqa: S105 - of this test
 
@@ -237,6 +239,11 @@ class Night:
                 ((counts[table],),) = database.execute(f"SELECT count(*) FROM {table}").fetchall()
         return counts
 
+    def successes(self) -> int:
+        """Return how many successes the log of the run has."""
+        log = self.flow.with_name(f"{self.run_id}.log")
+        return log.read_text().count(" SUCCESS in ") if log.exists() else 0
+
     def run_to_the_end(self) -> None:
         """Start the run; it must succeed."""
         process = start(self.flow, self.run_id)
@@ -279,7 +286,7 @@ def _is_hidden(path: Path, below: Path) -> bool:
 
 
 def stop_at_random(night: Night, chance: random.Random, how: signal.Signals, seconds: float) -> bool:
-    """Start the run and stop it; return False if it ended before."""
+    """Start the run and stop it within so many seconds; return False if it ended before."""
     moment = time.monotonic() + chance.uniform(0.05, seconds)
     process = start(night.flow, night.run_id)
     while time.monotonic() < moment and process.poll() is None:
@@ -289,10 +296,11 @@ def stop_at_random(night: Night, chance: random.Random, how: signal.Signals, sec
         send(process.pid, how)
     code = process.wait(DEADLINE_SECONDS)
     wait_until(lambda: not marked(night.run_id), "children outlived the engine")
-    allowed = (
-        {0, -signal.SIGKILL} if how == signal.SIGKILL else {0, 130, -signal.SIGINT}
-    )  # the last: before it knows signals
-    assert code in allowed, said(night.flow, night.run_id)[-4000:]
+    text = said(night.flow, night.run_id)[-4000:]
+    allowed = {0, -signal.SIGKILL} if how == signal.SIGKILL else {0, 130, -signal.SIGINT}
+    if how == signal.SIGINT and "init_import_site" in text:
+        allowed.add(1)  # as -SIGINT: an interpreter that does not know signals yet
+    assert code in allowed, text
     return code != 0
 
 
@@ -303,23 +311,28 @@ def test_a_stopped_engine_leaves_no_half_file_and_no_half_table(
     number = seed()
     chance = random.Random(f"{number}{how}")  # noqa: S311 - repeatable, keeps no secret
     make_source(tmp_path / "source.sqlite")
-    undisturbed = Night(tmp_path, f"data-{how.name.lower()}-0-{UNIQUE}")
-    began = time.monotonic()
-    undisturbed.run_to_the_end()
-    seconds = time.monotonic() - began
+    for name in ("first", "undisturbed"):  # the first one waits for imports that the others find done
+        undisturbed = Night(tmp_path, f"data-{how.name.lower()}-{name}-{UNIQUE}")
+        began = time.monotonic()
+        undisturbed.run_to_the_end()
+        seconds = time.monotonic() - began
     right = undisturbed.files()
     undisturbed.check_at_end(right)
+    steps = undisturbed.successes()
     stops: Counter[str] = Counter()
     runs = 0
     while stops.total() < STOPS:
         runs += 1
         night = Night(tmp_path, f"data-{how.name.lower()}-{runs}-{UNIQUE}")
         for _ in range(min(STOPS_OF_A_RUN, STOPS - stops.total())):
-            if not stop_at_random(night, chance, how, seconds):
+            # A resumed run takes less time: its start, and what is not done yet.
+            left = 1 - night.successes() / steps
+            if not stop_at_random(night, chance, how, seconds * (START + (1 - START) * left)):
                 break
             stops[how.name] += 1
             night.check_between(right)
-        night.run_to_the_end()
+        else:
+            night.run_to_the_end()
         night.check_at_end(right)
     counted = f"{stops.total()} stops, {runs} runs ended, 0 half files, 0 half tables, 0 children left"
     record_property("torture", f"{how.name} of data steps, seed {number}: {counted}")
