@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from aetherflow.data_files.formats import Compression
 from aetherflow.errors import MissingExtra, StepError
@@ -30,30 +31,65 @@ def opened(path: Path, compression: Compression | None) -> Iterator[BinaryIO]:
         StepError: the file cannot be read, is damaged, or its text is not in its encoding (AF906).
         MissingExtra: backports.zstd is not installed.
     """
-    damaged: tuple[type[Exception], ...] = (gzip.BadGzipFile, EOFError, zlib.error)
     try:
-        with path.open("rb") as file:
-            match compression:
-                case None:
-                    yield file
-                case "gz":
-                    with gzip.open(file) as stream:
-                        yield cast("BinaryIO", stream)
-                case "zst":
-                    zstd = import_zstd()
-                    damaged += (zstd.ZstdError,)
-                    with zstd.ZstdFile(file) as stream:
-                        yield stream
-    except damaged as error:
-        raise unreadable(path, f"it is no whole {compression} file ({error})") from error
-    except UnicodeDecodeError as error:
-        found = error.object[error.start : error.start + 1].hex()
-        why = f"it has the byte 0x{found}, which is no {error.encoding} ({error.reason})"
-        raise unreadable(path, why, "name its encoding in the file options, for example cp1252") from error
-    except csv.Error as error:
-        raise unreadable(path, str(error)) from error
+        file = path.open("rb")
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error), "check the path and the permissions") from error
+        raise _unreadable_by(path, error) from error
+    with file, _decompressed(file, compression) as stream:
+        try:
+            yield cast("BinaryIO", _Reported(stream, path, compression))
+        except UnicodeDecodeError as error:
+            found = error.object[error.start : error.start + 1].hex()
+            why = f"it has the byte 0x{found}, which is no {error.encoding} ({error.reason})"
+            hint = "name its encoding in the file options, for example cp1252"
+            raise unreadable(path, why, hint) from error
+        except csv.Error as error:
+            raise unreadable(path, str(error)) from error
+
+
+def _decompressed(file: BinaryIO, compression: Compression | None) -> AbstractContextManager[IO[bytes]]:
+    match compression:
+        case None:
+            return nullcontext(file)
+        case "gz":
+            return cast("AbstractContextManager[IO[bytes]]", gzip.open(file))
+        case "zst":
+            return cast("AbstractContextManager[IO[bytes]]", import_zstd().ZstdFile(file))
+
+
+def _unreadable_by(path: Path, error: OSError) -> StepError:
+    return unreadable(path, error.strerror or str(error), "check the path and the permissions")
+
+
+class _Reported(io.BufferedIOBase):
+    """A file that reports its own errors; an OSError of what is done with its content is none of them."""
+
+    def __init__(self, file: IO[bytes], path: Path, compression: Compression | None) -> None:
+        self._file = file
+        self._path = path
+        self._compression = compression
+        self._damaged: tuple[type[Exception], ...] = (gzip.BadGzipFile, EOFError, zlib.error)
+        if compression == "zst":
+            self._damaged += (import_zstd().ZstdError,)
+
+    def readable(self) -> bool:
+        return True
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self.read(io.DEFAULT_BUFFER_SIZE if size < 0 else size)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            StepError: they cannot be read, or are damaged (AF906).
+        """
+        try:
+            return self._file.read(-1 if size is None else size)
+        except self._damaged as error:
+            raise unreadable(self._path, f"it is no whole {self._compression} file ({error})") from error
+        except OSError as error:
+            raise _unreadable_by(self._path, error) from error
 
 
 def import_zstd() -> Any:

@@ -57,3 +57,18 @@ def test_a_wrong_byte_is_an_error(tmp_path: Path, compression: Compression) -> N
     path.write_bytes(whole)
     with pytest.raises(StepError, match=f"it is no whole {compression} file"):
         read(path, compression)
+
+
+@pytest.mark.parametrize("compression", [None, "gz", "zst"])
+def test_an_error_of_what_is_done_with_the_content_is_not_the_files(
+    tmp_path: Path, compression: Compression | None
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(compressed(compression) if compression else TEXT)
+    for error in (BrokenPipeError("the database has gone"), EOFError("the server has gone")):
+        with pytest.raises(type(error), match="has gone"), opened(path, compression) as file:
+            raise error if file.read(100) == TEXT[:100] else AssertionError
+    (tmp_path / "folder").mkdir()
+    for name, why in (("folder", "Is a directory"), ("none", "No such file")):
+        with pytest.raises(StepError, match=why), opened(tmp_path / name, compression):
+            pytest.fail("it cannot be opened")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +21,9 @@ from aetherflow_db.sqlite3_connector import Sqlite3Connector
 
 from aetherflow import Resource, StepError
 from aetherflow.data_files import import_zstd
-from aetherflow.events.run_events import StepProgress
+from aetherflow.events.run_events import Event, StepProgress
+from aetherflow.sdk.blocking import current_call
 from tests.plugins.db_run import DbRun, Open, opener
-from tests.polling import eventually
 from tests.servers.postgres import Postgres
 from tests.servers.tcp_proxy import TcpProxy
 
@@ -294,6 +296,24 @@ async def test_other_spellings_and_encodings(a_run: Open) -> None:
         assert await run.rows("SELECT * FROM t") == [(1, "Zoë;")]
 
 
+class CancelsAtProgress(list[Event]):
+    """Events of a run; at the first progress it cancels, and waits in the thread until the step knows."""
+
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        super().__init__()
+        self._scope: anyio.CancelScope | None = scope
+        self._loop = anyio.lowlevel.current_token()
+
+    def append(self, event: Event) -> None:
+        super().append(event)
+        if isinstance(event, StepProgress) and (scope := self._scope) is not None:
+            self._scope = None
+            anyio.from_thread.run_sync(scope.cancel, token=self._loop)
+            call = current_call.get()
+            assert call is not None
+            assert call.stop.wait(60)
+
+
 @pytest.mark.parametrize("mode", ["replace", "upsert"])
 @pytest.mark.asyncio
 async def test_a_cancelled_load_changes_nothing_and_its_connection_is_free(a_run: Open, mode: str) -> None:
@@ -307,9 +327,9 @@ async def test_a_cancelled_load_changes_nothing_and_its_connection_is_free(a_run
             async def load() -> None:
                 await run.step(db_load, table="orders", source_path=str(path), mode=mode, **key)
 
+            run.events = CancelsAtProgress(tasks.cancel_scope)
             tasks.start_soon(load)
-            await eventually(lambda: bool(run.of(StepProgress)))
-            tasks.cancel_scope.cancel()
+        assert tasks.cancel_scope.cancelled_caught
         assert await orders(run) == [(7, "old", None)]
         result = await run.step(db_load, "again", table="orders", source_path=str(path), mode=mode, **key)
         assert result.row_count == 30_000
