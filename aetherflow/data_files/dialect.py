@@ -60,6 +60,9 @@ def check_dialect(dialect: Dialect) -> Dialect:
     Raises:
         StepError: an option is impossible, or two of them contradict each other (AF900).
     """
+    special = [dialect.delimiter, dialect.quotechar, *([dialect.escapechar] if dialect.escapechar else [])]
+    if len({*special, "\r", "\n"}) < len(special) + 2:
+        raise _impossible("delimiter, quotechar and escapechar must differ", "give each its own character")
     try:
         "".encode(dialect.encoding)
         csv.reader(
@@ -74,9 +77,6 @@ def check_dialect(dialect: Dialect) -> Dialect:
         raise _impossible(f"there is no encoding {dialect.encoding!r}", "write for example utf-8") from None
     except (TypeError, ValueError) as error:
         raise _impossible(str(error), "each of them is one character") from None
-    special = [dialect.delimiter, dialect.quotechar, *([dialect.escapechar] if dialect.escapechar else [])]
-    if len({*special, "\r", "\n"}) < len(special) + 2:
-        raise _impossible("delimiter, quotechar and escapechar must differ", "give each its own character")
     return dialect
 
 

@@ -96,7 +96,7 @@ def _found(item: ItemPattern, resolve: Callable[[str], Path]) -> Iterator[Path]:
         pattern = item.text[len(folder) :].lstrip("/")
         start = resolve(folder or ("/" if item.text.startswith("/") else "."))
         try:
-            matching = list(start.glob(pattern))
+            matching = _matching(start, pattern)
         except ValueError as error:
             raise StepError(
                 f"the pattern {item.text!r} is not valid: {error}",
@@ -104,6 +104,13 @@ def _found(item: ItemPattern, resolve: Callable[[str], Path]) -> Iterator[Path]:
                 code="AF395",
             ) from error
         yield from sorted(_normal(path) for path in matching if not _TEMPORARY.fullmatch(path.name))
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """Return what matches; Python 3.13 would take `**` beside other characters for `*`."""
+    if any("**" in part and part != "**" for part in pattern.split("/")):
+        raise ValueError("'**' can only be an entire path component")
+    return list(folder.glob(pattern))
 
 
 def _normal(path: Path) -> Path:

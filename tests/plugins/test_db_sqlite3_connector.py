@@ -82,6 +82,7 @@ async def test_no_folder_is_made_for_memory_and_file_uris(
     connector = await Sqlite3Connector.open(resource(path=path))
     with nullcontext() if path == ":memory:" else pytest.raises(StepError, match="unable to open"):
         fetch(connector, "SELECT 1")
+    await connector.aclose()
     assert names(tmp_path) == []
 
 
