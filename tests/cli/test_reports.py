@@ -155,7 +155,8 @@ def test_runs_show_has_what_failed_and_what_to_do_about_it(cli: CommandLine) -> 
 
     shown = cli.run("runs", "show", "r").out
 
-    assert "      AF740: the statement failed on resource 'r': no such table: sales\n" in shown
+    failed = "      AF740: the statement failed on resource 'r': no such table: sales (line 1, column 15)\n"
+    assert failed + "        select * from sales\n                      ^\n" in shown
     assert "      statement:\n        select * from sales\n" in shown
     assert "      hint: try the statement with its params on that database\n" in shown
 
