@@ -145,20 +145,44 @@ def test_locks_that_are_held_can_be_looked_up(cli: CommandLine) -> None:
     assert cli.run("locks", "list").out == "no locks are held\n"
 
 
-def test_runs_show_has_what_failed_and_what_to_do_about_it(cli: CommandLine) -> None:
+@pytest.mark.parametrize(
+    ("sql", "failed", "hint"),
+    [
+        (
+            "select * from sales",
+            (
+                "AF740: the statement failed on resource 'r': no such table: sales (line 1, column 15)\n"
+                "        select * from sales\n"
+                "                      ^\n"
+            ),
+            "try the statement with its params on that database",
+        ),
+        (
+            "create table sales (n int)",
+            (
+                "AF742: the statement on resource 'r' writes, and this step only reads: "
+                "it begins with CREATE\n"
+                "      statement:\n"
+                "        create table sales (n int)\n"
+            ),
+            "give a statement that only returns rows, such as SELECT; db_execute runs others",
+        ),
+    ],
+)
+def test_runs_show_has_what_failed_and_what_to_do_about_it(
+    cli: CommandLine, sql: str, failed: str, hint: str
+) -> None:
     cli.write(
         "flow.yaml",
-        flow("- {id: s, type: db_extract, inputs: {resource: r, sql: select * from sales, output: o.tsv}}")
+        flow(f"- {{id: s, type: db_extract, inputs: {{resource: r, sql: {sql}, output: o.tsv}}}}")
         + "resources:\n  r: {kind: db, driver: sqlite3, config: {path: db.sqlite}}\n",
     )
     assert cli.run("run", "flow.yaml", "--run-id", "r").code == 1
 
     shown = cli.run("runs", "show", "r").out
 
-    failed = "      AF740: the statement failed on resource 'r': no such table: sales (line 1, column 15)\n"
-    assert failed + "        select * from sales\n                      ^\n" in shown
-    assert "      statement:\n        select * from sales\n" in shown
-    assert "      hint: try the statement with its params on that database\n" in shown
+    assert f"      {failed}" in shown
+    assert f"      hint: {hint}\n" in shown
 
 
 def test_runs_show_shows_why_a_job_failed_before_its_steps(cli: CommandLine) -> None:
