@@ -16,6 +16,12 @@ ROOT = Path(aetherflow.__file__).parent
 ASKS = {"cwd", "getcwd", "getcwdb", "absolute"}
 
 
+@pytest.fixture(autouse=True)
+def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the folders of other tests: a new one may have the inode of one that was removed."""
+    monkeypatch.setattr("aetherflow.working_directory._names", {})
+
+
 def questions(file: Path) -> Iterator[str]:
     """Yield where a file calls what fails in a removed folder: `Path.cwd()`, `os.getcwd()`, `.absolute()`."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -51,7 +51,8 @@ def forget_passphrases(home: Path) -> None:
 
 def new_key(home: Path, mail: str, passphrase: str) -> str:
     home.mkdir(mode=0o700)
-    call(home, "--passphrase", passphrase, "--quick-generate-key", mail, "future-default", "default", "never")
+    made = ["--passphrase-fd", "0", "--quick-generate-key", mail, "future-default", "default", "never"]
+    call(home, *made, stdin=f"{passphrase}\n".encode())
     listed = call(home, "--with-colons", "--list-keys", mail).splitlines()
     return next(line.split(":")[9] for line in listed if line.startswith("fpr"))
 
