@@ -368,6 +368,7 @@ async def test_an_interrupt_that_comes_before_the_statement_is_repeated(
         assert await anyio.to_thread.run_sync(SlowToConnect.connecting.wait, 10)
         cancelled_at = time.monotonic()
         tasks.cancel_scope.cancel()
+    await connector.aclose()
     assert time.monotonic() - cancelled_at < 10
     assert run.logged == []
 
