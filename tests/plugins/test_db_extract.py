@@ -273,7 +273,9 @@ async def test_very_many_rows_take_no_more_memory_than_a_few(a_run: Opener, file
             tracemalloc.stop()
         assert result.rows == ROWS
         assert text_of(result).count("\n") == ROWS + (file_format == "tsv")
-        assert peak < 50 * ROWS, "a row that is kept takes more"
+        assert peak < 100 * ROWS, (
+            "a row that is kept takes twice as much: two numbers, a text and their tuple"
+        )
 
 
 @pytest.mark.asyncio
