@@ -18,6 +18,18 @@ from openpyxl.workbook.defined_name import DefinedName
 from aetherflow import StepType
 from aetherflow.testing import FakeRun, run_step
 
+CARD = "4000123412341234"
+MARKED = {
+    "B2": "SALES",
+    "B3": "shop",
+    "C3": "amount",
+    "B4": "sample",
+    "C4": 1,
+    "B5": "Total",
+    "C5": "=SUM(C4:C4)",
+}
+NAMED = {"B3": "shop", "C3": "amount", "B5": "Total", "C5": "=SUM(C4:C4)"}
+
 
 class ExcelRun(FakeRun):
     """A run whose steps read and write below the artifacts of one job."""
@@ -81,3 +93,13 @@ class ExcelRun(FakeRun):
     def values(self, sheet: str = "Report", name: str = "o.xlsx") -> list[tuple[Any, ...]]:
         """Return the values of a sheet of a written workbook, as openpyxl reads it; formulas are texts."""
         return list(load_workbook(self.artifacts / name)[sheet].iter_rows(values_only=True))
+
+
+def cells(run: ExcelRun, area: str, sheet: str = "Report") -> list[list[Any]]:
+    """Return the values of an area of the written workbook."""
+    return [[cell.value for cell in row] for row in load_workbook(run.artifacts / "o.xlsx")[sheet][area]]
+
+
+def rows(*values: Any) -> dict[str, Any]:
+    """Return the inputs of a target for rows of two columns."""
+    return {"rows_json": [list(one) for one in values], "columns_json": ["shop", "amount"]}
