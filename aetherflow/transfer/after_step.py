@@ -14,6 +14,7 @@ import msgspec
 
 from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.effects import Found
 from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.sdk.step import FOLLOW_UP
 from aetherflow.transfer.download_step import RemoteDownloadInput
@@ -128,12 +129,14 @@ class _Sources:
     async def _clear_noted(self, entry: Entry) -> None:
         """Delete or move a source as an effect of its own."""
 
-        async def is_gone() -> bool:
-            return await self._place.stat(self._path(entry)) is None
+        async def find_gone() -> Found:
+            if await self._place.stat(self._path(entry)) is not None:
+                return False
+            return {"to": await self._find_moved(entry)} if self._move_to else True
 
         key = f"{self._verb} {self._path(entry)}"
         detail = {"to": self._move_to} if self._move_to else {}
-        async with self._context.effect(key, verify=is_gone, detail=detail) as effect:
+        async with self._context.effect(key, verify=find_gone, detail=detail) as effect:
             if not effect.done:
                 effect.result = msgspec.to_builtins(await self._cleared(entry))
             self._note(entry, msgspec.convert(effect.result, _Cleared))
@@ -166,26 +169,43 @@ class _Sources:
 
     async def _move(self, entry: Entry, path: str) -> str:
         """Move a source away, under a free name, and return it; a copy that a crash left is this file."""
-        rel_path = PurePosixPath(entry.rel_path)
-        folder = (
-            self._place.join(self._move_to, str(rel_path.parent)) if rel_path.parent.name else self._move_to
-        )
+        folder = self._archive_folder(entry)
         if folder not in self._made:
             await self._place.make_folder(folder)
             self._made.add(folder)
+        target, is_there = await self._name_in_archive(entry)
+        if is_there:
+            await self._remove_copy(path, target)
+        else:
+            await self._place.rename(path, target, replace=False)
+        return target
+
+    async def _find_moved(self, entry: Entry) -> str:
+        """Return where an earlier attempt moved a source; nothing if it is not in that folder any more."""
+        target, is_there = await self._name_in_archive(entry)
+        return target if is_there else ""
+
+    def _archive_folder(self, entry: Entry) -> str:
+        folder = PurePosixPath(entry.rel_path).parent
+        return self._place.join(self._move_to, str(folder)) if folder.name else self._move_to
+
+    async def _name_in_archive(self, entry: Entry) -> tuple[str, bool]:
+        """Return the first path of the archive that is free for a source or holds it, and whether it does.
+
+        A file of the same size and time is taken for the source.
+        """
+        rel_path = PurePosixPath(entry.rel_path)
+        folder = self._archive_folder(entry)
         number = 0
         while True:
             name = f"{rel_path.stem}.{number}{rel_path.suffix}" if number else rel_path.name
             target = self._place.join(folder, name)
             there = await self._place.stat(target)
             if there is None:
-                await self._place.rename(path, target, replace=False)
-                break
+                return target, False
             if there.size == entry.size and there.mtime is not None and not _differ(there.mtime, entry.mtime):
-                await self._remove_copy(path, target)
-                break
+                return target, True
             number += 1
-        return target
 
     async def _remove_copy(self, path: str, target: str) -> None:
         """Delete a source of which `target` is a copy, but not if both are names of one file.

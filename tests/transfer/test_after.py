@@ -148,24 +148,29 @@ async def test_a_failed_archive_is_repeated_alone_and_a_changed_source_stays(tmp
 
 
 class Flaky(LocalFiles):
-    """A place whose connection breaks once, at the second rename into the archive."""
+    """A place whose connection breaks once, before or after the second rename into the archive."""
 
     renames = 0
+    breaks_after = False
 
     async def rename(self, path: str, new: str, *, replace: bool) -> None:
         Flaky.renames += "archive" in new
-        if Flaky.renames == 2:
+        breaks = Flaky.renames == 2
+        if not breaks or Flaky.breaks_after:
+            await super().rename(path, new, replace=replace)
+        if breaks:
             raise StepError("the connection is lost", kind="connection")
-        await super().rename(path, new, replace=replace)
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("most_effects", [2, 9])
+@pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_second_attempt_moves_the_rest_and_reports_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_effects: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_effects: int, moment: str
 ) -> None:
     monkeypatch.setattr(after_step, "MOST_EFFECTS", most_effects)
-    Flaky.renames = 0
+    monkeypatch.setattr(Flaky, "renames", 0)
+    monkeypatch.setattr(Flaky, "breaks_after", moment == "after")
     names = [f"{number:03}.csv" for number in range(3)]
     box = write(tmp_path / "box", x="x")
     (box / "in").mkdir()
