@@ -9,12 +9,11 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from measure import Row
+from measure import Row, Seconds, median, timed
 
 from tests.servers.postgres import missing_for_postgres, postgres
 
@@ -87,16 +86,14 @@ def _all(
         return _worker(way, driver, config, file_format, out)
 
     def theirs() -> float:
-        begun = time.perf_counter()
-        subprocess.run(tool.command, check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - begun
+        return timed(lambda: subprocess.run(tool.command, check=True, stdout=subprocess.DEVNULL))
 
     for file_format in ("csv", "tsv", "parquet"):
         runs, floors = [], []
         for _ in range(rounds):
             runs.append(ours(file_format))
             floors.append(theirs())
-        took, floor = statistics.median(one["seconds"] for one in runs), statistics.median(floors)
+        took, floor = median([one["seconds"] for one in runs]), median(floors)
         what = f"{ROWS:,} rows, {name} to {file_format}"
         yield Row(what, tool.name, took, floor, f">= {tool.rate}x rate")
         peak = statistics.median(one["peak"] for one in runs)
@@ -107,7 +104,7 @@ def _all(
         idle = statistics.median(one["idle"] for one in runs)
         yield Row("the same before the step begins", "20 ms", idle, LAG, "")
     pairs = [(ours("csv"), ours("csv", "plain")) for _ in range(rounds)]
-    took, floor = (statistics.median(pair[side]["seconds"] for pair in pairs) for side in (0, 1))
+    took, floor = (median([pair[side]["seconds"] for pair in pairs]) for side in (0, 1))
     yield Row(f"{ROWS:,} rows, {name} to csv", "cursor and csv module", took, floor, "")
 
 
@@ -117,4 +114,6 @@ def _worker(way: str, driver: str, config: dict[str, Any], file_format: str, out
         [sys.executable, WORKER, *arguments], check=True, capture_output=True, cwd=WORKER.parents[2]
     )
     found: dict[str, float] = json.loads(done.stdout)
+    if (cpu := found.pop("cpu")) is not None:
+        found["seconds"] = Seconds(found["seconds"], cpu)
     return found

@@ -1,4 +1,4 @@
-"""Extract once, in a process of its own; print seconds, the lag of the loop, memory and CPU as JSON.
+"""Extract once, in a process of its own; print seconds, CPU seconds, lag of the loop and memory as JSON.
 
 python db_extract_only.py step|plain DRIVER CONFIG_JSON FORMAT OUTPUT
 """
@@ -18,6 +18,7 @@ from typing import Any
 
 import anyio
 import msgspec
+from measure import Seconds, stopwatch
 
 SQL = "SELECT * FROM sales"
 CONNECTORS = {
@@ -28,7 +29,9 @@ PAUSE = 0.002
 """The task that measures the lag sleeps so long; how much longer it sleeps is the lag."""
 
 
-async def step(driver: str, config: dict[str, Any], file_format: str, output: Path) -> dict[str, float]:
+async def step(
+    driver: str, config: dict[str, Any], file_format: str, output: Path
+) -> dict[str, float | None]:
     """Run db_extract_stream, and measure the lag of its event loop meanwhile."""
     from aetherflow_db.extract_stream import db_extract_stream  # noqa: PLC0415 - its import is measured
 
@@ -56,17 +59,22 @@ async def step(driver: str, config: dict[str, Any], file_format: str, output: Pa
         await anyio.sleep(1)
         idle = statistics.quantiles(lags, n=100)[98]
         lags.clear()
-        begun = time.perf_counter()
+        read = stopwatch()
         await db_extract_stream.run(run.context(), inputs)
-        seconds = time.perf_counter() - begun
+        took = read()
         tasks.cancel_scope.cancel()
     await connector.aclose()
-    return {"seconds": seconds, "lag": statistics.quantiles(lags, n=100)[98], "idle": idle}
+    return {
+        "seconds": took,
+        "cpu": took.cpu if isinstance(took, Seconds) else None,
+        "lag": statistics.quantiles(lags, n=100)[98],
+        "idle": idle,
+    }
 
 
-def plain(driver: str, config: dict[str, Any], file_format: str, output: Path) -> dict[str, float]:
+def plain(driver: str, config: dict[str, Any], file_format: str, output: Path) -> dict[str, float | None]:
     """Do it as one would without AetherFlow: the driver's cursor and the csv module."""
-    begun = time.perf_counter()
+    read = stopwatch()
     if driver == "sqlite3":
         cursor: Any = sqlite3.connect(config["path"]).execute(SQL)
     else:
@@ -79,7 +87,8 @@ def plain(driver: str, config: dict[str, Any], file_format: str, output: Path) -
         writer.writerow([column[0] for column in cursor.description])
         while rows := cursor.fetchmany(5000):
             writer.writerows(rows)
-    return {"seconds": time.perf_counter() - begun}
+    took = read()
+    return {"seconds": took, "cpu": took.cpu if isinstance(took, Seconds) else None}
 
 
 def main() -> None:
@@ -89,7 +98,6 @@ def main() -> None:
     found = anyio.run(step, *arguments) if way == "step" else plain(*arguments)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     found["peak"] = sum(one.ru_maxrss for one in used) / 1024
-    found["cpu"] = sum(one.ru_utime + one.ru_stime for one in used)
     sys.stdout.write(json.dumps(found))
 
 

@@ -6,15 +6,13 @@ The step connects, checks, hashes and stores; the start of the command has bench
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from measure import Row, Timed
+from measure import Row, Timed, median, timed
 
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
 
@@ -48,10 +46,9 @@ def one_step(folder: Path, resource: str, step: str, inputs: str) -> Callable[[]
 
     def run() -> Took:
         events.unlink(missing_ok=True)
-        started = time.perf_counter()
         words = [AETHERFLOW, "run", str(path), "--events", str(events)]
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seconds = time.perf_counter() - started
+        quiet = subprocess.DEVNULL
+        seconds = timed(lambda: subprocess.run(words, check=True, stdout=quiet, stderr=quiet))
         lines = map(json.loads, events.read_text().splitlines())
         (end,) = [line for line in lines if line["event"] == "step_finished"]
         return Took(seconds, end["duration_seconds"])
@@ -65,6 +62,6 @@ def step_row(
     """Run both in turn, after one round that does not count; return the medians."""
     ours(), floor()
     pairs = [(ours(), floor()) for _ in range(rounds)]
-    whole, step = (statistics.median(took[part] for took, _ in pairs) for part in range(2))
-    theirs = statistics.median(seconds for _, seconds in pairs)
+    whole, step = (median([took[part] for took, _ in pairs]) for part in range(2))
+    theirs = median([seconds for _, seconds in pairs])
     return Row(what, against, whole, theirs, target, step_seconds=step)

@@ -9,11 +9,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from measure import Row, Timed, removing
+from measure import Row, Timed, removing, timed
 from one_step import Took, one_step, step_row
 
 from tests.servers.openssh import OpenSsh, openssh
@@ -78,7 +77,7 @@ def _rivals(folder: Path, server: OpenSsh, way: str, here: Path, there: Path) ->
         batch = f"{verb} {source}/* {target}/\n".encode()
         subprocess.run(words, input=batch, check=True, capture_output=True)
 
-    yield "sftp of OpenSSH, its default cipher", _timed(sftp, target)
+    yield "sftp of OpenSSH, its default cipher", removing(lambda: timed(sftp), target)
     if not shutil.which("rclone"):
         return
     remote = f":sftp,host=127.0.0.1,port={server.port},user={server.user},key_file={server.user_key}:"
@@ -87,15 +86,4 @@ def _rivals(folder: Path, server: OpenSsh, way: str, here: Path, there: Path) ->
         pair = [str(source), f"{remote}{target}"] if way == "up" else [f"{remote}{source}", str(target)]
         subprocess.run(["rclone", "--config", "", "copy", *pair], check=True, capture_output=True)
 
-    yield "rclone copy", _timed(rclone, target)
-
-
-def _timed(work: Callable[[], None], *made: Path) -> Timed:
-    """Return a function that does the work and returns how long it took; what it made is removed after it."""
-
-    def run() -> float:
-        started = time.perf_counter()
-        work()
-        return time.perf_counter() - started
-
-    return removing(run, *made)
+    yield "rclone copy", removing(lambda: timed(rclone), target)
