@@ -112,7 +112,7 @@ async def test_the_end_writes_all_at_once_and_what_follows_as_it_comes() -> None
         tasks.start_soon(order.run)
         for event in events:
             await order.add(seen.extend, [event])
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await order.aclose()
         assert seen == events[::-1]
         await order.add(seen.extend, events)
@@ -126,7 +126,7 @@ async def test_a_cancellation_of_its_task_loses_nothing() -> None:
         tasks.start_soon(order.run)
         await order.add(seen.extend, [started("a", 1)])
         tasks.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True), anyio.fail_after(5):
+        with anyio.CancelScope(shield=True), anyio.fail_after(30):
             await order.aclose()
     assert len(seen) == 1
 
@@ -137,7 +137,7 @@ async def test_more_than_it_may_hold_is_written_before_its_time(monkeypatch: pyt
     order = TimeOrder(Sink(), 3600)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(order.run)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             for second in range(50):
                 await order.add(seen.extend, [started("a", second)])
         assert len(seen) >= 40

@@ -103,7 +103,7 @@ async def test_a_cancelled_step_ends_its_query_at_the_server(database: Database,
             await anyio.to_thread.run_sync(wait_until, lambda: bool(database.sleepers()))
             started = time.monotonic()
             tasks.cancel_scope.cancel()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
         await anyio.to_thread.run_sync(wait_until, lambda: not database.sleepers())
         assert fetch(connector, "SELECT 1") == [(1,)]
 

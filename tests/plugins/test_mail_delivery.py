@@ -160,9 +160,9 @@ async def test_a_server_that_stops_answering_is_left_after_the_timeout(
     tmp_path: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transaction, "ANSWER_FACTOR", 1)
-    async with a_run(tmp_path, timeout=0.2) as (server, run):
+    async with a_run(tmp_path, timeout=1) as (server, run):  # also the time for each answer before it
         server.plan(stage, HANG)
-        with anyio.fail_after(5), pytest.raises(StepError) as caught:
+        with anyio.fail_after(30), pytest.raises(StepError) as caught:
             await run.send()
 
     assert caught.value.kind == "connection"
@@ -229,7 +229,7 @@ async def test_a_cancelled_step_ends_while_the_server_says_nothing(
     monkeypatch.setattr(transaction, "ANSWER_GRACE_SECONDS", 0.1)
     async with a_run(tmp_path) as (server, run):
         server.plan("DATA", HANG)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(run.send)
                 await eventually(lambda: "DATA" in server.commands)
@@ -244,6 +244,7 @@ async def test_mails_at_the_same_time_share_a_few_connections(tmp_path: Path) ->
     async def count() -> None:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
+        await eventually(lambda: most > 1)  # the first mail is answered when another one is on its way
         await anyio.sleep(0.02)
         now -= 1
 

@@ -299,16 +299,16 @@ async def test_a_network_that_swallows_everything_is_noticed_in_the_middle(tmp_p
     async with sftp_server(tmp_path) as server:
         (server.root / "f").write_bytes(data)
         with TcpProxy(server.port) as proxy:
-            async with opened(server.config(port=proxy.port), timeout=1) as box:
+            async with opened(server.config(port=proxy.port), timeout=2) as box:
                 async with box.read("/f") as blocks:
                     start = time.monotonic()
                     await anext(blocks)
                     proxy.pause()
                     with pytest.raises(StepError) as caught:
                         [block async for block in blocks]
-                assert time.monotonic() - start < 6
+                assert time.monotonic() - start < 20
                 assert (caught.value.code, caught.value.kind) == ("AF337", "connection")
-                assert "stopped answering for 1 s" in caught.value.message
+                assert "stopped answering for 2 s" in caught.value.message
                 proxy.resume()
                 assert await box.read_bytes("/f") == data
 
@@ -389,6 +389,7 @@ async def test_a_cancelled_transfer_leaves_the_session_usable(tmp_path: Path) ->
             await asyncio.sleep(0)
 
     async with sftp_server(tmp_path) as server, opened(server.config()) as box:
+        assert await box.exists("/")  # the login may take longer than the transfers are given
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(box.write("/endless", endless()), 0.1)

@@ -20,6 +20,7 @@ from aetherflow.registry import Registry
 from tests.plugins.sftp_resources import login_error, opened
 from tests.servers.openssh import needs_openssh, new_key, openssh
 from tests.servers.sftp_server import sftp_server
+from tests.servers.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.asyncio
 
@@ -176,7 +177,7 @@ async def test_a_server_that_accepts_and_says_nothing_is_left_after_the_timeout(
         error = await login_error(
             {"host": "127.0.0.1", "port": port, "user": "u", "password": "p"}, timeout=0.5
         )
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 20
 
     assert (error.code, error.kind) == ("AF330", "connection")
     assert f"127.0.0.1:{port} did not answer within 0.5 s" in error.message
@@ -208,20 +209,13 @@ async def test_no_common_cipher(tmp_path: Path) -> None:
 
 
 async def test_connecting_is_tried_as_often_as_the_option_says(tmp_path: Path) -> None:
-    async with sftp_server(tmp_path) as first:
-        port, config = first.port, first.config()
-
-    async def start_late() -> None:
-        await asyncio.sleep(0.2)
-        async with sftp_server(tmp_path, port=port):
-            await done.wait()
-
-    done = asyncio.Event()
-    late = asyncio.create_task(start_late())
-    async with opened(config, retry={"max_attempts": 5, "backoff_seconds": 0.2}) as box:
-        assert await box.exists("/")
-    done.set()
-    await late
+    async with sftp_server(tmp_path) as server:
+        with TcpProxy(server.port) as proxy:
+            proxy.refuse()
+            asyncio.get_running_loop().call_later(0.1, proxy.heal)
+            retry = {"max_attempts": 5, "backoff_seconds": 0.2}
+            async with opened(server.config(port=proxy.port), retry=retry) as box:
+                assert await box.exists("/")
 
 
 async def test_a_jump_host_has_its_own_key_and_login(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
-from time import perf_counter
+from time import process_time
 
 import pytest
 from dateutil.rrule import rrulestr
@@ -172,22 +172,22 @@ def test_rules_are_those_of_dateutil() -> None:
     ],
 )
 def test_what_is_no_rule_or_never_fires_is_refused(text: str) -> None:
-    begun = perf_counter()
+    begun = process_time()
     with pytest.raises(ScheduleProblem) as caught:
         parse_rrule(text, BERLIN)
     assert caught.value.code == "AF576"
     assert caught.value.hint
-    assert perf_counter() - begun < 2
+    assert process_time() - begun < 2
 
 
 def test_ten_years_of_downtime_are_decided_at_once() -> None:
     every_minute = ",".join(map(str, range(60)))
     rule = parse_rrule(f"FREQ=DAILY;BYHOUR={','.join(map(str, range(24)))};BYMINUTE={every_minute}", BERLIN)
     table = Timetable("i", rule, BERLIN)
-    begun = perf_counter()
+    begun = process_time()
     now = datetime(2036, 6, 1, tzinfo=UTC)
     decision = decide_due(table, CatchUpPolicy(300), now.replace(year=2026), now)
     assert sum(some.count for some in decision.not_run) + len(decision.runs) == count_ticks(
         table, seconds(now.replace(year=2026)) + 1, seconds(now) + 1
     )
-    assert perf_counter() - begun < 2
+    assert process_time() - begun < 2

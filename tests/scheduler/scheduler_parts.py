@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from aetherflow.errors import AetherFlowError
 from aetherflow.events.schedule_events import ScheduleEvent
 from aetherflow.schedule.item import Item, Schedule
-from aetherflow.scheduler.ports import FiringEnd
+from aetherflow.scheduler.firing_decision import DecidedFirings
+from aetherflow.scheduler.ports import FiringEnd, FiringSink, FiringSource
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.scheduler.server_clocks import ServerClocks, StandsBy
 from aetherflow.server.schedule_files import load_schedule
@@ -173,3 +176,18 @@ def rows(path: Path, columns: str = "item_id, scheduled_at, outcome") -> list[An
 def _short(value: Any) -> Any:
     is_time = isinstance(value, str) and len(value) == 27 and value.endswith("Z")
     return value[11:19] if is_time else value
+
+
+async def fire_once(source: FiringSource, sink: FiringSink) -> None:
+    """Let a source fire, and cancel it when its firings are stored: it would wait for ever."""
+    with anyio.CancelScope() as scope:
+
+        class Once:
+            async def fire(
+                self, decide: Callable[[sqlite3.Connection], Sequence[DecidedFirings]]
+            ) -> Sequence[DecidedFirings]:
+                decided = await sink.fire(decide)
+                scope.cancel()
+                return decided
+
+        await source.fire_next(Once())

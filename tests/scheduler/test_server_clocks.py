@@ -6,7 +6,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import anyio
 import pytest
 
 from aetherflow.cli.server_words import server_words
@@ -18,7 +17,7 @@ from aetherflow.server.server_status import ServerStatus, server_status
 from aetherflow.store.backfills import Backfill, insert_backfill
 from aetherflow.store.pauses import Pause, put_pause
 from aetherflow.store.projection import timestamp
-from tests.scheduler.scheduler_parts import CountingClock, Server, rows, schedule, server
+from tests.scheduler.scheduler_parts import CountingClock, Server, fire_once, rows, schedule, server
 from tests.store.real_parts import query
 
 pytestmark = pytest.mark.asyncio
@@ -166,8 +165,7 @@ async def test_on_standby_no_item_begins_no_boot_fires_no_pause_ends_and_no_back
         await beat(first, second)
         await second.tick()
         assert [row[0] for row in rows(state, "item_id")] == ["c"] * 2, "the backfill runs"
-        with anyio.move_on_after(0.2):
-            await boots.fire_next(second.scheduler)
+        await fire_once(boots, second.scheduler)
         assert len(query(state, "SELECT * FROM schedule_items")) == 3
         for _ in range(13):
             await beat(first, second)

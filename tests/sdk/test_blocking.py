@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from aetherflow import StepContext, StepError, StopSwitch, run_blocking
 from aetherflow.events.run_events import Notice
 from aetherflow.sdk import blocking
 from aetherflow.testing import FakeRun
-from tests.polling import eventually
+from tests.polling import eventually, wait_until
 
 pytestmark = pytest.mark.asyncio
 
@@ -38,9 +40,8 @@ class Library:
         if self.waits.is_set():
             self.ended.set()
 
-    def query(self, before: float = 0) -> None:
+    def query(self) -> None:
         """Wait to be interrupted."""
-        time.sleep(before)
         self.waits.set()
         assert self.ended.wait(10)
         raise OSError("interrupted")
@@ -72,9 +73,15 @@ async def test_a_cancelled_call_is_interrupted_until_it_ends_and_its_error_is_no
 
 async def test_a_time_limit_interrupts_a_call_that_had_not_begun_to_wait(run: FakeRun) -> None:
     library, context = Library(), run.context()
+
+    def begin_late() -> None:
+        anyio.from_thread.run_sync(setattr, scope, "deadline", -math.inf)
+        wait_until(lambda: library.interrupts > 0)
+        library.query()
+
     with pytest.raises(TimeoutError):
-        with anyio.fail_after(0.02):
-            await context.run_interruptible(lambda: library.query(0.1), library.interrupt)
+        with anyio.fail_after(60) as scope:
+            await context.run_interruptible(begin_late, library.interrupt)
     assert library.ended.is_set()
     assert library.interrupts > 1
 
@@ -112,13 +119,13 @@ async def test_an_interrupt_that_blocks_does_not_hold_the_step_for_ever(
 async def test_calls_wait_for_the_limiter_that_is_given(run: FakeRun) -> None:
     limiter, context = anyio.CapacityLimiter(2), run.context()
     at_once: list[int] = []
-    now, lock = [0], threading.Lock()
+    now, lock, both = [0], threading.Lock(), threading.Barrier(2, timeout=30)
 
     def work() -> None:
         with lock:
             now[0] += 1
             at_once.append(now[0])
-        time.sleep(0.005)
+        both.wait()
         with lock:
             now[0] -= 1
 

@@ -110,11 +110,12 @@ async def test_a_call_that_was_ended_does_not_stop_the_calls_that_follow(tmp_pat
 
     async def use(context: StepContext) -> None:
         def until_told() -> None:
+            anyio.from_thread.run_sync(scope.cancel)
             while not context.stopping:
                 threading.Event().wait(0.001)
             stops.append(context.stopping)
 
-        with anyio.move_on_after(0.05) as scope:
+        with anyio.CancelScope() as scope:
             await context.run_sync(until_told)
         assert scope.cancelled_caught
         await context.run_sync(lambda: stops.append(context.stopping))
@@ -132,11 +133,12 @@ async def test_a_thread_that_stops_in_time_is_not_reported(
 
     async def use(context: StepContext) -> None:
         def work() -> None:
+            anyio.from_thread.run_sync(scope.cancel)
             while True:
                 context.raise_if_stopping()
                 threading.Event().wait(0.001)
 
-        with anyio.move_on_after(0.02):
+        with anyio.CancelScope() as scope:
             await context.run_sync(work)
 
     before = anyio.current_time()
@@ -151,6 +153,7 @@ async def test_stopping_is_reported_as_a_cancelled_step(tmp_path: Path) -> None:
 
     async def use(context: StepContext) -> None:
         def work() -> None:
+            anyio.from_thread.run_sync(scope.cancel)
             try:
                 while True:
                     context.raise_if_stopping()
@@ -158,7 +161,7 @@ async def test_stopping_is_reported_as_a_cancelled_step(tmp_path: Path) -> None:
                 caught.append(error)
                 raise
 
-        with anyio.move_on_after(0.02):
+        with anyio.CancelScope() as scope:
             await context.run_sync(work)
 
     await context_of(tmp_path, use)

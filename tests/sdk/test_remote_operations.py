@@ -42,12 +42,17 @@ async def test_a_download_that_fails_leaves_the_old_file_and_nothing_else(tmp_pa
 class Stuck(MemoryFiles):
     """A server that falls silent within a file."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent = anyio.Event()
+
     @asynccontextmanager
     async def read(self, path: str, *, offset: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         del path, offset
 
         async def blocks() -> AsyncIterator[bytes]:
             yield b"half"
+            self.silent.set()
             await anyio.sleep_forever()
 
         yield blocks()
@@ -65,8 +70,11 @@ async def test_a_download_that_is_cancelled_is_removed_and_never_by_the_event_lo
         unlink(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", noted)
-    with anyio.move_on_after(0.1):
-        await Stuck().download("/in/x", tmp_path / "x")
+    there = Stuck()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(there.download, "/in/x", tmp_path / "x")
+        await there.silent.wait()
+        tasks.cancel_scope.cancel()
 
     assert {one.name: one.read_bytes() for one in tmp_path.glob("*")} == {"x": b"old"}  # noqa: ASYNC240 - a test
     assert len(threads) == 1

@@ -247,7 +247,7 @@ async def a_transfer_may_be_left_or_cancelled(files: RemoteFiles, folder: str) -
     with anyio.move_on_after(0.05) as scope:
         await files.write(files.join(folder, "cut"), endless())
     assert scope.cancelled_caught
-    assert anyio.current_time() - began < 5
+    assert anyio.current_time() - began < 20
     assert len(await get(files, path)) == 3_000_000
 
 
