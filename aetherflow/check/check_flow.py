@@ -9,6 +9,8 @@ from typing import Any, Protocol, get_args
 import msgspec
 from msgspec import inspect as kinds
 
+from aetherflow.check.input_rules import broken_rule
+from aetherflow.check.mark_names import check_mark_names
 from aetherflow.check.output_names import check_output_names
 from aetherflow.check.planned_steps import planned_steps, texts
 from aetherflow.check.written_paths import check_flow_paths, check_path_below
@@ -65,6 +67,7 @@ def check_flow(
     follow_ups = [one.follow_up for one in checker.step_types.values() if one.follow_up is not None]
     step_types = checker.step_types | {one.name: one for one in follow_ups}
     check_output_names(plan, step_types, sink)
+    check_mark_names(plan, step_types, sink)
     return step_types
 
 
@@ -192,9 +195,11 @@ def _check_inputs(
             either = " or ".join(repr(inside + name) for name in names)
             where = base if inputs or inside else base[:-1]
             sink.add(where, "AF545", f"{step_type.name} needs the input {either}", see)
-    if not is_complete or len(sink.diagnostics) > before or _has_template(inputs):
+    if not is_complete or len(sink.diagnostics) > before:
         return
-    if problem := _misfit(inputs, struct, inside[:-1]):  # rules over several fields: `__post_init__`
+    unknown = {name for name, value in inputs.items() if _has_template(value)}
+    problem = broken_rule(struct, inputs, unknown) if unknown else _misfit(inputs, struct, inside[:-1])
+    if problem:  # rules over several fields: `__post_init__`
         sink.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)
 
 

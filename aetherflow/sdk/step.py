@@ -79,6 +79,8 @@ class StepType(msgspec.Struct, frozen=True):
         is_foreign: whether its code is not AetherFlow's own, or may call such code: it may do anything.
         follow_up: the step that runs behind this one once its success is stored, see `follow_up_of`.
         resource_type: the class of connectors that the input `resource` must name; `validate` checks it.
+        mark_input: the input {name: ...} that names the high-water mark of the step, by default JOB.STEP;
+            `validate` reports a mark that several steps use.
     """
 
     name: str
@@ -95,6 +97,7 @@ class StepType(msgspec.Struct, frozen=True):
     is_foreign: bool = True
     follow_up: StepType | None = None
     resource_type: type[Any] | None = None
+    mark_input: str = ""
 
     @property
     def is_async(self) -> bool:

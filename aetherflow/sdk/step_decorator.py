@@ -41,6 +41,7 @@ class _Declared(msgspec.Struct, frozen=True):
     visible: dict[str, Visibility]
     program_inputs: tuple[str, ...]
     default_resource: str
+    mark_input: str
 
 
 def step(
@@ -55,6 +56,7 @@ def step(
     default_resource: str = "",
     follow_up: StepFunction | None = None,
     resource_type: type[Any] | None = None,
+    mark_input: str = "",
 ) -> Callable[[Any], StepType]:
     """Turn a function `(context: StepContext, inputs: Struct) -> Struct`, or a class, into a step type.
 
@@ -75,6 +77,7 @@ def step(
         follow_up: a function of the same inputs. It runs as the step `ID.after` once the success of this one
             is stored, if the input `after` is given and is not `keep`.
         resource_type: see `StepType`.
+        mark_input: see `StepType`.
 
     Raises:
         ConfigError: the decorated object cannot be a step (AF547); the message has its file and line.
@@ -88,6 +91,7 @@ def step(
             "visible": visible or {},
             "program_inputs": program_inputs,
             "default_resource": default_resource,
+            "mark_input": mark_input,
         }
         try:
             declared = msgspec.convert(given, _Declared)

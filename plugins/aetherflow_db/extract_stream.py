@@ -94,7 +94,7 @@ _FORMATS: dict[str, FileFormat] = {"tsv": "tsv", "csv": "csv", "parquet": "parqu
 _COMPRESSIONS: dict[str, Compression | None] = {"gz": "gz", "zst": "zst", "none": None}
 
 
-@step("db_extract_stream", output=DbExtractStreamOutput)
+@step("db_extract_stream", output=DbExtractStreamOutput, mark_input="watermark")
 async def db_extract_stream(ctx: StepContext, inputs: DbExtractStreamInput) -> StepResult:
     """Write the rows of a query to a file, in bounded memory and as fast as the database allows.
 
