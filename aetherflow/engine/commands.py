@@ -21,10 +21,15 @@ class Command(msgspec.Struct, frozen=True, gc=False):
 
 
 class StartJob(Command, frozen=True):
-    """Begin a job, or continue it after a resume."""
+    """Begin a job, or continue it after a resume.
+
+    Attributes:
+        saw: the gate that is open, with the values that it read, in words.
+    """
 
     instance: JobInstance
     items: e.Items | None = None
+    saw: str = ""
 
 
 class EndJob(Command, frozen=True):

@@ -140,8 +140,8 @@ class RunMachine:
                 return self._step_started(instance, number)
             case EndUnstartedStep() | EndInterruptedStep():
                 return self._step_finished(command)
-            case StartJob(instance, items):
-                return self._job_started(instance, items)
+            case StartJob():
+                return self._job_started(command)
             case EndJob():
                 return self._job_finished(command)
             case CancelRun(reason, cause):
@@ -162,17 +162,19 @@ class RunMachine:
             case _:
                 return None
 
-    def _job_started(self, instance: JobInstance, items: e.Items | None) -> e.JobStarted:
+    def _job_started(self, command: StartJob) -> e.JobStarted:
         """Return the start event of a job, with the current fingerprints of its gate and items."""
+        instance = command.instance
         is_decided = instance.item == WHOLE and not is_hook(instance.id)
         is_listed = is_decided and self.state.job(instance.id).items is None
         return self._make(
             e.JobStarted,
             job_id=instance.id,
-            items=self._stored(instance.id, items),
+            items=self._stored(instance.id, command.items),
             item=self._item_in_short(instance),
             when=instance.job.gate if is_decided else "",
             for_each=instance.job.listing if is_listed else "",
+            saw=self._redact(command.saw),  # a condition may hold a secret
         )
 
     def _item_in_short(self, instance: JobInstance) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from aetherflow.engine.commands import Command, EndJob, StartJob
 from aetherflow.engine.ready_queue import JobInstance, ReadyQueue, whole_job
 from aetherflow.engine.state import RunState
@@ -25,11 +27,13 @@ def open_job(
         return EndJob(instance, "BLOCKED", f"job {culprit} did not succeed")
     if (end := _closed_gate(instance, scope, mask)) is not None:
         return end
+    saw = "" if job.when is None else f"when: {job.when.text} is true{job.when.saw(scope, mask)}"
     if job.for_each is None:
-        return StartJob(instance)
+        return StartJob(instance, saw=saw)
     if (known := state.job(job.id).items) is not None:
-        return StartJob(instance, known)  # a resumed run continues with the items it began with
-    return _open_mapped(state, ready_queue, instance, scope, mask)
+        return StartJob(instance, known, saw)  # a resumed run continues with the items it began with
+    opened = _open_mapped(state, ready_queue, instance, scope, mask)
+    return replace(opened, saw=saw) if isinstance(opened, StartJob) else opened
 
 
 def _closed_gate(instance: JobInstance, scope: Mapping[str, Any], mask: Mask) -> EndJob | None:

@@ -13,6 +13,7 @@ import msgspec
 
 from aetherflow.errors import ErrorInfo
 from aetherflow.events.marks import MarkUse
+from aetherflow.events.planned_jobs import PlannedJob
 
 JobEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
 StepEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
@@ -75,6 +76,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
         scheduled_at: the time for which the run was scheduled (RFC 3339); empty: the time when it began.
         secrets: parameters that are stored masked and whose values do not come from the flow.
         timezone: the zone of the run's dates (IANA); empty: UTC.
+        plan: the jobs of the flow in order, and its hooks.
     """
 
     flow_file: str
@@ -88,6 +90,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     scheduled_at: str = ""
     timezone: str = ""
     bundle: BundleUse | None = None
+    plan: list[PlannedJob] = []
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
@@ -107,6 +110,7 @@ class RunResumed(Event, frozen=True, kw_only=True):
         decision_counts: how many there are of each kind.
         recoveries: how often in a row a server died in a step of the run and no step had succeeded meanwhile;
             0 if a person resumes it.
+        plan: the jobs of the flow as it is now, in order, and its hooks.
     """
 
     attempt: int
@@ -126,6 +130,7 @@ class RunResumed(Event, frozen=True, kw_only=True):
     origin: Origin = ""
     recoveries: int = 0
     bundle: BundleUse | None = None
+    plan: list[PlannedJob] = []
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
@@ -176,12 +181,14 @@ class JobStarted(JobEvent, frozen=True, kw_only=True):
         when: fingerprint of the gate that was open.
         for_each: fingerprint of what listed the items; empty if they were known before.
         item: the item of an instance, in few characters.
+        saw: the gate that was open, with the values that it read, in words.
     """
 
     items: Items | None = None
     item: str = ""
     when: str = ""
     for_each: str = ""
+    saw: str = ""
 
 
 class JobFinished(JobEvent, frozen=True, kw_only=True):
@@ -229,10 +236,15 @@ class StepStarted(StepEvent, frozen=True, kw_only=True):
 
 
 class StepRetrying(StepEvent, frozen=True, kw_only=True):
-    """An attempt failed and another one follows after a wait."""
+    """An attempt failed and another one follows after a wait.
+
+    Attributes:
+        max_attempts: how many attempts the flow allows; 0 if unknown.
+    """
 
     wait_seconds: float
     error: ErrorInfo
+    max_attempts: int = 0
 
 
 class StepFinished(StepEvent, frozen=True, kw_only=True):

@@ -262,7 +262,8 @@ class InstanceTask:
                 lock.refuse(error)
             self._finish(step, attempt, "FAILED", duration, error=error)
             return
-        self._end(e.StepRetrying, step, attempt, wait_seconds=round(wait, 3), error=error)
+        most = step.retry.max_attempts
+        self._end(e.StepRetrying, step, attempt, wait_seconds=round(wait, 3), error=error, max_attempts=most)
 
     async def _wait_and_start(
         self, step: StepPlan, attempt: int, seconds: float, scope: anyio.CancelScope

@@ -42,10 +42,10 @@ LATE_SECONDS = 1.0
 
 _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
 _IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
-_ZERO_IS_EMPTY = frozenset({"attempt", "recoveries", "was_interrupted", "is_planned"})
+_ZERO_IS_EMPTY = frozenset({"attempt", "max_attempts", "recoveries", "was_interrupted", "is_planned"})
 _DETAIL = frozenset(
     {"definition", "directory", "ending_count", "decisions", "decision_counts", "version", "items", "outputs"}
-    | {"job_outputs", "reopened", "excluded_jobs", "when", "for_each"}
+    | {"job_outputs", "reopened", "excluded_jobs", "when", "for_each", "saw", "plan"}
 )
 
 

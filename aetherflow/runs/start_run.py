@@ -17,6 +17,7 @@ from aetherflow.errors import RunEnded, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.language.dates import day_in, utc_text
+from aetherflow.plan.planned import planned_jobs
 from aetherflow.runs.adoption import adoption_sentence, refuse_begun_before
 from aetherflow.runs.named_inputs import register_named_inputs
 from aetherflow.runs.resolved_run import ResolvedRun
@@ -122,6 +123,7 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         scheduled_at=utc_text(at) if at else "",
         timezone=zone,
         bundle=checked.bundle,
+        plan=planned_jobs(plan, run.selected),
     )
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
@@ -176,6 +178,7 @@ def _resume(
         origin=request.origin,
         recoveries=state.recoveries + was_in_a_step if request.is_recovery else 0,
         bundle=checked.bundle,
+        plan=planned_jobs(plan, run.selected),
     )
     apply(state, resumed)
     state.params = params
