@@ -31,11 +31,21 @@ def _snake(name: str) -> str:
 class Event(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="event", tag=_snake
 ):
-    """What every event has: its time (UTC) and its run."""
+    """What every event has: its time (UTC) and its run.
+
+    The bus numbers what it gives to observers; in the journal the number is a column, not part of the event.
+
+    Attributes:
+        seq: of a stored event its number in the history of the run, from 1 on; of a transient one the number
+            of the stored event before it; 0: not numbered.
+        sub_seq: of a transient event which one it is after that stored event, from 1 on.
+    """
 
     at: datetime
     flow_id: str
     run_id: str
+    seq: int = 0
+    sub_seq: int = 0
 
 
 class JobEvent(Event, frozen=True, kw_only=True):
@@ -333,10 +343,12 @@ class RunPersisted(Event, frozen=True, kw_only=True):
 
     Attributes:
         state: the absolute path of the state database.
+        logs: the folder of the run's step logs.
         secrets: the parameters that a resume must be given again: they are secret, hence not stored.
     """
 
     state: str
+    logs: str = ""
     secrets: list[str] = []
 
 

@@ -16,6 +16,7 @@ import anyio
 import anyio.abc
 import anyio.from_thread
 import anyio.lowlevel
+from msgspec.structs import replace
 
 from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError
@@ -48,9 +49,23 @@ class _Subscription:
 
 
 class Bus:
-    """Publishes the events of one run; made on the event loop. `mask` is for what observers raise or say."""
+    """Publishes the events of one run, numbered; made on the event loop.
 
-    def __init__(self, durable: DurableSubscriber, clock: Clock, mask: Callable[[str], str] = str) -> None:
+    Args:
+        durable: stores the events.
+        clock: of the notices of the bus itself.
+        mask: is for what observers raise or say.
+        stored: how many events the run has already.
+    """
+
+    def __init__(
+        self,
+        durable: DurableSubscriber,
+        clock: Clock,
+        mask: Callable[[str], str] = str,
+        *,
+        stored: int = 0,
+    ) -> None:
         self._durable = durable
         self._clock = clock
         self._mask = mask
@@ -62,6 +77,7 @@ class Bus:
         self._last: Event | None = None
         self.is_closed = False
         self._seen: Event | None = None
+        self._seq, self._sub_seq = stored, 0
 
     def subscribe(
         self,
@@ -87,6 +103,8 @@ class Bus:
         if not events:
             return
         await self._durable.commit(events)
+        events = [replace(event, seq=seq) for seq, event in enumerate(events, self._seq + 1)]
+        self._seq, self._sub_seq = events[-1].seq, 0
         self._last = self._seen = events[-1]
         for subscription in tuple(self._attached):  # one may be detached while another is waited for
             if subscription.when_full == "wait":
@@ -99,7 +117,7 @@ class Bus:
         if threading.get_ident() != self._thread:
             anyio.from_thread.run_sync(self.announce, event, token=self._loop)
             return
-        self._seen = event
+        self._seen = event = self._numbered(event)
         for subscription in self._attached:
             subscription.queue.offer([event])
 
@@ -153,7 +171,8 @@ class Bus:
                 if lost := subscription.queue.dropped - subscription.reported:
                     subscription.reported += lost
                     message = f"the observer {subscription.name} was too slow and lost {lost} events"
-                    events.append(self._notice(events[-1], message))  # they would have stood here
+                    # They would have stood here.
+                    events.append(self._numbered(self._notice(events[-1], message)))
                 if warning := await subscription.observer(events):
                     self.announce(self._notice(events[-1], warning))
                 await subscription.queue.rest(REST_SECONDS)
@@ -182,6 +201,11 @@ class Bus:
             self.announce(
                 self._notice(self._seen, f"the observer {subscription.name} was detached: {reason}")
             )
+
+    def _numbered(self, event: Event) -> Event:
+        """Return a transient event with its place after the last stored one."""
+        self._sub_seq += 1
+        return replace(event, seq=self._seq, sub_seq=self._sub_seq)
 
     def _notice(self, like: Event, message: str) -> Notice:
         return EventFactory(self._clock, like.flow_id, like.run_id).notice("warning", self._mask(message))

@@ -1,124 +1,302 @@
-"""Turn an event into a log record: its level, its name and a flat mapping of JSON values."""
+"""Make the record of an event, one line of JSON: the log, `--events` and `aetherflow events` all write it.
+
+A record begins with the fields of `EventRecord`, in that order; those of the kind of event follow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
 
-from aetherflow.errors import UsageError
+from aetherflow.errors import ErrorInfo
 from aetherflow.events.run_events import (
-    CancelRequested,
-    EffectConfirmed,
-    EffectIntended,
     Event,
     JobFinished,
+    JobStarted,
     Notice,
     RunFinished,
-    RunPersisted,
     RunResumed,
-    StepFinished,
-    StepProgress,
-    StepRetrying,
+    RunStarted,
+    StepOutput,
 )
-from aetherflow.events.schedule_events import (
-    FiringFinished,
-    FiringLate,
-    FiringMissed,
-    FiringScheduled,
-    FiringTakenOver,
-    ScheduleInvalid,
-    ScheduleNotice,
-)
+from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
+from aetherflow.events.trace_ids import span_id, trace_id
+from aetherflow.observe.event_level import Level, level_of
+from aetherflow.observe.event_text import one_line, sentence
+from aetherflow.observe.line_writer import json_line
+from aetherflow.observe.run_summary import Digest, Failure, digested, resume_command
 
-Level = Literal["debug", "info", "warning", "error"]
+SCHEMA: Literal["aetherflow.event/1"] = "aetherflow.event/1"
+"""The version of the record; a field that gets another meaning or goes away raises it."""
 
-SEVERITY: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+MOST_BYTES = 1 << 16
+"""A longer line is cut."""
 
-LATE_SECONDS = 1.0
-"""From this delay on a firing counts as late."""
+MESSAGE_CHARACTERS = 1000
+KEPT_CHARACTERS = 8000
+FAILURE_CHARACTERS = 200
+"""How much of a text is left in a line that is cut; a character may take six bytes."""
+ROOM_BYTES = 8192
+"""For the field that says what is cut: it names a file."""
 
-_LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
-_IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
-_ZERO_IS_EMPTY = frozenset({"attempt", "max_attempts", "recoveries", "was_interrupted", "is_planned"})
-_DETAIL = frozenset(
-    {"definition", "directory", "ending_count", "decisions", "decision_counts", "version", "items", "outputs"}
-    | {"job_outputs", "reopened", "excluded_jobs", "when", "for_each", "saw", "plan"}
-)
+_INTERNAL = frozenset({"at", "definition", "when", "for_each", "ending_count", "plan"})
+"""Fields of events that only later processes need: fingerprints, counters, the jobs of the flow."""
+_ZERO_IS_EMPTY = frozenset({"max_attempts", "recoveries", "was_interrupted", "is_planned"})
 
 
-def parse_level(name: str) -> Level:
-    """Return the level that a setting names, in any case.
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What the records of all events have in common. A field that does not apply is absent.
 
-    Raises:
-        UsageError: there is no such level.
+    Attributes:
+        schema: the version of the record.
+        seq: the number of the event in the history of the run: 1, 2, 3 ... over all its resumes, and the same
+            in every channel. An event that is not stored has the number of the stored one before it; events
+            of a server have none.
+        sub_seq: of an event that is not stored, which one it is after `seq`: 1, 2, 3 ...
+        timestamp: when it happened: RFC 3339, UTC.
+        level: how much it matters.
+        event: what happened: the kind of event.
+        message: the same for people, one sentence on one line.
+        scheduler: the id of the scheduler file.
+        item_id: the item of the scheduler file.
+        flow_id: the flow.
+        run_id: the run.
+        job_id: the job; of a job with `for_each` also an instance: `load[3]`.
+        step_id: the step.
+        step_type: the type of the step.
+        item: the item of the instance, in few characters.
+        attempt: of a step which attempt, from 1 on; of a resume which execution of the run.
+        duration_seconds: how long it took: a run or a step that ended, a job from its start to its end.
+        reason: why.
+        trace_id: of the run: 32 hexadecimal digits, computed from the ids of flow and run (W3C).
+        span_id: of the step, else the job, else the run: 16 hexadecimal digits, computed from the ids.
     """
-    for level in SEVERITY:
-        if name.lower() == level:
-            return level
-    raise UsageError(f"unknown log level {name!r}", hint=f"use one of {', '.join(SEVERITY)}")
+
+    schema: Literal["aetherflow.event/1"]
+    seq: int = 0
+    sub_seq: int = 0
+    timestamp: datetime
+    level: Level
+    event: str
+    message: str
+    scheduler: str = ""
+    item_id: str = ""
+    flow_id: str = ""
+    run_id: str = ""
+    job_id: str = ""
+    step_id: str = ""
+    step_type: str = ""
+    item: str = ""
+    attempt: int = 0
+    duration_seconds: float | None = None
+    reason: str = ""
+    trace_id: str = ""
+    span_id: str = ""
 
 
-def level_of(event: Event) -> Level:
-    """Return how much an event matters."""
+class Cut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is missing in a line that would have been too long.
+
+    Attributes:
+        fields: the fields that are shorter than they were, or left out.
+        bytes: how long the whole line was.
+        file: the file that has all of it: the log of the step, or the state database; absent if none has.
+    """
+
+    fields: list[str]
+    bytes: int
+    file: str = ""
+
+
+class _Memory(msgspec.Struct):
+    """What later records of a run need from its earlier events; of jobs their start and their item."""
+
+    digest: Digest = Digest()
+    started: dict[str, tuple[datetime, str]] = {}
+
+
+class Recorder:
+    """Makes the records of the events of one run or of many, given in order."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Memory] = {}
+
+    def line(self, event: Event) -> bytes:
+        """Return the record of an event as a line of JSON with its end, at most MOST_BYTES long."""
+        head, own = self._parts(event)
+        line = _encoded(head, own)
+        if len(line) <= MOST_BYTES:
+            return line
+        file = self._file_of(event)
+        return _encoded(*_cut(head, own, Cut(fields=[], bytes=len(line), file=file)))
+
+    def record(self, event: Event) -> dict[str, Any]:
+        """Return the record of an event as a mapping of JSON values."""
+        head, own = self._parts(event)
+        plain: dict[str, Any] = msgspec.to_builtins(head) | msgspec.to_builtins(own)
+        return plain
+
+    def _parts(self, event: Event) -> tuple[EventRecord, dict[str, Any]]:
+        """Return the common fields and those of the event."""
+        memory = self.remember(event)
+        own = {
+            name: value
+            for name in own_fields(type(event))
+            if not _is_empty(name, value := getattr(event, name)) or isinstance(event, RunFinished)
+        }
+        if isinstance(event, RunFinished):
+            own |= _summary(event, memory.digest)
+            self._runs.pop(event.run_id, None)
+        return _head(event, memory), own
+
+    def remember(self, event: Event) -> _Memory:
+        """Take in an event that gets no record; return what is remembered of its run."""
+        if isinstance(event, ScheduleEvent):
+            return _Memory()
+        if isinstance(event, RunStarted | RunResumed):
+            memory = self._runs[event.run_id] = _Memory()
+        elif (known := self._runs.get(event.run_id)) is not None:
+            memory = known
+        else:
+            memory = self._runs[event.run_id] = _Memory()
+        memory.digest = digested(memory.digest, event)
+        if isinstance(event, JobStarted):
+            memory.started[event.job_id] = event.at, event.item
+        return memory
+
+    def _file_of(self, event: Event) -> str:
+        memory = self._runs.get(event.run_id)
+        if memory is None or isinstance(event, Notice):
+            return ""
+        if isinstance(event, StepOutput):
+            logs = memory.digest.logs
+            return f"{logs}/{event.job_id}/{event.step_id}.{event.attempt}.log" if logs else ""
+        return memory.digest.state
+
+
+def record_name(kind: type[Event]) -> str:
+    """Return the name that the records of a kind of event have; the end of a run is its `run_summary`."""
+    return "run_summary" if kind is RunFinished else str(kind.__struct_config__.tag)
+
+
+def _head(event: Event, memory: _Memory) -> EventRecord:
+    job_id, step_id = getattr(event, "job_id", ""), getattr(event, "step_id", "")
+    began, item = memory.started.get(job_id, (None, "")) if job_id else (None, "")
+    duration = getattr(event, "duration_seconds", None)
+    if isinstance(event, JobFinished) and began is not None:
+        duration = max((event.at - began).total_seconds(), 0.0)
+        del memory.started[job_id]
+    return EventRecord(
+        schema=SCHEMA,
+        seq=event.seq,
+        sub_seq=event.sub_seq,
+        timestamp=event.at.astimezone(UTC),
+        level=level_of(event),
+        event=record_name(type(event)),
+        message=_message(event),
+        scheduler=getattr(event, "scheduler", ""),
+        item_id=getattr(event, "item_id", ""),
+        flow_id=event.flow_id,
+        run_id=event.run_id,
+        job_id=job_id,
+        step_id=step_id,
+        step_type=getattr(event, "step_type", ""),
+        item=item,
+        attempt=getattr(event, "attempt", 0),
+        duration_seconds=duration,
+        reason=getattr(event, "reason", ""),
+        trace_id=trace_id(event.flow_id, event.run_id) if event.run_id else "",
+        span_id=span_id(event.flow_id, event.run_id, job_id, step_id) if event.run_id else "",
+    )
+
+
+def _message(event: Event) -> str:
+    """Return one sentence about an event: what it says itself, else its first line for people."""
     match event:
-        case Notice() | ScheduleNotice() | StepProgress():
-            return event.level
-        case RunPersisted() | EffectIntended() | EffectConfirmed():
-            return "debug"
-        case FiringFinished():
-            return _LEVEL_OF_STATUS.get(event.outcome, "info")
-        case ScheduleInvalid():
-            return "error"
-        case (
-            StepRetrying()
-            | CancelRequested()
-            | FiringMissed(is_planned=False)
-            | FiringTakenOver()
-            | FiringLate(alert="late_start" | "late_end" | "long" | "never_ran")
-        ):
-            return "warning"
-        case StepFinished() | JobFinished() | RunFinished():
-            return _LEVEL_OF_STATUS.get(event.status, "info")
-        case FiringScheduled():
-            return "warning" if event.late_seconds >= LATE_SECONDS else "info"
+        case Notice() | ScheduleNotice():
+            return event.message
+        case StepOutput():
+            text = one_line(event.text.rstrip())
         case _:
-            return "info"
+            words = sentence(event) or record_name(type(event))
+            text = words.partition("\n")[0].replace("  ", ": ", 1)
+    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}…"
 
 
-def name_of(event: Event) -> str:
-    """Return the name of an event's record; the end of a run is its `run_summary`."""
-    return "run_summary" if isinstance(event, RunFinished) else str(event.__struct_config__.tag)
+def _summary(event: RunFinished, digest: Digest) -> dict[str, Any]:
+    """Return what failed in a run, and the command that resumes it."""
+    more: dict[str, Any] = {}
+    if digest.failures:
+        more["failures"] = list(digest.failures)
+    if digest.more:
+        more["more_failures"] = digest.more
+    if digest.state and (command := resume_command(event, digest)):
+        more["resume"] = command
+    return more
 
 
-def record(event: Event, *, detail: bool = False) -> dict[str, Any]:
-    """Return an event as a flat record: timestamp, level, event, the ids that apply, its own fields.
-
-    Empty fields (empty text, no error) are left out, the counts of a summary never. Outputs, items
-    and fingerprints appear with `detail`.
-    """
-    fields = {name: getattr(event, name) for name in event.__struct_fields__}
-    del fields["at"]
-    fields.pop("level", None)
-    values = {
-        name: value
-        for name, value in fields.items()
-        if (detail or not _is_detail(event, name))
-        and (not _is_empty(name, value) or isinstance(event, RunFinished))
-    }
-    if isinstance(event, RunFinished) and not event.reason:
-        del values["reason"]
-    head = {"timestamp": event.at.astimezone(UTC), "level": level_of(event), "event": name_of(event)}
-    ids = {name: values.pop(name) for name in _IDS if name in values}
-    plain: dict[str, Any] = msgspec.to_builtins(head | ids | values)
-    return plain
-
-
-def _is_detail(event: Event, name: str) -> bool:
-    return name in _DETAIL or (name == "removed" and isinstance(event, RunResumed))
+@cache
+def own_fields(kind: type[Event]) -> tuple[str, ...]:
+    """Return the fields of a kind of event that follow the common ones."""
+    common = {*EventRecord.__struct_fields__, *_INTERNAL}
+    return tuple(name for name in kind.__struct_fields__ if name not in common)
 
 
 def _is_empty(name: str, value: Any) -> bool:
     return value is None or value in ("", {}, [], ()) or (name in _ZERO_IS_EMPTY and value == 0)
+
+
+def _encoded(head: EventRecord, own: dict[str, Any]) -> bytes:
+    try:
+        line = msgspec.json.encode(head)
+        if own:
+            line = line[:-1] + b"," + msgspec.json.encode(own)[1:]
+    except UnicodeEncodeError:  # text that is no valid Unicode, as a file name of another encoding
+        return json_line(msgspec.to_builtins(head) | msgspec.to_builtins(own))
+    return line + b"\n"
+
+
+def _cut(head: EventRecord, own: dict[str, Any], cut: Cut) -> tuple[EventRecord, dict[str, Any]]:
+    """Return the fields of a record without the longest values, and what is missing."""
+    fields = list(cut.fields)
+    for name in ("message", "reason"):
+        if len(text := getattr(head, name)) > KEPT_CHARACTERS:
+            head = msgspec.structs.replace(head, **{name: _shortened(text)})
+            fields.append(name)
+    kept = dict(own)
+    longest = sorted(own, key=lambda name: len(json_line(own[name])), reverse=True)
+    for name, shortened in [(name, _shortened) for name in longest] + [(name, _left_out) for name in longest]:
+        if len(_encoded(head, kept)) < MOST_BYTES - ROOM_BYTES:
+            break
+        fields.append(name)
+        if (shorter := shortened(kept.pop(name, None))) is not None:
+            kept[name] = shorter
+    return head, kept | {"cut": msgspec.structs.replace(cut, fields=list(dict.fromkeys(fields)))}
+
+
+def _shortened(value: Any) -> Any:
+    """Return the beginning of a text, an error without its detail; None: the value is left out."""
+    match value:
+        case str():
+            return f"{value[:KEPT_CHARACTERS]}…" if len(value) > KEPT_CHARACTERS else value
+        case ErrorInfo():
+            message, hint = value.message[:KEPT_CHARACTERS], value.hint[:MESSAGE_CHARACTERS]
+            return msgspec.structs.replace(value, message=message, hint=hint, detail={})
+        case [Failure(), *_]:
+            return [_short_failure(failure) for failure in value]
+    return None
+
+
+def _left_out(_value: Any) -> None:
+    """Leave a value out."""
+
+
+def _short_failure(failure: Failure) -> Failure:
+    error, reason = failure.error, failure.reason[:FAILURE_CHARACTERS]
+    if error is not None:
+        message = error.message[:FAILURE_CHARACTERS]
+        error = msgspec.structs.replace(error, message=message, hint="", detail={})
+    return msgspec.structs.replace(failure, error=error, reason=reason)

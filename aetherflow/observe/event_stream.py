@@ -1,4 +1,4 @@
-"""The event stream: every event as one line of JSON, for programs that watch a run."""
+"""The event stream: the record of every event as one line of JSON, for programs that watch a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Self
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event
 from aetherflow.file_access import FileAccess, open_file
-from aetherflow.observe.line_writer import LineWriter, json_line
+from aetherflow.observe.event_record import Recorder
+from aetherflow.observe.line_writer import LineWriter
 from aetherflow.observe.pipe_writer import PipeWriter
 from aetherflow.observe.sink import Sink
 from aetherflow.plugin_output import real_stdout
@@ -19,8 +20,8 @@ from aetherflow.plugin_output import real_stdout
 if TYPE_CHECKING:
     from aetherflow.observe.time_order import TimeOrder
 
-_BEGINNING = b'{"event":'
-"""How every line begins."""
+_BEGINNINGS = (b'{"schema":"aetherflow.event/', b'{"event":')
+"""How a line begins, now and before the records had a schema."""
 
 
 class EventStreamObserver:
@@ -47,6 +48,7 @@ class EventStreamObserver:
         self._access = access
         self._writer: LineWriter[bytes] | PipeWriter | None = None
         self._warning = ""
+        self._recorder = Recorder()
         self._sink = sink or Sink()
         self._order = order
         self._users = 0
@@ -97,7 +99,7 @@ class EventStreamObserver:
             await self._sink.call(self._close)
 
     def _write(self, events: Sequence[Event]) -> None:
-        self._warning = self._open().write(b"".join(map(json_line, events))) or self._warning
+        self._warning = self._open().write(b"".join(map(self._recorder.line, events))) or self._warning
 
     def _open(self) -> LineWriter[bytes] | PipeWriter:
         if self._writer is None:
@@ -157,8 +159,8 @@ def _append_to(path: Path, access: FileAccess) -> BinaryIO:
 
 def _refuse_other_content(path: Path, stream: BinaryIO) -> None:
     with path.open("rb") as content:
-        first = content.read(len(_BEGINNING))
-    if not _BEGINNING.startswith(first):
+        first = content.read(max(map(len, _BEGINNINGS)))
+    if not any(first.startswith(one) or one.startswith(first) for one in _BEGINNINGS):
         stream.close()
         raise UsageError(
             f"cannot write events to {path}: it has content that is no event",

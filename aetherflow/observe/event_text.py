@@ -39,7 +39,7 @@ from aetherflow.events.run_events import (
     progress_text,
     waits_for,
 )
-from aetherflow.observe.event_record import level_of
+from aetherflow.observe.event_level import level_of
 from aetherflow.observe.line_writer import json_line
 
 MINUTE = 60

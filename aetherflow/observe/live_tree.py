@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 import anyio
 
 from aetherflow.events.run_events import Event, RunFinished
-from aetherflow.observe.event_record import SEVERITY, Level, level_of, parse_level
+from aetherflow.observe.event_level import SEVERITY, Level, level_of, parse_level
 from aetherflow.observe.event_text import render_text
 from aetherflow.observe.line_writer import writing_to
 from aetherflow.observe.log import LogObserver

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, MutableMapping, Sequence
+import sys
+from collections.abc import MutableMapping, Sequence
 from datetime import UTC, tzinfo
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from aetherflow.events.run_events import Event, JobEvent, RunFinished
-from aetherflow.observe.event_record import SEVERITY, level_of, name_of, parse_level, record
+from aetherflow.observe.event_level import SEVERITY, level_of, parse_level
+from aetherflow.observe.event_record import Recorder, record_name
 from aetherflow.observe.event_text import head, one_line, render_text
-from aetherflow.observe.line_writer import LineWriter, json_line
-from aetherflow.observe.run_summary import Digest, digested, render_summary, resume_command
+from aetherflow.observe.line_writer import LineWriter
+from aetherflow.observe.run_summary import Digest, digested, render_summary
 from aetherflow.observe.sink import Sink
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger, Processor
+    from structlog.typing import FilteringBoundLogger
 
     from aetherflow.observe.time_order import TimeOrder
 
@@ -50,13 +53,13 @@ class LogObserver:
         self._writer = LineWriter(stream)
         self._sink = sink or Sink()
         self._order = order
-        self._format = format
         self._level = parse_level(level)
         self._zone = UTC if many_runs else zone
         self._many_runs = many_runs
         self._digest = Digest()
         self._rendered = io.StringIO()
-        self._logger: FilteringBoundLogger | None = None
+        self._recorder = Recorder()
+        self._logger = self._make_logger() if format == "json" else None
 
     async def __call__(self, events: Sequence[Event]) -> None:
         """Write the records of a batch.
@@ -78,29 +81,19 @@ class LogObserver:
 
     def _render(self, events: Sequence[Event]) -> str:
         for event in events:
-            self._digest = digested(self._digest, event)
-            if SEVERITY[level_of(event)] >= SEVERITY[self._level]:
-                self._log(event)
+            is_shown = SEVERITY[level_of(event)] >= SEVERITY[self._level]
+            if self._logger is None:
+                self._digest = digested(self._digest, event)
+                if is_shown and (text := self._text(event)) is not None:
+                    self._rendered.write(text + "\n")
+            elif is_shown:
+                self._logger.log(SEVERITY[level_of(event)], record_name(type(event)), source=event)
+            else:
+                self._recorder.remember(event)  # a later record may need it
         batch = self._rendered.getvalue()
         self._rendered.seek(0)
         self._rendered.truncate()
         return batch
-
-    def _log(self, event: Event) -> None:
-        """Render one event: a structured record through structlog, or a line for people without it.
-
-        structlog imports rich and costs as much start-up as the engine; a line needs neither.
-        """
-        if self._format == "json":
-            self._logger = self._logger or self._make_logger()
-            more = {}
-            if isinstance(event, RunFinished) and (command := resume_command(event, self._digest)):
-                more["resume"] = command
-            self._logger.log(SEVERITY[level_of(event)], name_of(event), source=event, more=more)
-            return
-        text = self._text(event)
-        if text is not None:
-            self._rendered.write(text + "\n")
 
     def _text(self, event: Event) -> str | None:
         if isinstance(event, RunFinished):
@@ -112,32 +105,34 @@ class LogObserver:
         return text
 
     def _make_logger(self) -> FilteringBoundLogger:
-        import structlog  # noqa: PLC0415 - only for structured logs, see _log
-
-        chain: list[Processor] = [
-            _RecordOf(detail=self._level == "debug"),
-            structlog.processors.JSONRenderer(serializer=_serialized),
-        ]
+        structlog = _structlog()
         logger: FilteringBoundLogger = structlog.wrap_logger(
             structlog.WriteLogger(self._rendered),
-            processors=chain,
-            wrapper_class=structlog.make_filtering_bound_logger(SEVERITY[self._level]),
+            processors=[self._line_of],
+            wrapper_class=structlog.make_filtering_bound_logger(SEVERITY["debug"]),
             context_class=dict,
             cache_logger_on_first_use=True,
         ).bind()
         return logger
 
-
-class _RecordOf:
-    """A processor: the record of the event that is logged."""
-
-    def __init__(self, *, detail: bool) -> None:
-        self._detail = detail
-
-    def __call__(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        more: dict[str, Any] = entry["more"]
-        return record(entry["source"], detail=self._detail) | more
+    def _line_of(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> str:
+        """Return the line of the event that is logged: the one processor."""
+        return self._recorder.line(entry["source"]).decode().rstrip("\n")
 
 
-def _serialized(entry: Any, **_options: Any) -> str:
-    return json_line(entry).decode().rstrip("\n")
+def _structlog() -> ModuleType:
+    """Import structlog without rich and pygments, which only its colours need and which cost 80 ms.
+
+    Call it before steps run: a module that another thread imports meanwhile would not find rich either.
+    """
+    if (loaded := sys.modules.get("structlog")) is not None:
+        return loaded
+    hidden = "rich" not in sys.modules
+    if hidden:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # None: an import of it raises ImportError
+    try:
+        import structlog  # noqa: PLC0415 - only for structured logs
+    finally:
+        if hidden:
+            del sys.modules["rich"]
+    return structlog

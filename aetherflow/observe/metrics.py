@@ -33,7 +33,7 @@ from aetherflow.events.run_events import (
     StepOutput,
     StepStarted,
 )
-from aetherflow.observe.event_record import record
+from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.sink import Sink
 
 
@@ -48,6 +48,7 @@ class MetricsObserver:
         self._metrics = metrics
         self._has_hooks = any(hasattr(metrics, name) for name in _HOOKS)
         self._began: dict[str, datetime] = {}
+        self._recorder = Recorder()
         self._sink = _sink_of(metrics)
 
     async def __call__(self, events: Sequence[Event]) -> None:
@@ -61,7 +62,7 @@ class MetricsObserver:
         for event in events:
             if not self._has_hooks:
                 if not isinstance(event, StepOutput):
-                    self._metrics(record(event, detail=True))
+                    self._metrics(self._recorder.record(event))
             elif (called := self._hook_of(event)) is not None:
                 name, arguments = called
                 hook: Callable[..., object] | None = getattr(self._metrics, name, None)

@@ -23,22 +23,37 @@ MOST_FAILURES = 20
 """How many failures a summary lists; `runs show` lists the others."""
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """A step or a job that failed. Its error was shown when it failed, and is not shown again."""
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step or a job that failed.
+
+    Attributes:
+        job_id: the job, or the instance of a job with `for_each`.
+        step_id: the step; absent if the job itself failed.
+        step_type: the type of the step.
+        error: its code, message, hint ...; absent if another failure of the list has the same.
+        reason: why, without an error.
+    """
 
     job_id: str
-    where: str
-    error: ErrorInfo | None
+    step_id: str = ""
+    step_type: str = ""
+    error: ErrorInfo | None = None
     reason: str = ""
+
+    @property
+    def where(self) -> str:
+        """The place for people: `load.read (db_load)`, or the job."""
+        return f"{self.job_id}.{self.step_id} ({self.step_type})" if self.step_id else self.job_id
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """What the summary of a run needs from its earlier events."""
+    """What the summary of a run needs from its earlier events; `more` failures are not in the list."""
 
     state: str = ""
+    logs: str = ""
     secrets: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
-    more: bool = False
+    more: int = 0
 
 
 def digested(digest: Digest, event: Event) -> Digest:
@@ -47,10 +62,12 @@ def digested(digest: Digest, event: Event) -> Digest:
         case RunStarted() | RunResumed():
             return Digest()
         case RunPersisted():
-            return msgspec.structs.replace(digest, state=event.state, secrets=tuple(event.secrets))
+            return msgspec.structs.replace(
+                digest, state=event.state, logs=event.logs, secrets=tuple(event.secrets)
+            )
         case StepFinished(status="FAILED"):
-            where = f"{event.job_id}.{event.step_id} ({event.step_type})"
-            return _with(digest, Failure(event.job_id, where, event.error, event.reason))
+            failure = Failure(event.job_id, event.step_id, event.step_type, event.error, event.reason)
+            return _with(digest, failure)
         case JobFinished(status="FAILED") if not _is_reported(digest, event):
             return _with(digest, _of_job(digest, event))
         case _:
@@ -90,10 +107,10 @@ def _is_reported(digest: Digest, event: JobFinished) -> bool:
 def _of_job(digest: Digest, event: JobFinished) -> Failure:
     """Return why a job failed; if an instance of a `for_each` job has reported the error, only the reason."""
     is_known = event.reason and any(failure.error == event.error for failure in digest.failures)
-    return Failure(event.job_id, event.job_id, None if is_known else event.error, event.reason)
+    return Failure(event.job_id, error=None if is_known else event.error, reason=event.reason)
 
 
 def _with(digest: Digest, failure: Failure) -> Digest:
     if len(digest.failures) >= MOST_FAILURES:
-        return msgspec.structs.replace(digest, more=True)
+        return msgspec.structs.replace(digest, more=digest.more + 1)
     return msgspec.structs.replace(digest, failures=(*digest.failures, failure))

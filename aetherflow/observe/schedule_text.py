@@ -20,7 +20,7 @@ from aetherflow.events.schedule_events import (
     ScheduleUpcoming,
     UpcomingItem,
 )
-from aetherflow.observe.event_record import LATE_SECONDS
+from aetherflow.observe.event_level import LATE_SECONDS
 from aetherflow.observe.event_text import INDENT, duration, indented, moment, one_line, sentence
 from aetherflow.observe.time_words import distance
 

@@ -44,6 +44,7 @@ from aetherflow.runs.stop_notices import HOOKS_SECONDS, advice_for, first_notice
 from aetherflow.sdk.services import RunServices
 from aetherflow.stop_signals import end_with, name_of
 from aetherflow.store.database_pool import DatabasePool
+from aetherflow.store.filesystem import logs_beside
 from aetherflow.task_errors import one_error
 from aetherflow.worker_threads import WorkerThreads
 
@@ -145,7 +146,7 @@ async def execute_run(
                 await while_claimed(secrets.fetch, claimed, clock, control, beside)
             start = start_run(run, claimed.claim, claimed.owner, clock)
             journal = claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq)
-            bus = Bus(journal, clock, run.checked.redactor.text)
+            bus = Bus(journal, clock, run.checked.redactor.text, stored=claimed.claim.next_seq - 1)
             hint.on_started(bus, start.secrets)
             state, paths = start.state, resolve_run_paths(run.checked, start.state.params, run.state)
             run = replace(run, checked=with_folders(run.checked, paths))
@@ -197,7 +198,8 @@ async def _metrics_observers(checked: CheckedFlow) -> list[ObserverSpec]:
 def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, clock: Clock) -> list[e.Event]:
     """Return the event that starts or resumes the run, and the notices that follow it."""
     factory = EventFactory(clock, start.state.flow_id, run.run_id)
-    persisted = factory.make(e.RunPersisted, state=str(run.state), secrets=start.secrets)
+    logs = str(logs_beside(run.state) / folder_name(run.run_id))
+    persisted = factory.make(e.RunPersisted, state=str(run.state), logs=logs, secrets=start.secrets)
     return [start.event, persisted, *start.notices, *secrets.notices(factory)]
 
 

@@ -182,7 +182,7 @@ def test_events_are_appended_to_a_file(cli: CommandLine) -> None:
 
     events = [json.loads(line) for line in (cli.folder / "events.jsonl").read_text().splitlines()]
 
-    assert [event["run_id"] for event in events if event["event"] == "run_finished"] == ["e1", "e2"]
+    assert [event["run_id"] for event in events if event["event"] == "run_summary"] == ["e1", "e2"]
     assert any(event.get("outputs") == {"has_data": True, "count": 1} for event in events)
 
 
@@ -191,7 +191,7 @@ def test_events_on_standard_output_leave_the_log_on_standard_error(cli: CommandL
 
     result = cli.run("run", "flow.yaml", "--events", "-")
 
-    assert [event["event"] for event in result.lines()][-1] == "run_finished"
+    assert [event["event"] for event in result.lines()][-1] == "run_summary"
     assert "SUCCESS" in result.err
 
 

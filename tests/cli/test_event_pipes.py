@@ -47,14 +47,14 @@ def test_a_reader_that_comes_during_the_run_gets_all_events(cli: CommandLine, pi
             (cli.folder / "go").touch()
             events = [json.loads(line)["event"] for line in reader]
         assert run.end().code == 0
-    assert (events[0], events[-1]) == ("run_started", "run_finished")
+    assert (events[0], events[-1]) == ("run_started", "run_summary")
 
 
 def test_a_shell_may_give_the_pipe_of_another_program(cli: CommandLine) -> None:
     cli.write("flow.yaml", OK)
 
     done = cli.bash(
-        "aetherflow run flow.yaml --events >(cat >got) && until grep -q run_finished got; do sleep 0.05; done"
+        "aetherflow run flow.yaml --events >(cat >got) && until grep -q run_summary got; do sleep 0.05; done"
     )
 
     assert (done.code, no_trace(done)) == (0, True), done

@@ -21,6 +21,7 @@ from aetherflow.cli.type_fields import fields_of
 from aetherflow.config.settings import Settings
 from aetherflow.engine.state_diagram import state_diagram
 from aetherflow.events import run_events, schedule_events
+from aetherflow.observe.event_record import EventRecord, own_fields, record_name
 from aetherflow.spec import flow, manifest, project, schedule
 from aetherflow.spec.decode import unwrapped
 from aetherflow.spec.json_schema import described
@@ -166,23 +167,35 @@ def _deep(fields: list[dict[str, Any]], depth: int = 0) -> Iterator[tuple[dict[s
 
 
 def _events(_: str) -> Iterator[str]:
-    yield "| event | stored | fields besides `at`, `flow_id`, `run_id` | meaning |"
+    yield "| event | stored | fields of its own | meaning |"
     yield "|---|---|---|---|"
     for event in _event_types():
-        names = [n for n in event.__struct_fields__ if n not in {"at", "flow_id", "run_id"}]
-        shown = ", ".join(f"`{name}`" for name in names)
         stored = "no" if event in run_events.TRANSIENT else "yes"
-        about = _cell((event.__doc__ or "").strip().partition("\n")[0])
-        yield f"| `{event.__struct_config__.tag}` | {stored} | {shown} | {about} |"
+        yield f"| `{record_name(event)}` | {stored} | {_own_fields(event)} | {_first_line(event)} |"
 
 
 def _schedule_events(_: str) -> Iterator[str]:
-    yield "| event | fields besides `at`, `scheduler`, `flow_id`, `run_id` | meaning |"
+    yield "| event | fields of its own | meaning |"
     yield "|---|---|---|"
     for event in schedule_events.ScheduleEvent.__subclasses__():
-        names = [n for n in event.__struct_fields__ if n not in {"at", "scheduler", "flow_id", "run_id"}]
-        about = _cell((event.__doc__ or "").strip().partition("\n")[0])
-        yield f"| `{event.__struct_config__.tag}` | {', '.join(f'`{name}`' for name in names)} | {about} |"
+        yield f"| `{record_name(event)}` | {_own_fields(event)} | {_first_line(event)} |"
+
+
+def _record(_: str) -> Iterator[str]:
+    yield "| field | value | meaning |"
+    yield "|---|---|---|"
+    _, attributes = described(EventRecord)
+    for field in kinds.type_info(EventRecord).fields:  # type: ignore[attr-defined]  # a Struct has fields
+        yield f"| `{field.encode_name}` | {_kind(field.type)} | {_cell(attributes[field.name])} |"
+
+
+def _own_fields(event: type[run_events.Event]) -> str:
+    more = ("failures", "more_failures", "resume") if event is run_events.RunFinished else ()
+    return ", ".join(f"`{name}`" for name in (*own_fields(event), *more))
+
+
+def _first_line(event: type[run_events.Event]) -> str:
+    return _cell((event.__doc__ or "").strip().partition("\n")[0])
 
 
 def _module(name: str) -> Iterator[str]:
@@ -249,6 +262,7 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "config": _config,
     "options": _options,
     "outputs": _outputs,
+    "event record": _record,
     "events": _events,
     "schedule events": _schedule_events,
     "commands": _commands,

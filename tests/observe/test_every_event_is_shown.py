@@ -19,7 +19,7 @@ import pytest
 
 from aetherflow.events import run_events as all_events
 from aetherflow.events.run_events import Event, JobStarted, StepFinished
-from aetherflow.observe.event_record import record
+from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import render_text
 from aetherflow.observe.line_writer import json_line
 
@@ -44,9 +44,14 @@ CASES: list[tuple[Event, str]] = [
 IDS = [f"{type(event).__name__}-{number}" for number, (event, _) in enumerate(CASES)]
 
 
+def record(event: Event) -> dict[str, Any]:
+    """Return the record of an event whose run is not known."""
+    return Recorder().record(event)
+
+
 def shown(event: Event) -> str:
     """Return the block of an event: itself, its lines for people, and its record."""
-    return f"{json_line(event).decode()}{render_text(event)}\n{json_line(record(event)).decode()}"
+    return f"{json_line(event).decode()}{render_text(event)}\n{Recorder().line(event).decode()}"
 
 
 def test_the_cases_cover_every_class_of_event() -> None:
@@ -80,7 +85,7 @@ def test_the_name_of_a_record_is_the_tag_of_the_event(event: Event, _block: str)
     assert record(event)["event"] == {"run_finished": "run_summary"}.get(tag, tag)
 
 
-def test_outputs_fingerprints_and_items_are_recorded_only_in_detail() -> None:
+def test_outputs_and_items_are_recorded_but_no_fingerprints() -> None:
     step = StepFinished(
         at=AT,
         flow_id="demo",
@@ -92,12 +97,12 @@ def test_outputs_fingerprints_and_items_are_recorded_only_in_detail() -> None:
         outputs={"rows": 3},
         job_outputs={"all": 3},
     )
-    each = JobStarted(at=AT, flow_id="demo", run_id="r1", job_id="a", items=[1, 2])
+    each = JobStarted(at=AT, flow_id="demo", run_id="r1", job_id="a", items=[1, 2], when="-", for_each="f")
 
-    assert record(step, detail=True)["outputs"] == {"rows": 3}
-    assert record(step, detail=True)["job_outputs"] == {"all": 3}
-    assert record(each, detail=True)["items"] == [1, 2]
-    assert {"outputs", "job_outputs"} & record(step).keys() == set()
+    assert record(step)["outputs"] == {"rows": 3}
+    assert record(step)["job_outputs"] == {"all": 3}
+    assert record(each)["items"] == [1, 2]
+    assert {"when", "for_each"} & record(each).keys() == set()
     assert render_text(step, detail=True) == (
         '22:14:03 INFO  a.b  t SUCCESS in 0.00 s\n               outputs: {"rows":3}'
     )

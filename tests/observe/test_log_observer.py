@@ -93,10 +93,12 @@ async def test_json_is_one_object_per_line_and_one_summary_at_the_end() -> None:
         "run_summary",
     ]
     assert {(r["flow_id"], r["run_id"]) for r in records} == {("demo", "r1")}
-    assert list(records[3])[:8] == [
+    assert list(records[3])[:10] == [
+        "schema",
         "timestamp",
         "level",
         "event",
+        "message",
         "flow_id",
         "run_id",
         "job_id",
@@ -122,10 +124,12 @@ async def test_the_level_leaves_out_what_matters_less(level: str, events: int) -
 
 
 @pytest.mark.asyncio
-async def test_outputs_are_logged_at_debug_only() -> None:
-    assert "exit_code" in await logged(a_failed_run(), format="json", level="debug")
+async def test_people_see_outputs_at_debug_only_and_a_record_is_the_same_at_every_level() -> None:
+    (at_error, _, _) = (await logged(a_failed_run(), format="json", level="error")).splitlines()
+    assert at_error in (await logged(a_failed_run(), format="json", level="debug")).splitlines()
+    assert json.loads(at_error)["outputs"] == {"exit_code": 3}
     assert 'outputs: {"exit_code":3}' in await logged(a_failed_run(), format="text", level="debug")
-    assert "exit_code" not in await logged(a_failed_run(), format="json", level="info")
+    assert 'exit_code":' not in await logged(a_failed_run(), format="text", level="info")
 
 
 def test_an_unknown_level_is_refused_with_the_levels_there_are() -> None:

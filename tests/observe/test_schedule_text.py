@@ -23,8 +23,9 @@ from aetherflow.events.schedule_events import (
     ScheduleUpcoming,
     UpcomingItem,
 )
+from aetherflow.events.trace_ids import span_id, trace_id
 from aetherflow.observe import schedule_text
-from aetherflow.observe.event_record import record
+from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import render_text
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.run_summary import Digest
@@ -220,13 +221,17 @@ def test_every_event_of_a_scheduler_is_here() -> None:
 
 
 def test_a_record_names_scheduler_and_item_and_leaves_out_what_says_nothing() -> None:
-    assert record(CASES[0][0]) == {
+    assert Recorder().record(CASES[0][0]) == {
+        "schema": "aetherflow.event/1",
         "timestamp": "2026-01-02T22:14:03Z",
         "level": "info",
         "event": "firing_scheduled",
+        "message": "item a of 2026-01-02T22:14:00Z: fires as run r1",
         "scheduler": "n",
         "item_id": "a",
         "run_id": "r1",
+        "trace_id": trace_id("", "r1"),
+        "span_id": span_id("", "r1"),
         "scheduled_at": "2026-01-02T22:14:00Z",
         "outcome": "QUEUED",
         "cause": "tick",

@@ -23,9 +23,8 @@ from aetherflow.events.run_events import (
     StepOutput,
     StepRetrying,
 )
-from aetherflow.observe.event_record import record
+from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import INDENT, counts, duration, indented, one_line, render_text
-from aetherflow.observe.line_writer import json_line
 from aetherflow.observe.run_summary import Digest, Failure, digested, render_summary
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
@@ -89,7 +88,7 @@ def test_a_summary_is_as_safe_as_a_line(text: str) -> None:
 @given(text=nasty)
 def test_a_record_is_one_line_of_json_whatever_the_text(text: str) -> None:
     for event in events_that_say(text):
-        line = json_line(record(event, detail=True))
+        line = Recorder().line(event)
         assert line.endswith(b"\n")
         assert line.count(b"\n") == 1
 

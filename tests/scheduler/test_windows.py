@@ -9,7 +9,8 @@ import pytest
 
 from aetherflow.cli.item_words import item_words
 from aetherflow.events.schedule_events import FiringMissed
-from aetherflow.observe.event_record import level_of, record
+from aetherflow.observe.event_level import level_of
+from aetherflow.observe.event_record import Recorder
 from aetherflow.server.in_force import AskedFile
 from aetherflow.server.scheduler_status import WindowStatus, status_of
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, rows, schedule, server
@@ -189,8 +190,8 @@ async def test_what_a_pause_or_a_window_skips_is_no_warning(tmp_path: Path) -> N
             (7, "late by more than misfire_grace_time, 300 s", "warning"),
             (7, "in a window (not_between)", "info"),
         ]
-        assert "is_planned" not in record(found[3])
-        assert record(found[0])["is_planned"] is True
+        assert "is_planned" not in Recorder().record(found[3])
+        assert Recorder().record(found[0])["is_planned"] is True
 
 
 async def test_an_item_of_the_boot_waits_for_the_end_of_its_window(tmp_path: Path) -> None:
