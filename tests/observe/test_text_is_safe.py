@@ -74,10 +74,10 @@ def test_no_text_can_start_a_line_at_the_margin_or_steer_the_terminal(text: str)
 
 @given(text=nasty)
 def test_a_summary_is_as_safe_as_a_line(text: str) -> None:
-    failure = Failure(text, text, ErrorInfo(code=text, message=text, hint=text))
+    failure = Failure(text, text, text, ErrorInfo(code=text, message=text, hint=text))
     end = RunFinished(at=AT, flow_id=text, run_id=text, status="FAILED", duration_seconds=1)
 
-    shown = render_summary(end, Digest(state=text, secrets=(text,), failures=(failure,), more=True))
+    shown = render_summary(end, Digest(state=text, secrets=(text,), failures=(failure,), more=1))
 
     first, *more = shown.splitlines()
     assert first.startswith("22:14:03 ERROR ")
@@ -192,7 +192,7 @@ def test_a_run_that_went_well_has_nothing_to_resume() -> None:
 
 
 def test_a_resumed_run_forgets_the_failures_of_the_time_before() -> None:
-    old = Digest("/s.sqlite", failures=(Failure("a", "a.b", None),))
+    old = Digest("/s.sqlite", failures=(Failure("a", "b", "t"),))
     resumed = RunResumed(at=AT, flow_id="demo", run_id="r1", attempt=2, owner="x", flow_file="new.yaml")
 
     assert digested(old, resumed) == Digest()
