@@ -22,6 +22,10 @@ GROUP_ROWS = 65_536
 GROUP_BYTES = 8 * 2**20
 """A row group is written when it has so many rows, or takes so much memory."""
 
+SAMPLE_ROWS = 8192
+REPEATS = 8
+"""A column gets a dictionary if its values repeat so often in the first rows."""
+
 
 class ParquetWriter:
     """Writes rows of values, or record batches.
@@ -93,7 +97,7 @@ class ParquetWriter:
         """Write what is left, and the end of the file."""
         self._flush()
         if self._writer is None:
-            self._writer = self._new_writer(self._path)
+            self._writer = self._new_writer(self._path, [])
         self._writer.close()
 
     def _values(self, number: int, values: Sequence[Any]) -> Any:
@@ -140,17 +144,17 @@ class ParquetWriter:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        if self._writer is None:
-            self._writer = self._new_writer(self._path)
         table = self._arrow.Table.from_batches(self._waiting)
+        if self._writer is None:
+            self._writer = self._new_writer(self._path, _repeating(table))
         self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
     def _schema(self) -> Any:
         return self._arrow.schema([(column.name, arrow_type(column)) for column in self.columns])
 
-    def _new_writer(self, path: Path) -> Any:
-        return self._arrow.parquet.ParquetWriter(path, self._schema())
+    def _new_writer(self, path: Path, repeating: list[str]) -> Any:
+        return self._arrow.parquet.ParquetWriter(path, self._schema(), use_dictionary=repeating)
 
     def _widen(self, found: dict[int, Column | None]) -> None:
         """Give the columns of no known kind the type that these values need, and convert what was written."""
@@ -193,6 +197,18 @@ class ParquetWriter:
                 [self._cast(column, own) for column, own in zip(self.columns, batch.columns, strict=True)]
             )
             self._rows += batch.num_rows
+
+
+def _repeating(table: Any) -> list[str]:
+    """Return the names of the columns whose values repeat: only for them a dictionary is worth its time."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - an optional dependency, and slow to import
+
+    sample = table.slice(0, SAMPLE_ROWS)
+    return [
+        name
+        for name, column in zip(sample.schema.names, sample.columns, strict=True)
+        if len(pc.unique(column)) * REPEATS <= sample.num_rows
+    ]
 
 
 def _are_bits(column: Any, kind: Any) -> bool:

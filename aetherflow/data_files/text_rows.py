@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ class TextRows(msgspec.Struct, frozen=True):
     """
 
     columns: tuple[Column, ...]
-    blocks: Iterator[tuple[bytes, int]]
+    blocks: Iterator[tuple[bytes | bytearray, int]]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,18 +44,20 @@ class _Stream:
 
     def __init__(self, rows: TextRows) -> None:
         self._blocks = rows.blocks
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def read(self, size: int) -> bytes:
         """Return up to so many bytes; none: the end."""
         if not self._rest:
-            self._rest = next(self._blocks, (b"", 0))[0]
+            self._rest = memoryview(next(self._blocks, (b"", 0))[0])
         found, self._rest = self._rest[:size], self._rest[size:]
-        return found
+        return bytes(found)
 
 
 def record_batches(rows: TextRows) -> Iterator[Any]:
     """Yield the rows as record batches with the types of their columns.
+
+    Truth values may be `t` and `f`, and a moment is in UTC without an offset.
 
     Raises:
         StepError: a text is none of the type of its column (AF902).
@@ -63,13 +66,15 @@ def record_batches(rows: TextRows) -> Iterator[Any]:
     from pyarrow import csv  # noqa: PLC0415 - an optional dependency, and slow to import
 
     names = [f"c{number}" for number in range(len(rows.columns))]
-    types = [arrow.string() if column.kind == "binary" else arrow_type(column) for column in rows.columns]
+    types = [_read_as(arrow, column) for column in rows.columns]
     options = {
         "read_options": csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES, use_threads=False),
         "parse_options": csv.ParseOptions(newlines_in_values=True),
         "convert_options": csv.ConvertOptions(
             column_types=dict(zip(names, types, strict=True)),
             null_values=[""],
+            true_values=["true", "t"],
+            false_values=["false", "f"],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         ),
@@ -78,19 +83,21 @@ def record_batches(rows: TextRows) -> Iterator[Any]:
     first = next(rows.blocks, None)
     if first is None:
         return
-    stream = _Stream(TextRows(rows.columns, _chained(first, rows.blocks)))
+    stream = _Stream(TextRows(rows.columns, chain([first], rows.blocks)))
     with _conversion_errors(arrow, rows.names):
         for batch in csv.open_csv(arrow.PythonFile(stream, mode="r"), **options):
             arrays = [
-                _bytes(own.to_pylist()) if column.kind == "binary" else own
+                _bytes(own.to_pylist()) if column.kind == "binary" else own.cast(arrow_type(column))
                 for column, own in zip(rows.columns, batch.columns, strict=True)
             ]
             yield arrow.record_batch(arrays, names=list(rows.names))
 
 
-def _chained(first: tuple[bytes, int], rest: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
-    yield first
-    yield from rest
+def _read_as(arrow: Any, column: Column) -> Any:
+    """Return the type that a column has in the text."""
+    if column.kind == "binary":
+        return arrow.string()
+    return arrow.timestamp("us") if column.is_zoned else arrow_type(column)
 
 
 def _bytes(texts: list[str | None]) -> Any:

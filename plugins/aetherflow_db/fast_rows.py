@@ -64,7 +64,7 @@ def _postgres(session: Session, query: Query, fetch_size: int, wanted: Wanted) -
     if wanted.text is None:
         return None
     session.prepare(query)
-    return copied_rows(session.raw, query, wanted.text)
+    return copied_rows(session.raw, query, wanted.text, is_parsed=wanted.is_parquet)
 
 
 def _duckdb(session: Session, query: Query, fetch_size: int, wanted: Wanted) -> ArrowRows | None:

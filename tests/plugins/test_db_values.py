@@ -267,3 +267,37 @@ async def test_the_options_of_a_stream(tmp_path: Path) -> None:
     assert result.outputs["dtypes"] == {"n": "decimal(5,1)", "t": "string"}
     assert json.loads(result.outputs["dtypes_json"]) == result.outputs["dtypes"]
     await connector.aclose()
+
+
+BRANCHES = {
+    "float8": "0 -0 1 -1 0.1 1e-4 9.9e-5 1e-7 123456.5 1e14 999999999999999 1e15 1000000000000000.1 4.5e15 "
+    "9007199254740993 9999999999999998 1e16 1.5e300 -2.5e-300 NaN Infinity -Infinity",
+    "float4": "0 -0 1 0.1 1e-4 9e-5 99999.5 100000.5 123456 1234567 16777216 1e10 1e15 9e15 1e16 3e20 NaN "
+    "Infinity -Infinity",
+    "timestamp": "2026-01-02 2026-01-02T03:04:05.1 2026-01-02T03:04:05.12345 2026-01-02T03:04:05.123456 "
+    "2026-01-02T23:59:59.999999 0001-01-01 9999-12-31T23:59:59.99999",
+    "timestamptz": "2026-01-02T00:00:00+05:30 2026-01-02T03:04:05.1-11 2026-01-02T03:04:05.123456Z "
+    "1900-01-01T00:00:00.5+00:19:32 2026-01-02T03:04:05.00001",
+    "time": "00:00 08:30:00.5 08:30:00.12345 23:59:59.999999",
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+async def test_every_branch_of_what_a_copy_writes(
+    open_postgres: Open, file_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_postgres() as run:
+        lists = ", ".join(
+            f"'{{{','.join(values.split())}}}'::{kind}[]" for kind, values in BRANCHES.items()
+        )
+        sql = f"SELECT a, b, c, d, e, a > 1 AS f FROM unnest({lists}) AS t(a, b, c, d, e)"
+
+        async def written() -> Any:
+            await run.step(db_extract_stream, sql=sql, output="b.file", format=file_format)
+            file = run.context().artifacts / "b.file"
+            return file.read_text() if file_format == "csv" else str(pq.read_table(file).to_pylist())
+
+        fast = await written()
+        monkeypatch.setattr("aetherflow_db.connection.fast_rows", lambda *_: None)
+        assert fast == await written()
