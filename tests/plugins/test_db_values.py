@@ -288,9 +288,7 @@ async def test_every_branch_of_what_a_copy_writes(
     open_postgres: Open, file_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_postgres() as run:
-        lists = ", ".join(
-            f"'{{{','.join(values.split())}}}'::{kind}[]" for kind, values in BRANCHES.items()
-        )
+        lists = ", ".join(f"'{{{','.join(values.split())}}}'::{kind}[]" for kind, values in BRANCHES.items())
         sql = f"SELECT a, b, c, d, e, a > 1 AS f FROM unnest({lists}) AS t(a, b, c, d, e)"
 
         async def written() -> Any:
