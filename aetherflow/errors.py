@@ -213,6 +213,14 @@ class StepError(AetherFlowError):
         )
 
 
+class FinalError(StepError):
+    """A step failed in a way that another attempt would meet again, so `retry` makes none."""
+
+    def info(self) -> ErrorInfo:
+        """Return the error as data; it is final."""
+        return msgspec.structs.replace(super().info(), is_final=True)
+
+
 class LockNotAcquired(StepError):
     """A lock is still held by another run after the time that the step waits for it."""
 

@@ -34,9 +34,7 @@ def check_mark_names(plan: Plan, step_types: Mapping[str, StepType], sink: Diagn
                 if not isinstance(name, str) or "{{" in name:
                     continue
                 if job.for_each is not None:
-                    message = (
-                        f"all items of job {job.id!r} use the mark {name!r}: each skips what another reads"
-                    )
+                    message = f"all items of {job.id} use the mark {name!r}: each skips what another reads"
                     hint = f"name it by the item: {key}: {{name: '{name}-{{{{item}}}}'}}"
                     sink.add((*where, "name"), "AF991", message, hint, "warning")
                 elif name in users:

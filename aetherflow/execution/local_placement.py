@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.errors import FinalError, StepError
 from aetherflow.execution.ports import StepCall
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import struct_fields
@@ -18,14 +18,10 @@ from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.spelling import NodePath, is_no_duration, misplaced
 
 
-class UnfitInputs(StepError):
-    """The rendered inputs do not fit the step's type; another attempt would get the same."""
+class UnfitInputs(FinalError):
+    """The rendered inputs do not fit the step's type."""
 
     default_code = "AF706"
-
-    def info(self) -> ErrorInfo:
-        """Return the error as data; it is final."""
-        return msgspec.structs.replace(super().info(), is_final=True)
 
 
 class LocalPlacement:

@@ -2,7 +2,7 @@
 
 AF740 the statement failed, AF741 the database cannot be reached, AF742 the statement writes or gives no rows,
 AF743 the resource is not a database, AF744 two columns have the same name, AF745 the URL, dialect or driver
-is unusable.
+is unusable, AF830 a row breaks a constraint.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import sqlite3
 
-from aetherflow import StepError
+from aetherflow import FinalError, StepError
 from aetherflow_db.bound_statement import first_param
+from aetherflow_db.constraints import broken_constraint
 from aetherflow_db.error_position import Position, error_position
 from aetherflow_db.query import Query
 
@@ -55,15 +56,28 @@ def statement_failed(
         return unbound(resource, query, said[1])
     name = None if query.params else first_param(query.sql)
     where, marked = _place(query, error_position(error, query))
+    said_first = first_line(error)
+    if (constraint := broken_constraint(error, said_first)) is not None:
+        return FinalError(
+            f"the statement failed on resource {resource!r}: {constraint.said}: {said_first}{where}"
+            + (marked or _statement(query)),
+            hint="look at the rows that the statement writes, and at the table's constraints",
+            code="AF830",
+            detail=_detail(resource, query) | {"constraint": constraint.kind},
+        )
     return StepError(
-        f"the statement failed on resource {resource!r}: {first_line(error)}{where}"
-        + (marked or _statement(query)),
+        f"the statement failed on resource {resource!r}: {said_first}{where}" + (marked or _statement(query)),
         hint=f"if :{name} is a parameter, give its value: params: {{{name}: ...}}"
         if name
         else "try the statement with its params on that database",
         code="AF740",
         detail=_detail(resource, query),
     )
+
+
+def first_statement_failed(resource: str, statement: str, error: BaseException) -> StepError:
+    """Return the error for a statement of the options that each connection begins with."""
+    return statement_failed(resource, Query(statement, source="options"), error)
 
 
 def connection_failed(resource: str, where: str, error: BaseException) -> StepError:

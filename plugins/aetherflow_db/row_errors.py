@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from aetherflow import StepError
+from aetherflow import FinalError, StepError
 from aetherflow_db.column_mapping import Mapped
+from aetherflow_db.constraints import broken_constraint
 from aetherflow_db.failures import first_line
 from aetherflow_db.query import Row
 
@@ -39,6 +40,8 @@ def refused(
 ) -> StepError:
     """Return the error for a row that the database refuses; its message may name the column."""
     said = first_line(error)
+    if (constraint := broken_constraint(error, said)) is not None:
+        said = f"{constraint.said}: {said}"
     named = [number for number, one in enumerate(columns) if _names(said, one.target.name)]
     if len(named) == 1:
         mapped, value = columns[named[0]], values[named[0]]
@@ -78,7 +81,7 @@ def _names(message: str, column: str) -> bool:
 
 
 def _row_error(source: Source, row: int, rest: str, place: str = "") -> StepError:
-    return StepError(
+    return FinalError(
         f"{source.file}, {place or f'row {row:,}'}{rest}",
         hint=f"correct the file, or the table {source.table}, which has its old content",
         code="AF923",

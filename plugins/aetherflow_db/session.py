@@ -92,11 +92,15 @@ class Session:
         # Only in a reading session, since rows that come in pieces cost the number of rows changed.
         reads = self._mode == "read"
         cursor = self.driver.cursor(self.raw, fetch_size) if reads else self.driver.writing_cursor(self.raw)
+        refusals: tuple[type[Exception], ...] = (*self.driver.errors, OverflowError, TypeError, ValueError)
         try:
             cursor.execute(*statement)
-        except (OverflowError, TypeError, ValueError) as error:  # a parameter that the driver cannot send
+        except refusals as error:
+            if self.driver.locks_while_open:  # a statement that failed is one that was not read to its end
+                cursor.close()
             if isinstance(error, self.driver.errors):
                 raise
+            # a parameter that the driver cannot send
             raise statement_failed(self._resource, query, error) from error
         self._open.append(cursor)
         if cursor.description is None:

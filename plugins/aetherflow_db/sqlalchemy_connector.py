@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
 import msgspec
 from msgspec import Meta
 
-from aetherflow import CheckResult, Resource, StopSwitch, connector, run_blocking
+from aetherflow import CheckResult, Resource, StepError, StopSwitch, connector, run_blocking
 from aetherflow_db.bound_statement import ParamStyle
 from aetherflow_db.connection import Loan, SqlConnector
 from aetherflow_db.driver import Cause, Driver, SessionMode
@@ -159,6 +159,8 @@ class SqlAlchemyConnector(SqlConnector):
                 connection.execute(sqlalchemy.select(sqlalchemy.literal(1))).all()
                 found = sqlalchemy.inspect(connection)
                 count = len(found.get_table_names()) + len(found.get_view_names())
+        except StepError:  # one of its first statements is refused
+            raise
         except Exception as error:  # drivers raise what they like here
             raise connection_failed(self.name, self.place, getattr(error, "orig", None) or error) from error
         return [
@@ -182,6 +184,8 @@ class SqlAlchemyConnector(SqlConnector):
         while True:
             try:
                 lent = self._engine.raw_connection()
+            except StepError:  # one of its first statements is refused
+                raise
             except Exception as error:  # drivers raise what they like, a TypeError for connect_args among it
                 cause = getattr(error, "orig", None) or error
                 raise connection_failed(self.name, self.place, cause) from error

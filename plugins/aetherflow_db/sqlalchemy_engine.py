@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aetherflow import ConfigError, MissingExtra, Resource, StepError
+from aetherflow_db.failures import first_statement_failed
 from aetherflow_db.interruption import notice_lost_network
 from aetherflow_db.options import PooledOptions
 from aetherflow_db.server_drivers import SERVER_DRIVERS, ServerDriver
@@ -63,7 +64,7 @@ def make_engine(resource: str, url: URL, options: PooledOptions, more: Mapping[s
     def connected(raw: Any, record: Any) -> None:
         if not limits_reads:
             server_driver(engine).connected(raw)
-        _set_up(raw, record, engine, statements)
+        _set_up(raw, record, engine, resource, statements)
 
     sqlalchemy.event.listen(engine, "connect", connected)
     return engine
@@ -205,8 +206,12 @@ def _first_statements(resource: str, engine: Engine, options: PooledOptions) -> 
     return found
 
 
-def _set_up(raw: Any, record: Any, engine: Engine, statements: list[str]) -> None:
-    """Begin a new connection: run its first statements, and note what the server calls it."""
+def _set_up(raw: Any, record: Any, engine: Engine, resource: str, statements: list[str]) -> None:
+    """Begin a new connection: run its first statements, and note what the server calls it.
+
+    Raises:
+        StepError: the server refuses one of the statements.
+    """
     notice_lost_network(raw)
     cursor = raw.cursor()
     if notices_death := server_sql(engine).notices_death:
@@ -215,7 +220,14 @@ def _set_up(raw: Any, record: Any, engine: Engine, statements: list[str]) -> Non
         except engine.dialect.loaded_dbapi.Error:
             raw.rollback()  # a server that cannot do it, such as an old one or a proxy
     for statement in statements:
-        cursor.execute(statement)
+        try:
+            cursor.execute(statement)
+        except engine.dialect.loaded_dbapi.Error as error:
+            if engine.dialect.is_disconnect(error, raw, None):
+                raise
+            failure = first_statement_failed(resource, statement, error)
+            raw.close()
+            raise failure from error
         if cursor.description is not None:
             cursor.fetchall()
     if id_query := server_sql(engine).id_query:

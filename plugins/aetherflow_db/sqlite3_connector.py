@@ -14,9 +14,8 @@ from msgspec import Meta
 from aetherflow import CheckResult, ConfigError, Duration, Resource, StopSwitch, connector, run_blocking
 from aetherflow_db.connection import Loan, SqlConnector
 from aetherflow_db.driver import Driver, SessionMode
-from aetherflow_db.failures import connection_failed, statement_failed
+from aetherflow_db.failures import connection_failed, first_statement_failed
 from aetherflow_db.options import as_list, pragma_statements
-from aetherflow_db.query import Query
 from aetherflow_db.sqlite_file import MEMORY, URI_PREFIX, absolute_database, file_checks, make_folder
 from aetherflow_db.sqlite_session import begin_sqlite, end_sqlite
 
@@ -187,7 +186,7 @@ class Sqlite3Connector(SqlConnector):
             connection.commit()
         except (sqlite3.Error, sqlite3.Warning) as error:
             connection.close()
-            raise statement_failed(self.name, Query(statement), error) from error
+            raise first_statement_failed(self.name, statement, error) from error
         return connection
 
 

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from aetherflow import StepContext
+from aetherflow import FinalError, StepContext
 from aetherflow_mail.addresses import one_line
-from aetherflow_mail.failures import FinalError
 from aetherflow_mail.mail import AttachedFile, encoded_size
 from aetherflow_mail.transaction import unreadable
 

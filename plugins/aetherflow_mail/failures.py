@@ -15,21 +15,13 @@ from typing import Any
 
 import msgspec
 
-from aetherflow import StepError
+from aetherflow import FinalError, StepError
 
 SHOWN_REPLY = 300
 """How many characters of a server's answer are shown."""
 
 PERMANENT = 500
 """The first number by which a server says: do not try this again."""
-
-
-class FinalError(StepError):
-    """An error that another attempt would meet again, so `retry` makes none."""
-
-    def info(self) -> Any:
-        """Return the error as data; it is final."""
-        return msgspec.structs.replace(super().info(), is_final=True)
 
 
 class AnswerLost(StepError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from aetherflow_mail.failures import FinalError, Reply, error_of
+from aetherflow import FinalError
+from aetherflow_mail.failures import Reply, error_of
 from aetherflow_mail.transaction import Server
 
 if TYPE_CHECKING:

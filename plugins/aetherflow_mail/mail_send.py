@@ -11,11 +11,11 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, StepContext, parse_size, render_template, step
+from aetherflow import FinalError, PathText, StepContext, parse_size, render_template, step
 from aetherflow_mail.addresses import MailAddress, one_line, read_addresses, written_addresses
 from aetherflow_mail.attachments import check_images, check_size, find_files
 from aetherflow_mail.delivery import Recorded, deliver
-from aetherflow_mail.failures import AnswerLost, FinalError
+from aetherflow_mail.failures import AnswerLost
 from aetherflow_mail.mail import Composed, Mail
 from aetherflow_mail.smtp_connector import SmtpConnector
 

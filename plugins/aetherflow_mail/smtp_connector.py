@@ -15,6 +15,7 @@ import msgspec
 from aetherflow import (
     CheckResult,
     Connector,
+    FinalError,
     MissingExtra,
     Resource,
     StepError,
@@ -23,7 +24,7 @@ from aetherflow import (
 )
 from aetherflow_mail.addresses import MailAddress, one_line, read_addresses
 from aetherflow_mail.delivery import Unrecorded, deliver
-from aetherflow_mail.failures import FinalError, connection_errors
+from aetherflow_mail.failures import connection_errors
 from aetherflow_mail.login import log_in
 from aetherflow_mail.mail import Mail
 from aetherflow_mail.smtp_settings import SmtpConfig, SmtpOptions

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
-from aetherflow import StepError, run_blocking
-from aetherflow_mail.failures import FinalError, Reply, answer_lost, connection_errors, error_of
+from aetherflow import FinalError, StepError, run_blocking
+from aetherflow_mail.failures import Reply, answer_lost, connection_errors, error_of
 from aetherflow_mail.mail import LINE_BYTES, AttachedFile, Composed
 
 if TYPE_CHECKING:

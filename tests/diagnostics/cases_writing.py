@@ -54,6 +54,9 @@ CASES: dict[str, Case | Told] = {
     "AF915": fails(db_execute, "UPDATE orders SET item = 'café'", "prices.sql"),
     "AF917": loads(SALES, table="shop..orders"),
     "AF918": fails(db_execute, "UPDATE orders\n  SET item = 'pen;\n", "prices.sql"),
+    "AF830": fails(
+        db_execute, sql="INSERT INTO orders VALUES (1, 'ink', 1); INSERT INTO orders VALUES (1, 'pen', 2)"
+    ),
     "AF919": fails(db_execute, sql="DELETE FROM orders; COMMIT; INSERT INTO orders VALUES (1, 'pen', 2)"),
     "AF920": fails(
         db_check,

@@ -99,6 +99,20 @@ async def test_options_set_up_the_database(tmp_path: Path) -> None:
         assert (check.state, check.message) == ("ok", "1 tables and views can be seen")
 
 
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"init_sql": ["SET threads = 1", "SELECT 1\n  FROM nope"]}, r"line 2, column 8\)\n    FROM nope\n"),
+        ({"pragmas": {"memry_limit": "1GB"}}, r"statement at line 1\)\nstatement:\n  SET memry_limit"),
+    ],
+)
+async def test_a_first_statement_that_fails_is_no_lost_connection(options: Any, where: str) -> None:
+    async with opened(options) as connector:
+        with pytest.raises(StepError, match=rf"\(options, {where}") as caught:
+            fetch(connector, "SELECT 1")
+    assert (caught.value.code, caught.value.kind) == ("AF740", "other")
+
+
 async def test_an_extension_that_cannot_be_loaded_is_a_warning() -> None:
     async with opened({"extensions": ["json", "no_such_extension"]}) as connector:
         with pytest.warns(UserWarning, match="the extension no_such_extension cannot be loaded"):

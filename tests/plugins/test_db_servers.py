@@ -256,8 +256,12 @@ async def test_options_set_up_each_connection(database: Database) -> None:
 
 async def test_init_sql_that_fails_names_the_resource(database: Database) -> None:
     async with database.opened(options={"init_sql": "SET nothing.at_all TO"}) as connector:
-        with pytest.raises(StepError, match=r"resource 'warehouse'.*cannot use .* database"):
-            fetch(connector, "SELECT 1")
+        for use in (lambda: fetch(connector, "SELECT 1"), lambda: connector.read("SELECT 1")):
+            with pytest.raises(StepError, match=r"on resource 'warehouse': .*\(options, line 1") as caught:
+                use()
+            assert (caught.value.code, caught.value.kind) == ("AF740", "other")
+        with pytest.raises(StepError, match="failed on resource 'warehouse'"):
+            await connector.check()
 
 
 @pytest.mark.parametrize(
