@@ -13,22 +13,27 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec.structs import replace
 
+from aetherflow.admin.named_run import named_run
 from aetherflow.admin.stored_marks import MarkHistory, mark_history
 from aetherflow.cli_hints import state_option
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import UsageError
+from aetherflow.events.planned_jobs import PlannedJob
 from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.redaction import holds_mask
 from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
-from aetherflow.store.firings import firing_of_run, run_seconds
+from aetherflow.store.firings import run_seconds
 from aetherflow.store.marks import MarkRow, list_marks
 from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.pools import PoolRow, list_pools
-from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, LockRow, RunRow, StepRow
+from aetherflow.store.projection import timestamp
+from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, LockRow, StepRow, WaitRow
+from aetherflow.store.run_list import ListedRun, listed, listed_runs
+from aetherflow.store.run_rows import RunFilter, RunRow, find_run, last_unfinished_run, list_runs
 
 if TYPE_CHECKING:
     from aetherflow.admin.explain_tick import TickExplanation
@@ -48,15 +53,24 @@ class RunHistory(msgspec.Struct, frozen=True):
         resumes: the events of its resumes.
         retries: the attempts that were repeated.
         bundle: the bundle that its flow was last read from, if any.
+        waits: what steps waited for pools.
+        plan: the jobs of the flow as the last execution read it; empty for a run of an earlier version.
     """
 
-    run: RunRow
+    run: ListedRun
     jobs: list[JobRow]
     steps: list[StepRow]
     resumes: list[RunResumed] = []
     retries: list[AttemptRow] = []
     bundle: BundleUse | None = None
     effects: list[EffectRow] = []
+    waits: list[WaitRow] = []
+    plan: list[PlannedJob] = []
+
+    @property
+    def resumed_at(self) -> str:
+        """When the last execution began; empty if the run was not resumed."""
+        return timestamp(self.resumes[-1].at) if self.resumes else ""
 
     @property
     def secrets(self) -> list[str]:
@@ -98,17 +112,40 @@ class StateQueries:
 
     async def runs(self, *, flow_id: str = "", status: str = "", limit: int = 20) -> list[RunRow]:
         """Return the newest runs, filtered by flow and status if given."""
-        return await self._database.read(
-            lambda raw: rows.list_runs(raw, flow_id=flow_id, status=status, limit=limit)
-        )
+        wanted = RunFilter(flow_id, statuses=(status.upper(),) if status else ())
+        return await self._database.read(lambda raw: list_runs(raw, wanted, limit))
 
-    async def run_history(self, run_id: str) -> RunHistory:
-        """Return a run with its jobs and steps.
+    async def listed_runs(self, wanted: RunFilter, limit: int) -> list[ListedRun]:
+        """Return the newest runs that fit, with their durations, what fired them, and why they failed."""
+        return await self._database.read(lambda raw: listed_runs(raw, wanted, limit, self._clock.now()))
+
+    async def run_history(self, name: str = "") -> RunHistory:
+        """Return a run with its jobs and steps: by its id, the beginning of its id, or else the newest.
 
         Raises:
             UsageError: there is no such run.
         """
-        return await self._database.read(lambda raw: _run_history(raw, self._database.path, run_id))
+
+        def read(raw: sqlite3.Connection) -> RunHistory:
+            return _run_history(raw, named_run(raw, self._database.path, name), self._clock.now())
+
+        return await self._database.read(read)
+
+    async def find_history(self, name: str = "") -> RunHistory | None:
+        """Return what `run_history` does; None if no name was given and there are no runs.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        return await self.run_history(name) if name or await self.runs(limit=1) else None
+
+    async def run_id(self, name: str = "") -> str:
+        """Return the id of the run that a command names, as `run_history` finds it.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        return await self._database.read(lambda raw: named_run(raw, self._database.path, name).run_id)
 
     async def retry_target(self, run_id: str = "", flow_id: str = "") -> RetryTarget:
         """Return the run with that id; without an id the last run (of a flow, if given) that did not succeed.
@@ -244,26 +281,8 @@ async def open_queries(path: Path) -> AsyncIterator[StateQueries]:
         await database.aclose()
 
 
-def no_run(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageError:
-    """Return the error for a run that does not exist; if a firing has its id, with the firing's outcome."""
-    firing = firing_of_run(raw, run_id)
-    if firing is None:
-        return UsageError(
-            f"there is no run {run_id!r} in {path}",
-            hint=f"aetherflow runs list {state_option(path)} shows what there is",
-        )
-    why = f": {firing.reason}" if firing.reason else ""
-    return UsageError(
-        f"run {run_id} is not in {path}: the firing of item {firing.item_id!r} at {firing.scheduled_at} "
-        f"is {firing.outcome}{why}",
-        hint=f"aetherflow scheduler status {state_option(path)}; a flow with a state.path has its runs there",
-    )
-
-
-def _run_history(raw: sqlite3.Connection, path: Path, run_id: str) -> RunHistory:
-    run = rows.find_run(raw, run_id)
-    if run is None:
-        raise no_run(raw, path, run_id)
+def _run_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHistory:
+    run_id = run.run_id
     starts = rows.beginnings_of(raw, run_id)
     resumes = [event for event in starts if isinstance(event, RunResumed)]
     jobs, steps = rows.jobs_of(raw, run_id), rows.steps_of(raw, run_id)
@@ -272,12 +291,20 @@ def _run_history(raw: sqlite3.Connection, path: Path, run_id: str) -> RunHistory
         steps = [replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps]
     bundle = starts[-1].bundle if starts else None
     return RunHistory(
-        run, jobs, steps, resumes, rows.retries_of(raw, run_id), bundle, rows.effects_of(raw, run_id)
+        listed(raw, run, now),
+        jobs,
+        steps,
+        [replace(event, plan=[]) for event in resumes],  # the last one is the plan
+        rows.retries_of(raw, run_id),
+        bundle,
+        rows.effects_of(raw, run_id),
+        rows.waits_of(raw, run_id),
+        starts[-1].plan if starts else [],
     )
 
 
 def _retry_target(raw: sqlite3.Connection, run_id: str, flow_id: str) -> RetryTarget | None:
-    run = rows.find_run(raw, run_id) if run_id else rows.last_unfinished_run(raw, flow_id)
+    run = find_run(raw, run_id) if run_id else last_unfinished_run(raw, flow_id)
     if run is None:
         return None
     starts = rows.beginnings_of(raw, run.run_id)[::-1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.admin import stored_marks
-from aetherflow.admin.queries import no_run
+from aetherflow.admin.named_run import no_run
 from aetherflow.admin.stored_marks import MarkChange
 from aetherflow.cli_hints import cancel_command, show_command, state_option
 from aetherflow.clock import SystemClock
@@ -21,8 +21,8 @@ from aetherflow.store import named_locks
 from aetherflow.store import pools as pool_rows
 from aetherflow.store.database import Database
 from aetherflow.store.lease import LeaseValidity, held
-from aetherflow.store.queries import find_run
 from aetherflow.store.run_lease import is_executed, request_cancel
+from aetherflow.store.run_rows import find_run
 
 WAIT_SECONDS = 0.2
 """How often a command that waits for the end of a run reads its status."""

@@ -12,7 +12,7 @@ from aetherflow.cli_hints import state_option
 from aetherflow.errors import HeldByAnother, StepError, UsageError
 from aetherflow.events.marks import MARK_TYPES, Mark, MarkType
 from aetherflow.store.marks import MarkMoved, MarkRow, list_marks, moves_of, read_mark, set_mark
-from aetherflow.store.queries import running_runs
+from aetherflow.store.run_rows import running_runs
 
 MOVES_SHOWN = 10
 """How many uses of a mark are shown, the newest first."""

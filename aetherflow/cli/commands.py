@@ -75,8 +75,8 @@ COMMANDS: Mapping[str, Command | Group] = {
     "runs": Group(
         "List, show, cancel, resume or delete runs.",
         {
-            "list": Command("runs_commands:list_runs", "List the newest runs."),
-            "show": Command("runs_commands:show_run", "Show a run with its jobs, steps and errors."),
+            "list": Command("runs_list:list_runs", "List the newest runs."),
+            "show": Command("runs_show:show_run", "Show a run with its jobs, steps and errors."),
             "cancel": Command(
                 "runs_cancel:cancel_run", "Cancel a run that another process executes, as Ctrl-C would."
             ),

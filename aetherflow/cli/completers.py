@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from aetherflow.store.queries import RunRow
+    from aetherflow.store.run_rows import RunRow
 
 Offer = tuple[str, str]
 """A word, and what it is."""

@@ -101,12 +101,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow runs retry   # the last run that did not succeed",
     ),
     "runs list": (
-        "aetherflow runs list",
-        "aetherflow runs list --flow nightly --status FAILED --limit 5",
+        "aetherflow runs list --status FAILED --since yesterday",
+        "aetherflow runs list --flow nightly --item nightly --param region=eu --limit 5",
         "aetherflow runs list --flow-yaml flow.yaml   # if the flow has its own state.path",
     ),
     "runs show": (
-        "aetherflow runs show nightly-2026-01-31",
+        "aetherflow runs show   # the newest run",
+        "aetherflow runs show nightly-2026-01 --all   # the beginning of the id is enough",
         "aetherflow runs show nightly-2026-01-31 --json",
     ),
     "runs cancel": (

@@ -28,6 +28,14 @@ LogFormat = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.", autocompletion=completers.runs)]
+NamedRun = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN]",
+        help="The id of a run, or the beginning of it; default: the newest run.",
+        autocompletion=completers.runs,
+    ),
+]
 Params = Annotated[
     list[str] | None,
     typer.Option(

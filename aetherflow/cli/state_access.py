@@ -13,9 +13,11 @@ import typer
 
 from aetherflow.admin.queries import StateQueries, open_queries
 from aetherflow.admin.state_path import find_state_path
-from aetherflow.cli.printing import print_note
+from aetherflow.cli.printing import print_line, print_note
 from aetherflow.errors import UsageError
 from aetherflow.store.database import Database
+from aetherflow.store.filesystem import is_missing
+from aetherflow.store.old_database import old_beside
 
 T = TypeVar("T")
 
@@ -38,6 +40,27 @@ def state_path(state: Path | None, flow: Path | None, *, must_exist: bool = True
     if state is not None and flow is not None:
         raise UsageError("give --state or --flow-yaml, not both")
     return find_state_path(state, flow, os.environ, must_exist=must_exist, warn=print_note)
+
+
+def history_path(state: Path | None, flow: Path | None, named: str = "") -> Path | None:
+    """Return the path of the state database that the options name; None if nothing has run yet.
+
+    A database that `--state` names must exist, and one that has the run `named`.
+
+    Raises:
+        UsageError: both were given.
+        StateUnusable: the file does not exist, but must; or only one of AetherFlow 0.0 exists.
+    """
+    path = state_path(state, flow, must_exist=state is not None or bool(named))
+    if state is None and not named and is_missing(path) and not old_beside(path):
+        return None
+    return state_path(state, flow)
+
+
+def say_no_runs(flow: Path | None) -> None:
+    """Print that nothing has run yet: it is no error."""
+    what = "nothing has run here" if flow is None else f"{flow} has not run"
+    print_line(f"there are no runs yet: {what}")
 
 
 def ask_state(path: Path, ask: Callable[[StateQueries], Awaitable[T]]) -> T:

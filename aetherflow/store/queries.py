@@ -1,41 +1,25 @@
-"""Read runs, their jobs and steps, and locks from a state database."""
+"""Read the jobs, steps, attempts and effects of a run, and locks, from a state database."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from aetherflow.events.marks import MarkUse
-from aetherflow.events.run_events import EffectConfirmed, EffectIntended, RunResumed, RunStarted
-from aetherflow.store.lease import LeaseValidity, held, lease_validity
-from aetherflow.store.process_identity import ProcessIdentity, is_dead
+from aetherflow.events.run_events import EffectConfirmed, EffectIntended, RunResumed, RunStarted, StepWaiting
+from aetherflow.store.lease import LeaseValidity, lease_validity
+from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.projection import timestamp
 
 _owners = msgspec.json.Decoder(ProcessIdentity)
 _beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
 _marks = msgspec.json.Decoder(dict[str, MarkUse])
+_waits = msgspec.json.Decoder(StepWaiting)
 _effects = msgspec.json.Decoder(EffectIntended | EffectConfirmed)
-
-
-class RunRow(msgspec.Struct, frozen=True):
-    """One run; `status` is INTERRUPTED when its process died."""
-
-    run_id: str
-    flow_id: str
-    flow_file: str
-    status: str
-    attempt: int
-    started_at: str
-    finished_at: str | None
-    params: dict[str, Any]
-    reason: str
-    owner: str
 
 
 class StepRow(msgspec.Struct, frozen=True):
@@ -55,7 +39,11 @@ class StepRow(msgspec.Struct, frozen=True):
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """One job of a run that has started or ended; of an instance with its item in few characters."""
+    """One job of a run that has started or ended; of an instance with its item in few characters.
+
+    Attributes:
+        saw: the gate that was open, with the values that it read.
+    """
 
     job_id: str
     status: str
@@ -65,6 +53,7 @@ class JobRow(msgspec.Struct, frozen=True):
     error: dict[str, Any] | None
     reason: str | None
     item: str = ""
+    saw: str = ""
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
@@ -92,6 +81,26 @@ class EffectRow(msgspec.Struct, frozen=True):
     result: dict[str, Any] = {}
 
 
+class WaitRow(msgspec.Struct, frozen=True):
+    """A wait of a step for slots of a pool, before an attempt.
+
+    Attributes:
+        ended_at: when the attempt began; None if it waits still, or never began.
+        held_by: who held the slots when the wait was reported last; the first ones only.
+        ahead: how many others waited before it then.
+    """
+
+    job_id: str
+    step_id: str
+    pool: str
+    slots: int
+    size: int
+    since: str
+    ended_at: str | None
+    held_by: list[str] = []
+    ahead: int = 0
+
+
 class LockRow(msgspec.Struct, frozen=True):
     """One lock that is held; `process` says which process its owner is, where, and since when it runs.
 
@@ -107,52 +116,6 @@ class LockRow(msgspec.Struct, frozen=True):
     generation: int
     process: str
     validity: LeaseValidity
-
-
-def list_runs(
-    raw: sqlite3.Connection, *, flow_id: str = "", status: str = "", limit: int = 20
-) -> list[RunRow]:
-    """Return the newest runs first."""
-    return list(islice(_newest(raw, flow_id, [status.upper()] if status else []), limit))
-
-
-def find_run(raw: sqlite3.Connection, run_id: str) -> RunRow | None:
-    """Return one run, or None if there is none of that id."""
-    row = raw.execute(
-        "SELECT run_id, flow_id, flow_file, status, attempt, started_at, finished_at, params, reason, owner "
-        "FROM runs WHERE run_id = ?",
-        (run_id,),
-    ).fetchone()
-    return None if row is None else _run(raw, row)
-
-
-def _newest(raw: sqlite3.Connection, flow_id: str, statuses: Sequence[str]) -> Iterator[RunRow]:
-    """Yield the newest runs first: of a flow, if one is named, and with these statuses, if there are any."""
-    rows = raw.execute(
-        "SELECT run_id, flow_id, flow_file, status, attempt, started_at, finished_at, params, reason, owner "
-        "FROM runs WHERE (?1 = '' OR flow_id = ?1) AND (?2 = '[]' OR status = 'RUNNING' "
-        "OR status IN (SELECT value FROM json_each(?2))) ORDER BY started_at DESC, run_id",
-        (flow_id, msgspec.json.encode(statuses).decode()),
-    )
-    for row in rows:
-        run = _run(raw, row)
-        if not statuses or run.status in statuses:
-            yield run
-
-
-def last_unfinished_run(raw: sqlite3.Connection, flow_id: str = "") -> RunRow | None:
-    """Return the newest run that failed, was cancelled or whose process died; None if there is none."""
-    return next(_newest(raw, flow_id, ["FAILED", "CANCELLED", "INTERRUPTED"]), None)
-
-
-def running_runs(raw: sqlite3.Connection, flow_id: str, now: datetime) -> list[str]:
-    """Return the ids of the runs of a flow that processes execute now, the oldest first."""
-    rows = raw.execute(
-        "SELECT run_id FROM run_state WHERE flow_id = ? AND status = 'RUNNING' ORDER BY started_at, run_id",
-        (flow_id,),
-    ).fetchall()
-    leases = [(run_id, held(raw, f"run:{run_id}", now)) for (run_id,) in rows]
-    return [run_id for run_id, lease in leases if lease is not None and lease.validity == "live"]
 
 
 def beginnings_of(raw: sqlite3.Connection, run_id: str) -> list[RunStarted | RunResumed]:
@@ -172,18 +135,18 @@ def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
         "WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id",
         (run_id,),
     )
-    items = _items_of(raw, run_id)
-    return [JobRow(*_decoded((*row, items.get(row[0], "")), 4, 5)) for row in rows]
+    starts = _starts_of(raw, run_id)
+    return [JobRow(*_decoded((*row, *starts.get(row[0], ("", ""))), 4, 5)) for row in rows]
 
 
-def _items_of(raw: sqlite3.Connection, run_id: str) -> dict[str, str]:
-    """Return the items of the instances of mapped jobs, in few characters."""
+def _starts_of(raw: sqlite3.Connection, run_id: str) -> dict[str, tuple[str, str]]:
+    """Return the item of each instance of a mapped job, in few characters, and what the gate of a job saw."""
     rows = raw.execute(
-        "SELECT job_id, json_extract(payload, '$.item') FROM events "
-        "WHERE run_id = ? AND event = 'job_started' AND json_extract(payload, '$.item') IS NOT NULL",
+        "SELECT job_id, json_extract(payload, '$.item'), json_extract(payload, '$.saw') FROM events "
+        "WHERE run_id = ? AND event = 'job_started' ORDER BY seq",
         (run_id,),
     )
-    return dict(rows.fetchall())
+    return {job_id: (item or "", saw or "") for job_id, item, saw in rows}
 
 
 def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
@@ -225,6 +188,43 @@ def effects_of(raw: sqlite3.Connection, run_id: str) -> list[EffectRow]:
     return list(found.values())
 
 
+def waits_of(raw: sqlite3.Connection, run_id: str) -> list[WaitRow]:
+    """Return the waits of a run's steps for slots of pools, in the order in which they began."""
+    rows = raw.execute(
+        "SELECT payload FROM events WHERE run_id = ? AND event = 'step_waiting' ORDER BY seq", (run_id,)
+    ).fetchall()
+    if not rows:
+        return []
+    ends: dict[tuple[str, str], list[str]] = {}
+    for job_id, step_id, at in raw.execute(
+        "SELECT job_id, step_id, at FROM events WHERE run_id = ? "
+        "AND event IN ('step_started', 'step_finished') ORDER BY seq",
+        (run_id,),
+    ):
+        ends.setdefault((job_id, step_id), []).append(at)
+    found: dict[tuple[str, str, str | None], WaitRow] = {}
+    for (payload,) in rows:
+        event = _waits.decode(payload)
+        name, at = (event.job_id, event.step_id), timestamp(event.at)
+        end = next((one for one in ends.get(name, ()) if _instant(one) >= event.at), None)
+        first = found.get((*name, end))
+        found[*name, end] = WaitRow(
+            *name,
+            event.pool,
+            event.slots,
+            event.size,
+            first.since if first else at,
+            timestamp(_instant(end)) if end else None,
+            event.held_by,
+            event.ahead,
+        )
+    return list(found.values())
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
 def list_locks(raw: sqlite3.Connection, now: datetime) -> list[LockRow]:
     """Return the locks that are held, the oldest first."""
     rows = raw.execute(
@@ -249,19 +249,6 @@ def _lock(row: tuple[Any, ...], now: datetime) -> LockRow:
 
 def _process(known: ProcessIdentity) -> str:
     return f"{known}, which started at {known.started_at}" if known.started_at else str(known)
-
-
-def _run(raw: sqlite3.Connection, row: tuple[Any, ...]) -> RunRow:
-    """Return a run; unlike the view, which checks only the time of leases, this sees a dead local process."""
-    run = RunRow(*_decoded(row, 7))
-    if run.status != "RUNNING":
-        return run
-    lease = raw.execute(
-        "SELECT owner FROM leases WHERE name = ? AND released_at IS NULL", (f"run:{run.run_id}",)
-    ).fetchone()
-    if lease is not None and is_dead(_owners.decode(lease[0])):
-        return replace(run, status="INTERRUPTED")
-    return run
 
 
 def _decoded(row: tuple[Any, ...], *columns: int) -> list[Any]:

@@ -197,7 +197,10 @@ def test_runs_show_shows_why_a_job_failed_before_its_steps(cli: CommandLine) -> 
 
     shown = cli.run("runs", "show", "r").out
 
-    assert "  FAILED    b\n    AF712: for_each of job b must give a list, not a number: 1\n" in shown
+    assert (
+        "  FAILED    b  flow.yaml:5\n    AF712: for_each of job b must give a list, not a number: 1\n"
+        in shown
+    )
 
 
 @pytest.mark.parametrize(

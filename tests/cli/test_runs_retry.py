@@ -164,10 +164,10 @@ def test_retry_without_a_name_resumes_the_last_run_that_did_not_end_well(place: 
 def test_retry_finds_a_run_whose_process_has_just_died(place: Place) -> None:
     killed_while_paying(place, "skip")
     listed = place.run("runs", "list", "--status", "interrupted").out.splitlines()
-    assert listed[0].split() == ["STARTED", "STATUS", "RUN", "FLOW"]
+    assert listed[0].split() == ["STARTED", "STATUS", "TOOK", "RUN", "FLOW", "FIRED", "BY"]
     assert "INTERRUPTED" in listed[1]
     assert [line.index("  ") for line in listed[1:]] == [len("2026-01-01T00:00:00Z")] * len(listed[1:])
-    assert place.run("runs", "list", "--status", "running").out == "no runs\n"
+    assert place.run("runs", "list", "--status", "running").out == "no runs fit these options\n"
     done = place.run("runs", "retry")
     assert done.code == 0
     assert place.traced() == ["after", "last"]

@@ -1,0 +1,29 @@
+"""Say what a resume decided for each step, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aetherflow.events.run_events import RunResumed
+from aetherflow.observe.event_text import one_line
+from aetherflow.store.projection import timestamp
+
+KINDS = {
+    "keep": "kept",
+    "rerun": "runs again",
+    "end_interrupted": "does not run again",
+    "changed": "kept although the flow defines it differently now",
+    "never_run": "not run, its job had already ended",
+    "upgraded": "kept although the version of its step type has changed",
+    "exclude": "not run",
+    "remove": "no longer in the flow",
+}
+
+
+def resume_lines(resume: RunResumed) -> Iterator[str]:
+    """Yield what a resume decided for each step, and why, by kind."""
+    yield f"  resumed {timestamp(resume.at)} (attempt {resume.attempt}) by {resume.owner}"
+    for kind, entries in resume.decisions.items():
+        more = resume.decision_counts.get(kind, len(entries)) - len(entries)
+        shown = ", ".join(map(one_line, entries))
+        yield f"    {KINDS.get(kind, kind)}: {shown}{f' and {more} more' if more > 0 else ''}"
