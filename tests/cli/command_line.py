@@ -8,16 +8,18 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import IO, Any, Self
 
 import msgspec
 
 from tests import warm_start
+from tests.polling import wait_until
 
 BIN = Path(sys.executable).parent
 AETHERFLOW = str(warm_start.COMMAND)
-SECONDS = 30
+SECONDS = 60
 """How long a command may take before the test gives up; far more than any needs."""
 
 
@@ -139,10 +141,23 @@ class Running:
         """Send a signal to the command alone."""
         self.process.send_signal(number)
 
+    def send_alone(self, number: int) -> None:
+        """Send a signal and wait until it is handled: two of one number that wait are one."""
+        self.send(number)
+        wait_until(lambda: self.process.poll() is not None or not _waits(self.pid, number), "it waits")
+        time.sleep(0.1)  # Python calls its handler some time after the system has delivered the signal
+
     def end(self) -> Result:
         """Wait for the end; return what was printed and not yet read."""
         out, err = self.process.communicate(timeout=SECONDS)
         return Result(self.process.returncode, out, err)
+
+
+def _waits(pid: int, number: int) -> bool:
+    """Whether a signal is pending for a process."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines())
+    return any(int(fields[name], 16) >> (number - 1) & 1 for name in ("SigPnd", "ShdPnd"))
 
 
 def lives(pid: int) -> bool:

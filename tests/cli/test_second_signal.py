@@ -73,8 +73,7 @@ def test_a_second_signal_ends_an_item_that_is_fired_here_and_swallows_its_cancel
     fire = ("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here")
     with start(cli, SWALLOWS, *fire, forced_end=1.0) as fired:
         for _ in range(2):
-            fired.send(signal.SIGTERM)
-            time.sleep(0.2)
+            fired.send_alone(signal.SIGTERM)
         done = fired.end()
 
     assert done.code == 70, done
@@ -126,8 +125,7 @@ def test_a_second_signal_ends_a_run_whose_step_swallows_its_cancellation(cli: Co
     with start(cli, SWALLOWS, "run", "flow.yaml", "--run-id", "r", forced_end=0.7) as run:
         run.event("step_started")
         for _ in range(2):
-            run.send(signal.SIGINT)
-            time.sleep(0.1)
+            run.send_alone(signal.SIGINT)
         done = run.end()
 
     assert done.code == 70, done
@@ -183,8 +181,7 @@ def test_a_second_signal_ends_a_server_whose_database_is_locked(cli: CommandLine
         server.event("step_started")
         with closing(sqlite3.connect(cli.state, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            server.send(signal.SIGTERM)
-            time.sleep(0.2)
+            server.send_alone(signal.SIGTERM)
             began = time.monotonic()
             server.send(signal.SIGTERM)
             done = server.end()
@@ -243,8 +240,7 @@ def test_a_second_signal_ends_a_server_whose_output_nobody_reads(cli: CommandLin
     cli.write("scheduler.yaml", SCHEDULE)
     with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
         server.event("step_output")
-        time.sleep(0.5)
-        server.send(signal.SIGTERM)
-        time.sleep(0.3)
+        time.sleep(0.5)  # until its output is full
+        server.send_alone(signal.SIGTERM)
         server.send(signal.SIGTERM)
         assert server.process.wait(SECONDS) == 143

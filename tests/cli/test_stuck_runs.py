@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 from tests.cli.command_line import CommandLine, Running, flow, no_trace
 
@@ -140,8 +139,7 @@ def test_a_second_signal_ends_a_server_whose_event_loop_was_blocked_before_the_f
     cli: CommandLine,
 ) -> None:
     with serve(cli, BLOCKED, forced_end=0.5) as server:
-        server.send(signal.SIGTERM)
-        time.sleep(0.2)  # two signals of one number that wait at the same time are one
+        server.send_alone(signal.SIGTERM)
         server.send(signal.SIGTERM)
         done = server.end()
 
@@ -152,8 +150,7 @@ def test_a_second_signal_ends_a_server_whose_event_loop_was_blocked_before_the_f
 def test_a_third_signal_ends_a_run_whose_event_loop_was_blocked_before_the_first(cli: CommandLine) -> None:
     with start(cli, BLOCKED, "run", "flow.yaml", "--run-id", "r") as run:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
-            run.send(number)
-            time.sleep(0.2)
+            run.send_alone(number)
         done = run.end()
 
     assert done.code == 70, done

@@ -126,7 +126,7 @@ async def test_the_guardian_goes_with_an_engine_that_ends_well(tmp_path: Path) -
     async with engine(tmp_path, quick) as process:
         assert await anyio.to_thread.run_sync(process.wait) == 0
     (guard,) = await pids_in(tmp_path / "guardian", 1)
-    assert await eventually(lambda: not is_alive(guard), seconds=3)
+    assert await eventually(lambda: not is_alive(guard))
 
 
 @pytest.mark.asyncio

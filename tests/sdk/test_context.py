@@ -182,14 +182,14 @@ async def test_a_thread_may_call_back_to_the_loop(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_no_more_threads_work_at_once_than_the_run_has(tmp_path: Path) -> None:
-    lock, running, peak = threading.Lock(), 0, 0
+    lock, running, peak, three = threading.Lock(), 0, 0, threading.Barrier(3, timeout=30)
 
     def work() -> None:
         nonlocal running, peak
         with lock:
             running += 1
             peak = max(peak, running)
-        threading.Event().wait(0.005)
+        three.wait()
         with lock:
             running -= 1
 
