@@ -37,7 +37,7 @@ async def test_an_old_step_whose_lock_is_taken_away_fails_with_the_reason(tmp_pa
 
     async with live(one_step("kind"), tmp_path, {"kind": step}) as run, anyio.create_task_group() as tasks:
         tasks.start_soon(run.run)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await taken.wait()
         now = datetime.now(UTC)
         await run.database.transact(lambda raw: release_lock(raw, "k", now, force=True))

@@ -35,7 +35,7 @@ async def test_independent_jobs_run_at_the_same_time(tmp_path: Path) -> None:
 
     async def meet(context: StepContext, inputs: dict[str, Any]) -> None:
         here[context.job_id].set()
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await here[inputs["other"]].wait()
 
     text = flow(
@@ -127,7 +127,7 @@ async def test_a_sync_step_runs_in_a_thread_and_does_not_block_the_loop(tmp_path
 
     def blocking(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
         threads.append(threading.get_ident())
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         return {"job": context.job_id, **inputs}
 
     async def watchdog() -> None:
@@ -149,7 +149,7 @@ async def test_sync_steps_of_several_jobs_run_beside_each_other(tmp_path: Path) 
 
     def meet(context: StepContext, inputs: dict[str, Any]) -> None:
         del context, inputs
-        barrier.wait(10)
+        barrier.wait(30)
 
     async with live(flow(*jobs_of(4)), tmp_path, {"t": meet}) as run:
         assert (await run.run()).phase == "SUCCESS"

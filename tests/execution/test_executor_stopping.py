@@ -176,7 +176,7 @@ async def test_a_sync_step_is_reported_to_stop_and_its_thread_ends(tmp_path: Pat
 
     async with live(one_step(), tmp_path, {"t": work}) as run, anyio.create_task_group() as tasks:
         tasks.start_soon(run.run)
-        await anyio.to_thread.run_sync(began.wait, 10)
+        await anyio.to_thread.run_sync(began.wait, 30)
         run.executor.cancel("enough")
     assert ended.is_set()
     assert run.step("a.s").status == "CANCELLED"
@@ -200,7 +200,7 @@ async def test_a_thread_that_ignores_the_wish_is_left_behind_and_reported(
         async with live(one_step(), tmp_path, {"t": stubborn}) as run:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(run.run)
-                await anyio.to_thread.run_sync(began.wait, 10)
+                await anyio.to_thread.run_sync(began.wait, 30)
                 run.executor.cancel("enough")
             assert not ended.is_set()
             assert run.step("a.s").status == "CANCELLED"
@@ -209,7 +209,7 @@ async def test_a_thread_that_ignores_the_wish_is_left_behind_and_reported(
             ]
     finally:
         go.set()
-        await anyio.to_thread.run_sync(ended.wait, 10)
+        await anyio.to_thread.run_sync(ended.wait, 30)
 
 
 @pytest.mark.asyncio
@@ -226,7 +226,7 @@ async def test_a_sync_step_that_waits_for_a_thread_never_starts_once_it_is_cance
     text = flow("{id: a, steps: [{id: s, type: t}]}", "{id: b, steps: [{id: s, type: t}]}")
     async with live(text, tmp_path, {"t": work}, threads=1) as run, anyio.create_task_group() as tasks:
         tasks.start_soon(run.run)
-        await anyio.to_thread.run_sync(began.wait, 10)
+        await anyio.to_thread.run_sync(began.wait, 30)
         run.executor.cancel("enough")
     assert order == ["a"]
     assert (run.step("b.s").status, run.seen.logged) == ("CANCELLED", [])

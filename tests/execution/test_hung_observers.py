@@ -21,7 +21,7 @@ from tests.execution.observer_doubles import Gated, Hung, began, jobs
 async def test_a_hung_observer_does_not_hold_the_end(
     monkeypatch: pytest.MonkeyPatch, when_full: str, *, also_at_end: bool
 ) -> None:
-    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.4)
+    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 1.0)
     bus, hung = Bus(MemoryJournal(), SystemClock()), Hung(also_at_end=also_at_end)
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "hung", hung, when_full=when_full)  # type: ignore[arg-type]  # one of the two
@@ -29,8 +29,8 @@ async def test_a_hung_observer_does_not_hold_the_end(
         await anyio.wait_all_tasks_blocked()
         before = anyio.current_time()
         await bus.aclose()
-        assert 0.3 < anyio.current_time() - before < 0.7
-    assert anyio.current_time() - before < 0.75
+        assert anyio.current_time() - before > 0.75
+    assert anyio.current_time() - before < 1.9  # its events and its end have this second together
     assert hung.closings == 1
     assert bus.detached == {"hung": "it did not take the remaining events in time"}
 
@@ -50,7 +50,7 @@ async def test_a_run_that_shall_stop_is_not_held_by_an_observer_that_hangs(
             await anyio.wait_all_tasks_blocked()
             before = anyio.current_time()
             bus.hurry()
-        assert 0.15 < anyio.current_time() - before < 2
+        assert 0.15 < anyio.current_time() - before < 20
         await bus.publish([began("late")])
         await bus.aclose()
     assert bus.dropped == {"hung": 4}

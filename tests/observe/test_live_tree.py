@@ -195,7 +195,7 @@ async def test_the_clock_of_a_silent_step_moves() -> None:
     with terminal(screen) as stream:
         observer = LiveTreeObserver(stream, now=now)
         await observer(BEGIN)
-        assert painted.wait(10)  # no batch comes; the painter continues by itself
+        assert painted.wait(30)  # no batch comes; the painter continues by itself
         await observer.aclose()
 
     clocks = [frame[-1] for frame in screen.frames if "running" in frame[-1]]

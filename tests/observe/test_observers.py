@@ -195,7 +195,7 @@ async def test_a_reader_that_stalls_holds_neither_the_run_nor_more_than_one_thre
             await anyio.wait_all_tasks_blocked()
             await bus.aclose()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as running:
             for number, bus in enumerate(buses):
                 running.start_soon(run, number, bus)
@@ -232,7 +232,7 @@ async def test_a_run_that_ends_without_its_last_event_leaves_nothing_in_memory(
     is_only_one = kind == "progress tree"  # a process has one live tree; rich remembers the last console
     if is_shared or is_only_one:
         return
-    with anyio.fail_after(10):  # a worker thread forgets its last call a moment after the loop has its result
+    with anyio.fail_after(30):  # a worker thread forgets its last call a moment after the loop has its result
         while alive() is not None:
             await anyio.sleep(0.01)
             gc.collect()

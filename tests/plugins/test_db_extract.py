@@ -346,7 +346,7 @@ class SlowToConnect(Sqlite3Connector):
 
     def _connect(self) -> sqlite3.Connection:
         self.connecting.set()
-        assert self.pressed.wait(10)
+        assert self.pressed.wait(30)
         return super()._connect()
 
 
@@ -365,7 +365,7 @@ async def test_an_interrupt_that_comes_before_the_statement_is_repeated(
     run = Run(tmp_path, connector)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run.extract, f"{ENDLESS} count(*) FROM n")
-        assert await anyio.to_thread.run_sync(SlowToConnect.connecting.wait, 10)
+        assert await anyio.to_thread.run_sync(SlowToConnect.connecting.wait, 30)
         cancelled_at = time.monotonic()
         tasks.cancel_scope.cancel()
     await connector.aclose()
@@ -392,7 +392,7 @@ class Reluctant(Sqlite3Connector):
     def table(self, query: Query, fetch_size: int, switch: StopSwitch, wanted: Wanted) -> Iterator[Rows]:
         with switch.armed(self.interrupt):
             self.running.set()
-            if self.interrupted.wait(10):
+            if self.interrupted.wait(30):
                 raise StepError(f"{query.sql} was interrupted before {fetch_size} rows for {wanted}")
             yield Rows((), iter(()))
 
@@ -403,7 +403,7 @@ async def test_an_interrupt_that_fails_is_reported_and_tried_again(tmp_path: Pat
     run = Run(tmp_path, connector)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run.extract, "SELECT 1")
-        assert await anyio.to_thread.run_sync(connector.running.wait, 10)
+        assert await anyio.to_thread.run_sync(connector.running.wait, 30)
         tasks.cancel_scope.cancel()
     assert connector.asked >= 2
     [notice] = run.of(Notice)

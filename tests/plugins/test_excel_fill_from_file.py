@@ -358,7 +358,7 @@ async def test_a_step_that_is_cancelled_ends_soon_and_leaves_nothing(named: Exce
     text = "shop,amount\n" + "".join(f"shop {number},{number}\n" for number in range(100_000))
     (named.artifacts / "a.csv").write_text(text)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(named.from_file, {"source_path": "a.csv", "dtypes": {"amount": "int"}})
             assert await eventually(lambda: bool(named.of(StepProgress)))

@@ -110,7 +110,7 @@ async def test_a_server_that_does_not_answer_fails_all_who_wait_and_the_next_one
     samba_server: Samba, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     top = samba_server.new_folder()
-    files = await SmbClientConnector.open(resource(samba_server, seconds=0.5))
+    files = await SmbClientConnector.open(resource(samba_server, seconds=2))
     codes: list[str | None] = []
 
     async def one(number: int) -> None:

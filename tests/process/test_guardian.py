@@ -137,7 +137,7 @@ async def test_an_engine_inside_another_ones_process_ends_with_all_its_children(
         assert await end_marked(f"not-{outer}", 0.1) == []
         assert process.poll() is None
         assert await end_marked(outer, 0.1) == []
-        assert process.wait(10) in (-signal.SIGTERM, -signal.SIGKILL)
+        assert process.wait(30) in (-signal.SIGTERM, -signal.SIGKILL)
     assert await eventually(lambda: not any(map(is_alive, children)))
 
 

@@ -155,7 +155,7 @@ async def test_without_stdin_there_is_nothing_to_read(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
     made = program(tmp_path, "bash", "-c", "sleep 1000 & echo $! >> pids; sleep 1000 & echo $! >> pids; wait")
-    end = await run(made, limit=0.5)
+    end = await run(made, limit=1)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGTERM)
     assert not any(map(is_alive, await pids_in(tmp_path / "pids", 2)))
 
@@ -165,7 +165,7 @@ async def test_a_group_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: 
     script = (
         "trap '' TERM; (trap '' TERM; echo $BASHPID >> pids; while :; do sleep 1000; done) & wait; sleep 1000"
     )
-    end = await run(program(tmp_path, "bash", "-c", script), limit=0.5, grace=0.3)
+    end = await run(program(tmp_path, "bash", "-c", script), limit=1, grace=0.3)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGKILL)
     assert not any(map(is_alive, await pids_in(tmp_path / "pids", 1)))
 
@@ -174,27 +174,27 @@ async def test_a_group_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: 
 async def test_a_program_gets_its_grace_to_clean_up(tmp_path: Path) -> None:
     heard = Heard()
     script = "trap 'echo cleaned; exit 0' TERM; sleep 1000 & wait"
-    end = await run(program(tmp_path, "bash", "-c", script), heard, limit=0.5, grace=20)
+    end = await run(program(tmp_path, "bash", "-c", script), heard, limit=1, grace=20)
     assert (end.timed_out, end.exit_code, heard.data["stdout"]) == (True, 0, b"cleaned\n")
 
 
 @pytest.mark.asyncio
 async def test_a_grandchild_gets_the_grace_too_when_its_parent_is_already_gone(tmp_path: Path) -> None:
     grandchild = "trap 'sleep 0.3; echo cleaned > done; exit' TERM; sleep 1000 & wait"
-    await run(program(tmp_path, "bash", "-c", f"({grandchild}) & sleep 1000"), limit=0.5, grace=20)
+    await run(program(tmp_path, "bash", "-c", f"({grandchild}) & sleep 1000"), limit=1, grace=20)
     assert (tmp_path / "done").read_text() == "cleaned\n"
 
 
 @pytest.mark.asyncio
 async def test_a_grandchild_in_the_group_is_asked_only_once(tmp_path: Path) -> None:
     script = "trap 'echo TERM >> asked' TERM; touch ready; while :; do sleep 0.05; done"
-    await run(program(tmp_path, "bash", "-c", script), limit=0.5, grace=0.7)
+    await run(program(tmp_path, "bash", "-c", script), limit=1, grace=0.7)
     assert (tmp_path / "asked").read_text() == "TERM\n"
 
 
 @pytest.mark.asyncio
 async def test_a_stopped_program_ends_too(tmp_path: Path) -> None:
-    end = await run(program(tmp_path, "bash", "-c", "kill -STOP $$; sleep 1000"), limit=0.5, grace=20)
+    end = await run(program(tmp_path, "bash", "-c", "kill -STOP $$; sleep 1000"), limit=1, grace=20)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGTERM)
 
 

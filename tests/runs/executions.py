@@ -40,7 +40,7 @@ class Seen:
 
     async def until(self, run_id: str, status: TicketStatus) -> None:
         """Wait until a ticket has come to this status."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while (run_id, status) not in self.changes:
                 await self.changed.wait()
 

@@ -214,7 +214,7 @@ async def test_a_resource_that_every_step_opens_for_itself_is_fetched_for_each(
         await context.connector("r")
         if len(opened) == 2:
             both.set()
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await both.wait()
 
     ACTIONS["meet"] = meet

@@ -98,7 +98,7 @@ async def test_a_signal_cancels_the_run_in_order(place: Place, number: int, code
 
     ACTIONS["hang"] = interrupted
     text = flow("{id: a, steps: [{id: s, type: probe, inputs: {do: hang}}]}")
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         report = await place.run(text)
     assert (report.status, report.exit_code) == ("CANCELLED", code)
     assert place.query("SELECT status, reason FROM runs") == [("CANCELLED", signal.Signals(number).name)]

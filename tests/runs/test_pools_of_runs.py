@@ -126,7 +126,7 @@ async def test_the_time_of_a_step_does_not_run_while_it_waits_that_of_its_job_do
     crowd = ACTIONS["act"] = Crowd()
     await set_pool(place, 1)
     patient = job("patient", more="timeout_seconds: 1,")
-    hurried = job("hurried", job_more="timeout_seconds: 0.2,")
+    hurried = job("hurried", job_more="timeout_seconds: 0.5,")
     async with serving(place, monkeypatch) as server:
         await server.submit(flow(job("first")), "r1")
         assert await eventually(lambda: crowd.inside == 1)

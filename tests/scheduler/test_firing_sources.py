@@ -148,7 +148,7 @@ async def test_a_source_of_events_is_one_more_service_until_the_scheduler_stops(
     state = tmp_path / "state.sqlite"
     async with server(state) as one:
         source = await events(one, tmp_path)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as services:
                 services.start_soon(one.scheduler.follow, source)
                 assert await eventually(lambda: bool(one.runs.submitted))
@@ -164,7 +164,7 @@ async def test_only_an_error_of_the_database_is_tried_again(tmp_path: Path) -> N
             raise TypeError(f"a bug before {type(sink).__name__}")
 
     async with server(tmp_path / "state.sqlite") as one:
-        with anyio.fail_after(10), pytest.raises(TypeError, match="a bug before Scheduler"):
+        with anyio.fail_after(30), pytest.raises(TypeError, match="a bug before Scheduler"):
             await one.scheduler.follow(Broken())
 
 

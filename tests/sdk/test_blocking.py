@@ -43,7 +43,7 @@ class Library:
     def query(self) -> None:
         """Wait to be interrupted."""
         self.waits.set()
-        assert self.ended.wait(10)
+        assert self.ended.wait(30)
         raise OSError("interrupted")
 
 
@@ -111,7 +111,7 @@ async def test_an_interrupt_that_blocks_does_not_hold_the_step_for_ever(
     with anyio.fail_after(20):
         await cancelled_once(
             library.waits.is_set,
-            lambda: context.run_interruptible(library.query, lambda: library.ended.wait(10)),
+            lambda: context.run_interruptible(library.query, lambda: library.ended.wait(30)),
         )
     library.ended.set()
 
@@ -141,7 +141,7 @@ async def test_a_cancelled_call_does_not_stop_another_one_of_the_same_step(run: 
 
     def other() -> bool:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         return context.stopping
 
     seen: list[bool] = []
@@ -197,12 +197,12 @@ async def test_calls_of_connectors_have_threads_of_their_own_and_are_not_waited_
     async with anyio.create_task_group() as tasks:
         default = anyio.to_thread.current_default_thread_limiter()
         for _ in range(int(default.total_tokens)):
-            tasks.start_soon(lambda: anyio.to_thread.run_sync(release.wait, 10))
+            tasks.start_soon(lambda: anyio.to_thread.run_sync(release.wait, 30))
         assert await eventually(lambda: not default.available_tokens)
         with anyio.fail_after(20):
             assert await run_blocking(int, "7") == 7
         with anyio.move_on_after(0.01):
-            await run_blocking(release.wait, 10)
+            await run_blocking(release.wait, 30)
         release.set()
 
 

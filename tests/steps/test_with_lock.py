@@ -129,7 +129,7 @@ async def test_a_lock_that_was_taken_away_ends_the_inner_step(tmp_path: Path) ->
         raw.close()
         await anyio.sleep_forever()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         run = await locked(tmp_path, inner, ", ttl_seconds: 0.3")
     error = run.step("a.s").error
     assert (error.code, error.message) == (

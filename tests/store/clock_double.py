@@ -53,7 +53,7 @@ class FakeClock:
 
     async def sleeping(self, count: int) -> None:
         """Wait until that many sleep: they have done what was due and wait for more time."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while len(self._sleepers) < count:
                 await self._changed.wait()
 

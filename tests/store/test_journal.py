@@ -152,7 +152,7 @@ async def test_a_run_does_not_write_for_ever_for_the_others(path: Path) -> None:
             begun_so_far.append(statement)
             if len(begun_so_far) == 2:
                 anyio.from_thread.run_sync(second_commit.set, token=loop)
-                assert queued.wait(10)
+                assert queued.wait(30)
 
     async def append_once(run: RunJournal) -> None:
         nonlocal made_meanwhile
@@ -194,7 +194,7 @@ async def test_a_run_whose_events_are_stored_does_not_wait_for_those_of_others(p
     def hold(statement: str) -> None:
         if statement == "BEGIN IMMEDIATE" and len(in_time) < 3:
             anyio.from_thread.run_sync(begins[len(in_time)].set, token=loop)
-            in_time.append(go_on[len(in_time)].wait(10))
+            in_time.append(go_on[len(in_time)].wait(30))
 
     async def append_to_the_batch_of_another(run: RunJournal) -> None:
         await run.commit([job_started("third", "a")])
@@ -278,8 +278,8 @@ async def test_a_database_that_is_never_free_holds_no_cancelled_run(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The patience for other processes ends first; should it not, the shield does."""
-    monkeypatch.setattr(journal_module, "SHIELD_SECONDS", 0.1)
     async with begun(path, "r") as (_, (run,)):
+        monkeypatch.setattr(journal_module, "SHIELD_SECONDS", 0.1)
         with write_locked(path) as lock:
             with pytest.raises(StateError, match=r"the events could not be stored within 0\.1 s"):
                 await run.commit([job_started("r", "a")])

@@ -138,7 +138,7 @@ async def test_the_outcome_of_a_transaction_in_flight_is_awaited_when_its_task_i
 
     def work(raw: sqlite3.Connection) -> str:
         anyio.from_thread.run_sync(began.set, token=loop)
-        assert go.wait(10)
+        assert go.wait(30)
         insert(100)(raw)
         return "stored"
 
@@ -228,5 +228,5 @@ def test_a_file_that_may_not_grow_is_reported_by_name_and_loses_nothing_that_was
         assert stored > 110
         assert int(filler.hear()) == stored - 100
         assert filler.hear() == "ok"
-        assert filler.process.wait(10) == 0
+        assert filler.process.wait(30) == 0
     assert numbers(path) == list(range(100, stored + 1))

@@ -59,7 +59,7 @@ async def test_hurry_shortens_a_wait_that_has_begun_and_the_error_names_the_file
             except StateError as error:
                 errors.append(error)
 
-        with children(1, HOLDER, str(path), "IMMEDIATE") as (holder,), anyio.fail_after(10):
+        with children(1, HOLDER, str(path), "IMMEDIATE") as (holder,), anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(transact)
                 await anyio.wait_all_tasks_blocked()
@@ -77,7 +77,7 @@ async def test_hurry_shortens_a_wait_that_has_begun_and_the_error_names_the_file
 @pytest.mark.asyncio
 async def test_others_are_not_held_up_by_a_transaction_that_waits(path: Path) -> None:
     async with opened(path) as database:
-        with children(1, HOLDER, str(path), "IMMEDIATE") as (holder,), anyio.fail_after(10):
+        with children(1, HOLDER, str(path), "IMMEDIATE") as (holder,), anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(database.transact, insert)
                 await anyio.wait_all_tasks_blocked()

@@ -52,7 +52,7 @@ async def test_if_the_task_that_leads_is_cancelled_another_one_leads() -> None:
 
     def slow() -> int:
         began.set()
-        may_end.wait(10)
+        may_end.wait(30)
         return 0
 
     async def one(number: int) -> None:
@@ -63,7 +63,7 @@ async def test_if_the_task_that_leads_is_cancelled_another_one_leads() -> None:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as leads:
                     leads.start_soon(calls.run, slow)
-                    await anyio.to_thread.run_sync(began.wait, 10)
+                    await anyio.to_thread.run_sync(began.wait, 30)
                     for number in (1, 2, 3):
                         tasks.start_soon(one, number)
                     leads.start_soon(calls.run, slow)  # waits, and is cancelled too
