@@ -6,7 +6,7 @@ import abc
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -22,8 +22,9 @@ from aetherflow_db.fast_rows import Wanted, fast_rows
 from aetherflow_db.plain_calls import PlainCalls
 from aetherflow_db.query import Query, Row, Rows
 from aetherflow_db.session import Session
-from aetherflow_db.sqlite_apart import InexactError, apart, first_rows, rows_apart
+from aetherflow_db.sqlite_apart import apart, first_rows
 from aetherflow_db.sqlite_columns import declared_columns
+from aetherflow_db.sqlite_process import InexactError, SqliteProcess
 
 T = TypeVar("T")
 
@@ -144,17 +145,19 @@ class SqlConnector(PlainCalls, Connector):
             if candidate is None:
                 yield rows
                 return
-            first, has_more = first_rows(rows)
-            request = None
-            if has_more:
-                request = candidate.request(rows.columns, [*chain(*first)], is_parquet=wanted.is_parquet)
-            if request is None:
-                yield Rows(rows.columns, chain(first, rows.batches))
-                return
-            first.clear()
-            session.close_cursors()
-            with rows_apart(request, rows.columns, switch) as found:
-                yield found
+            with closing(SqliteProcess()) as process:
+                first, has_more = first_rows(rows, process.start)
+                request = None
+                if has_more:
+                    request = candidate.request(rows.columns, [*chain(*first)], is_parquet=wanted.is_parquet)
+                if request is None:
+                    process.close()
+                    yield Rows(rows.columns, chain(first, rows.batches))
+                    return
+                first.clear()
+                session.close_cursors()
+                with switch.armed(process.kill):
+                    yield ArrowRows(rows.columns, process.batches(request, rows.names))
 
     def _fetched(self, session: Session, query: Query, fetch_size: int) -> Rows:
         declared = declared_columns(session.raw, query)

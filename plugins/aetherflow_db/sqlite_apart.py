@@ -8,111 +8,95 @@ read here.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
-from aetherflow import StepError, StopSwitch
-from aetherflow.data_files import ArrowRows, Column, Kind
+from aetherflow import StepError
+from aetherflow.data_files import Column, Kind
 from aetherflow_db.bound_statement import UnboundParameterError, bound
 from aetherflow_db.query import Query, Row, Rows
 from aetherflow_db.session import Session
-
-WORKER = Path(__file__).with_name("sqlite_worker.py")
+from aetherflow_db.sqlite_process import Format, Request, is_installed
 
 LEAST_BYTES = 8 * 2**20
 """A smaller file has no result that is worth a process."""
 FIRST_ROWS = 10_000
 """So many rows are read as usual; what has more, is read again by the other process."""
+START_ROWS = 2_000
+"""From so many rows on that process is started, to be ready when it is needed."""
 MOST_SECONDS = 1.0
 """A query that takes so long for its first rows does not run twice."""
 
-_Type = Literal["int64", "double", "string", "null"]
-_TYPES: dict[frozenset[type], _Type] = {
-    frozenset({int}): "int64",
-    frozenset({float}): "double",
-    frozenset({str}): "string",
-    frozenset(): "null",
+_FORMATS: dict[frozenset[type], Format] = {
+    frozenset({int}): "l",
+    frozenset({float}): "g",
+    frozenset({str}): "u",
+    frozenset(): "n",
 }
-_OTHER: dict[_Type, str] = {
-    "double": "typeof({0}) <> 'real'",
-    "string": "NOT ({0} >= '' AND {0} < x'')",  # numbers are less than texts, and texts than blobs
-    "null": "{0} IS NOT NULL",
+_OTHER: dict[Format, str] = {
+    "g": "WHEN typeof({0}) = 'integer' THEN 1",
+    "u": "WHEN +{0} < '' THEN 1 WHEN +{0} >= x'' THEN 1",  # numbers are less than texts, and texts than blobs
+    "n": "WHEN {0} IS NOT NULL THEN 1",
 }
-"""In SQL: whether a value is of another type. ADBC itself reports what is no integer among integers."""
+"""In SQL: whether a value is of another type, where ADBC does not report it."""
 
-_IN_PARQUET: dict[_Type, frozenset[Kind | None]] = {
-    "int64": frozenset({None, "int", "bool"}),
-    "double": frozenset({None, "float"}),
-    "string": frozenset({None, "string", "date", "datetime"}),
-    "null": frozenset({None, "int", "bool", "float", "string", "date", "datetime"}),
+_IN_PARQUET: dict[Format, frozenset[Kind | None]] = {
+    "l": frozenset({None, "int", "bool"}),
+    "g": frozenset({None, "float"}),
+    "u": frozenset({None, "string", "date", "datetime"}),
+    "n": frozenset({None, "int", "bool", "float", "string", "date", "datetime"}),
 }
 """The kinds of columns for which Arrow's values become those that Python's would."""
 
 _COMPUTES = ("Function", "PureFunc", "Cast", "Concat", "Agg", "VOpen")
 """What begins with these in SQLite's program for a query may depend on the release of the library."""
 
+_COMPOUND = re.compile(r"\b(UNION|INTERSECT|EXCEPT)\b", re.IGNORECASE)
+"""Inside of another query such a one gives all its columns the type of its first part."""
 
-class InexactError(Exception):
-    """The other process did not give, for sure, the rows that Python's module gives."""
-
-
-class Request(msgspec.Struct, frozen=True):
-    """What the other process does.
-
-    Attributes:
-        uri: the file, for SQLite.
-        sql: the query, with one more column: whether a value is of another type than expected.
-        params: for its question marks.
-        types: the Arrow types that its columns must have.
-        batch_rows: how many rows it sends at once.
-    """
-
-    uri: str
-    sql: str
-    params: list[int | float | str]
-    types: list[str]
-    batch_rows: int
+_READS = frozenset({"OpenRead", "Rewind", "Last", "Next", "Prev", "Rowid", "Column", "RealAffinity"})
+_SIMPLE = _READS | {"Init", "Transaction", "Goto", "Halt", "ResultRow"}
+"""The instructions of a program that reads a table; only `Column` and `Rowid` write results."""
 
 
 class Apart:
     """A query that another process may run, if its first rows show that it is worth it."""
 
-    def __init__(self, file: str, sql: str, params: Sequence[Any]) -> None:
-        self._file, self._sql, self._params = file, sql, list(params)
+    def __init__(self, file: str, sql: str, params: Sequence[Any], reals: frozenset[int]) -> None:
+        """Take the file, the query, and the numbers of the columns whose numbers are never integers."""
+        self._file, self._sql, self._params, self._reals = file, sql, list(params), reals
 
     def request(self, columns: Sequence[Column], first: Sequence[Row], *, is_parquet: bool) -> Request | None:
         """Return what the other process does; None: a column has values that it cannot give."""
-        types = [
-            _TYPES.get(frozenset({*map(type, values)} - {type(None)})) for values in zip(*first, strict=True)
-        ]
-        known = [one for one in types if one is not None]
-        if len(known) < len(types) or len(types) != len(columns):
+        found = [frozenset({*map(type, values)} - {type(None)}) for values in zip(*first, strict=True)]
+        formats = [_FORMATS.get(types) for types in found]
+        known = [one for one in formats if one is not None]
+        if len(known) < len(formats) or len(formats) != len(columns):
             return None
         pairs = zip(columns, known, strict=True)
         if is_parquet and not all(column.kind in _IN_PARQUET[one] for column, one in pairs):
             return None
         names = [f"c{number}" for number in range(len(known))]
-        others = [_OTHER[one].format(name) for name, one in zip(names, known, strict=True) if one in _OTHER]
+        others = [
+            _OTHER[one].format(names[number])
+            for number, one in enumerate(known)
+            if one in _OTHER and number not in self._reals
+        ]
         listed, query = ", ".join(names), self._sql.strip().rstrip(";")
-        sql = f"WITH q({listed}) AS (\n{query}\n) SELECT {listed}, {' OR '.join(others) or '0'} FROM q"
-        arrow: list[str] = ["int64" if one == "null" else one for one in known]
-        return Request(f"file:{quote(self._file)}?mode=ro", sql, self._params, arrow, FIRST_ROWS)
+        other = f"CASE {' '.join(others)} ELSE 0 END" if others else "0"
+        sql = f"WITH q({listed}) AS (\n{query}\n) SELECT {listed}, {other} FROM q"
+        return Request(f"file:{quote(self._file)}?mode=ro", sql, self._params, known, FIRST_ROWS)
 
 
 def apart(session: Session, query: Query) -> Apart | None:
     """Return a query that another process answers in the same way, if that may be worth it."""
     file, connection = session.driver.file, session.raw
-    if file is None or not find_spec("pyarrow") or not find_spec("adbc_driver_sqlite"):
+    if file is None or not is_installed():
         return None
     usual: tuple[type[Exception], ...] = (
         OSError,
@@ -126,14 +110,31 @@ def apart(session: Session, query: Query) -> Apart | None:
         if Path(file).stat().st_size < LEAST_BYTES:
             return None
         sql, params = _in_order(*session.arguments(query))
-        if not {*map(type, params)} <= {int, float, str}:
+        if _COMPOUND.search(sql) or not {*map(type, params)} <= {int, float, str}:
             return None
         program = connection.execute(f"EXPLAIN {sql}", params).fetchall()
     except usual:
         return None  # the usual way reports what is wrong
     if any(str(step[1]).startswith(_COMPUTES) for step in program):
         return None
-    return Apart(file, sql, params)
+    return Apart(file, sql, params, _reals(program))
+
+
+def _reals(program: Sequence[tuple[Any, ...]]) -> frozenset[int]:
+    """Return the numbers of the result's columns that come as they are from columns of type REAL.
+
+    SQLite stores their whole values as integers and has an instruction that makes floats of them. Only simple
+    programs are understood: in others it may be that this instruction does not always apply.
+    """
+    if not {step[1] for step in program} <= _SIMPLE:
+        return frozenset()
+    reals = {first for _, name, first, *_ in program if name == "RealAffinity"}
+    results = {(first, count) for _, name, first, count, *_ in program if name == "ResultRow"}
+    written = Counter(where for _, name, _, _, where, *_ in program if name == "Column")
+    if len(results) != 1:
+        return frozenset()
+    first, count = results.pop()
+    return frozenset(n for n in range(count) if first + n in reals and written[first + n] == 1)
 
 
 def _in_order(sql: str, params: Any = ()) -> tuple[str, Sequence[Any]]:
@@ -146,62 +147,17 @@ def _in_order(sql: str, params: Any = ()) -> tuple[str, Sequence[Any]]:
     return found, list(values)
 
 
-def first_rows(rows: Rows) -> tuple[list[Sequence[Row]], bool]:
-    """Fetch the first batches; and whether there may be many more, and they came fast."""
+def first_rows(rows: Rows, prepare: Callable[[], None]) -> tuple[list[Sequence[Row]], bool]:
+    """Fetch the first batches; and whether there may be many more, and they came fast.
+
+    `prepare` is called when there are some rows.
+    """
     begun, batches, count = time.monotonic(), [], 0
     for batch in rows.batches:
         batches.append(batch)
+        if count < START_ROWS <= count + len(batch):
+            prepare()
         count += len(batch)
         if count >= FIRST_ROWS:
             return batches, time.monotonic() - begun < MOST_SECONDS
     return batches, False
-
-
-@contextmanager
-def rows_apart(request: Request, columns: tuple[Column, ...], switch: StopSwitch) -> Iterator[ArrowRows]:
-    """Run a query in another process, for a `with` block; blocking. `switch` is armed with what ends it.
-
-    Raises:
-        InexactError: while one iterates: the rows are not, for sure, those of Python's module.
-    """
-    child = subprocess.Popen(  # noqa: S603 - our own script, by our own interpreter
-        [sys.executable, "-P", WORKER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"},
-    )
-    try:
-        with switch.armed(child.kill):
-            yield ArrowRows(columns, _batches(child, request, [column.name for column in columns]))
-    finally:
-        child.kill()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # the request may not have reached it
-                    pipe.close()
-        child.wait()
-
-
-def _batches(child: subprocess.Popen[bytes], request: Request, names: Sequence[str]) -> Iterator[Any]:
-    import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
-    import pyarrow.compute as pc  # noqa: PLC0415 - the same
-
-    try:
-        if child.stdin is not None:
-            child.stdin.write(msgspec.json.encode(request) + b"\n")
-            child.stdin.flush()
-        with pa.PythonFile(child.stdout, mode="r") as file, pa.ipc.open_stream(file) as stream:
-            if [str(field.type) for field in stream.schema][:-1] != request.types:
-                raise InexactError
-            for batch in stream:
-                batch.validate(full=True)  # a text may be no UTF-8
-                *arrays, others = batch.columns
-                if pc.any(pc.not_equal(others, 0)).as_py():
-                    raise InexactError
-                if batch.num_rows:
-                    yield pa.record_batch(arrays, names=list(names))
-    except (OSError, pa.ArrowException) as error:
-        raise InexactError from error
-    if child.wait() != 0:
-        raise InexactError

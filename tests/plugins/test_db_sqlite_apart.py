@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import anyio
 import pytest
 from aetherflow_db import connection, sqlite_apart
 from aetherflow_db.extract_stream import db_extract_stream
+from aetherflow_db.sqlite_process import InexactError, SqliteProcess
 
 from aetherflow import StepError
 from tests.plugins.db_run import DbRun, Open, opener
@@ -26,7 +27,7 @@ from tests.polling import eventually, wait_until
 open_run = opener(("sqlite3", "sqlite"))
 file_run = opener(("sqlite3",))
 
-ROWS = 200
+ROWS = 198
 TABLE = """CREATE TABLE data (id INTEGER PRIMARY KEY, i INTEGER, r REAL, t TEXT, n NUMERIC, flag BOOLEAN,
     day DATE, at TIMESTAMP, none TEXT, "a b" TEXT)"""
 NASTY: list[tuple[Any, ...]] = [
@@ -46,13 +47,14 @@ NASTY: list[tuple[Any, ...]] = [
     (None, None, float("inf"), "NULL\0byte \U0001f600", 1e-7, None, None, None, None, "007"),
     (None, 0, 5e-324, "=1+1", 12345678901234.5, 1, "9999-12-31", "1969-12-31 23:59:59.000001", None, " "),
     (None, 7, 1e16, None, 2.5e22, 0, "2026-02-28", "2026-01-01", None, "\\N"),
+    (None, 8, None, "x", None, 1, "2026-02-28", "2026-01-01", None, "y"),
 ]
 
 
 class Spy:
     """Counts what the other process did."""
 
-    begun = inexact = 0
+    started = begun = inexact = 0
 
 
 @pytest.fixture
@@ -60,20 +62,24 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
     """Let also small results be read by the other process, and count."""
     monkeypatch.setattr(sqlite_apart, "LEAST_BYTES", 0)
     monkeypatch.setattr(sqlite_apart, "FIRST_ROWS", 50)
+    monkeypatch.setattr(sqlite_apart, "START_ROWS", 10)
     monkeypatch.setattr(sqlite_apart, "MOST_SECONDS", 60.0)
     found = Spy()
 
-    @contextmanager
-    def counted(*arguments: Any) -> Iterator[Any]:
-        found.begun += 1
-        try:
-            with sqlite_apart.rows_apart(*arguments) as rows:
-                yield rows
-        except sqlite_apart.InexactError:
-            found.inexact += 1
-            raise
+    class Counted(SqliteProcess):
+        def start(self) -> None:
+            found.started += 1
+            super().start()
 
-    monkeypatch.setattr(connection, "rows_apart", counted)
+        def batches(self, *arguments: Any) -> Iterator[Any]:
+            found.begun += 1
+            try:
+                yield from super().batches(*arguments)
+            except InexactError:
+                found.inexact += 1
+                raise
+
+    monkeypatch.setattr(connection, "SqliteProcess", Counted)
     return found
 
 
@@ -132,6 +138,26 @@ async def test_parameters_are_bound(open_run: Open, tmp_path: Path, spy: Spy, mo
     assert (spy.begun, spy.inexact) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("sql", "inexact"),
+    [
+        ("SELECT r FROM data WHERE r IS NOT NULL", 0),
+        ("SELECT r FROM data ORDER BY r", 0),
+        ("SELECT CASE WHEN id < 190 THEN r ELSE 3 END AS r FROM data", 1),
+        ("SELECT r + i AS r FROM data", 0),
+        ("SELECT s.r FROM (SELECT n AS r FROM data) AS s", 1),
+    ],
+)
+@pytest.mark.asyncio
+async def test_only_columns_of_the_type_real_make_floats_of_integers(
+    file_run: Open, tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch, sql: str, inexact: int
+) -> None:
+    fill(tmp_path, {"r": 3, "n": 3})
+    async with file_run() as run:
+        await both_ways(run, monkeypatch, sql=sql, format="csv")
+    assert (spy.begun, spy.inexact) == (1, inexact)
+
+
 LATE = {"i": 1.5, "r": "none", "n": 3, "t": b"blob", "none": "text", "a b": b"", "flag": 2, "day": 20260101}
 
 
@@ -168,18 +194,33 @@ async def test_a_text_that_is_no_utf8_is_the_same_error(file_run: Open, tmp_path
         "SELECT id, n || '' FROM data",
         "SELECT id, CAST(r AS TEXT) FROM data",
         "SELECT id, sum(r) OVER (ORDER BY id) FROM data",
-        "SELECT * FROM data LIMIT 40",
+        "SELECT r FROM data UNION ALL SELECT i FROM data",
     ],
 )
 @pytest.mark.asyncio
-async def test_what_another_release_may_compute_otherwise_and_small_results_stay_here(
+async def test_what_would_be_computed_in_another_way_stays_here(
     file_run: Open, tmp_path: Path, spy: Spy, sql: str
 ) -> None:
     fill(tmp_path, {"n": 3})
     async with file_run() as run:
         result = await run.step(db_extract_stream, output="out.csv", sql=sql, format="csv")
-    assert result.outputs["row_count"] == (40 if sql.endswith("40") else ROWS)
-    assert spy.begun == 0
+    assert result.outputs["row_count"] == ROWS * (1 + ("UNION" in sql))
+    assert spy.started == 0
+
+
+@pytest.mark.parametrize("count", [8, 40])
+@pytest.mark.asyncio
+async def test_small_results_stay_here(
+    file_run: Open, tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setenv("AETHERFLOW_TEST_MARK", str(tmp_path))
+    fill(tmp_path)
+    async with file_run() as run:
+        sql = f"SELECT * FROM data LIMIT {count}"
+        result = await run.step(db_extract_stream, output="out.csv", sql=sql, format="csv")
+    assert result.outputs["row_count"] == count
+    assert (spy.started, spy.begun) == (int(count > 8), 0)
+    assert workers(tmp_path) == []
 
 
 @pytest.mark.asyncio
@@ -187,7 +228,7 @@ async def test_without_the_extra_rows_are_read_here(
     file_run: Open, tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path)
-    monkeypatch.setattr(sqlite_apart, "find_spec", lambda _name: None)
+    monkeypatch.setattr(sqlite_apart, "is_installed", lambda: False)
     async with file_run() as run:
         result = await run.step(db_extract_stream, output="out.csv", sql="SELECT * FROM data", format="csv")
     assert (result.outputs["row_count"], spy.begun) == (ROWS, 0)
@@ -228,12 +269,9 @@ def workers(mark: Path) -> list[int]:
 
 PARENT = """
 import sys, subprocess, time
-from aetherflow_db import sqlite_apart
-request = sqlite_apart.Request(sys.argv[1], sys.argv[2], [], ["int64"], 50)
-from aetherflow import StopSwitch
-with sqlite_apart.rows_apart(request, (), StopSwitch()) as rows:
-    print("begun", flush=True)
-    next(rows.batches)
+from aetherflow_db.sqlite_process import Request, SqliteProcess
+request = Request(sys.argv[1], sys.argv[2], [], ["l"], 50)
+next(SqliteProcess().batches(request, ["sum"]))
 """
 
 
