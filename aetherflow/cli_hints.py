@@ -22,10 +22,16 @@ def cancel_command(run_id: str, state: Path | str) -> str:
     return _of_run("cancel", run_id, state)
 
 
-def retry_command(run_id: str, state: Path | str, secrets: Iterable[str] = ()) -> str:
-    """Return the command that resumes a run; the user fills in the values of secret parameters."""
+def retry_command(
+    run_id: str, state: Path | str, secrets: Iterable[str] = (), begin_at: Iterable[str] = ()
+) -> str:
+    """Return the command that resumes a run; the user fills in the values of secret parameters.
+
+    `begin_at` names jobs and steps that run again although they have succeeded.
+    """
+    again = "".join(f" --from {shlex.quote(name)}" for name in begin_at)
     given = "".join(f" --param {shlex.quote(f'{name}=VALUE')}" for name in secrets)
-    return _of_run("retry", run_id, state, given)
+    return _of_run("retry", run_id, state, again + given)
 
 
 def _of_run(command: str, run_id: str, state: Path | str, options: str = "") -> str:

@@ -38,6 +38,9 @@ from aetherflow.store.run_rows import RunFilter, RunRow, find_run, last_unfinish
 if TYPE_CHECKING:
     from aetherflow.admin.explain_tick import TickExplanation
     from aetherflow.admin.item_history import HistoryEntry
+    from aetherflow.engine.resume import ResumePlan
+    from aetherflow.plan.plan import Plan
+    from aetherflow.runs.run_request import RunRequest
     from aetherflow.schedule.item import Schedule
     from aetherflow.server.backfill_status import BackfillStatus
     from aetherflow.server.in_force import AskedFile, InForce
@@ -55,6 +58,7 @@ class RunHistory(msgspec.Struct, frozen=True):
         bundle: the bundle that its flow was last read from, if any.
         waits: what steps waited for pools.
         plan: the jobs of the flow as the last execution read it; empty for a run of an earlier version.
+        stale: the results that are older than what they had read: by reader, what it had read.
     """
 
     run: ListedRun
@@ -66,6 +70,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     effects: list[EffectRow] = []
     waits: list[WaitRow] = []
     plan: list[PlannedJob] = []
+    stale: dict[str, list[str]] = {}
 
     @property
     def resumed_at(self) -> str:
@@ -165,6 +170,23 @@ class StateQueries:
     async def pools(self) -> list[PoolRow]:
         """Return the pools with the holders of their slots and their queues."""
         return await self._database.read(lambda raw: list_pools(raw, self._clock.now()))
+
+    async def planned_resume(self, plan: Plan, request: RunRequest) -> ResumePlan | None:
+        """Return how a request would resume its run, for `run --dry-run`; None if the run is new.
+
+        Raises:
+            UsageError: the request does not fit the flow, or its results would be stale and it refuses that.
+        """
+        from aetherflow.engine.resume import plan_resume  # noqa: PLC0415 - most queries do not need it
+        from aetherflow.runs.run_request import selected_jobs  # noqa: PLC0415 - as above
+        from aetherflow.runs.start_run import folded  # noqa: PLC0415 - as above
+        from aetherflow.store.journal import read_events  # noqa: PLC0415 - as above
+
+        history = await self._database.read(lambda raw: read_events(raw, request.run_id))
+        if not history:
+            return None
+        state, selected = folded(history, request.run_id), selected_jobs(plan, request)
+        return plan_resume(plan, state, request.rerun_names, only=request.only, selected=selected)
 
     async def marks(self, flow_id: str = "") -> list[MarkRow]:
         """Return the high-water marks, of one flow if given."""
@@ -300,6 +322,7 @@ def _run_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHist
         rows.effects_of(raw, run_id),
         rows.waits_of(raw, run_id),
         starts[-1].plan if starts else [],
+        rows.stale_of(raw, run_id),
     )
 
 

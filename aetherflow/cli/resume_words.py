@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from aetherflow.events.run_events import RunResumed
 from aetherflow.observe.event_text import one_line
@@ -11,6 +11,7 @@ from aetherflow.store.projection import timestamp
 KINDS = {
     "keep": "kept",
     "rerun": "runs again",
+    "stale": "stale",
     "end_interrupted": "does not run again",
     "changed": "kept although the flow defines it differently now",
     "never_run": "not run, its job had already ended",
@@ -23,7 +24,12 @@ KINDS = {
 def resume_lines(resume: RunResumed) -> Iterator[str]:
     """Yield what a resume decided for each step, and why, by kind."""
     yield f"  resumed {timestamp(resume.at)} (attempt {resume.attempt}) by {resume.owner}"
-    for kind, entries in resume.decisions.items():
-        more = resume.decision_counts.get(kind, len(entries)) - len(entries)
+    yield from decision_lines(resume.decisions, resume.decision_counts)
+
+
+def decision_lines(decisions: Mapping[str, Sequence[str]], numbers: Mapping[str, int]) -> Iterator[str]:
+    """Yield what a resume does about each step, by kind; `numbers` says how many there are of each."""
+    for kind, entries in decisions.items():
+        more = numbers.get(kind, len(entries)) - len(entries)
         shown = ", ".join(map(one_line, entries))
         yield f"    {KINDS.get(kind, kind)}: {shown}{f' and {more} more' if more > 0 else ''}"

@@ -40,6 +40,7 @@ from aetherflow.runs.run_output import run_output
 from aetherflow.runs.run_request import RunRequest, check_run_id
 
 if TYPE_CHECKING:
+    from aetherflow.engine.resume import ResumePlan
     from aetherflow.store.marks import MarkRow
 
 
@@ -169,6 +170,7 @@ def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowO
 def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int:
     """Print what would run, in an order in which it could."""
     from aetherflow.admin.dry_run import outline  # noqa: PLC0415 - only here
+    from aetherflow.cli.resume_words import decision_lines  # noqa: PLC0415 - as above
     from aetherflow.observe.event_text import one_line  # noqa: PLC0415 - as above
     from aetherflow.runs.run_paths import run_paths_of  # noqa: PLC0415 - as above
 
@@ -176,25 +178,47 @@ def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: Sho
     # Refuses what the run would refuse, too.
     paths = None if missing else run_paths_of(checked, request.params)
     marks = [] if paths is None else _stored_marks(paths.state, checked.plan.flow_id)
+    resume = None if paths is None else _planned_resume(paths.state, checked, request)
     jobs = outline(checked.plan, request.flow_job)
     as_line = show.is_json(checked.environment.settings)
     if as_line or show.report:
-        keys = {
+        keys: dict[str, Any] = {
             "flow_id": checked.plan.flow_id,
             "jobs": jobs,
             "marks": marks,
             "diagnostics": checked.diagnostics,
         }
+        if resume is not None:
+            keys["resume"] = resume.stored_decisions()
         return print_report("run.dry-run", keys, as_line=as_line)
     for job in jobs:
         print_text(str(job))
     for mark in marks:
         print_text(f"mark {one_line(mark.name)}: {one_line(mark.value)} ({mark.type})")
+    if resume is not None:
+        print_text(f"run {request.run_id} would be resumed")
+        for line in decision_lines(resume.stored_decisions(), resume.decision_counts()):
+            print_text(line)
     number = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"
     if missing:
         print_note(f"a run needs {as_options(missing)}")
     print_note(f"{file}: {number} would run; {count(checked.diagnostics)}; nothing was run")
     return 0
+
+
+def _planned_resume(state: Path, checked: CheckedFlow, request: RunRequest) -> ResumePlan | None:
+    """Return how the run would be resumed; None if it is a new one.
+
+    Raises:
+        UsageError: the resume would be refused.
+        StateError: the run cannot be read.
+    """
+    from aetherflow.cli.state_access import ask_state  # noqa: PLC0415 - only for a dry run
+    from aetherflow.store.filesystem import is_missing  # noqa: PLC0415 - as above
+
+    if not request.run_id or is_missing(state):
+        return None
+    return ask_state(state, lambda ask: ask.planned_resume(checked.plan, request))
 
 
 def _stored_marks(state: Path, flow_id: str) -> list[MarkRow]:

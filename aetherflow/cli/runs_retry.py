@@ -45,14 +45,14 @@ def retry_run(
         typer.Option("--flow-yaml", metavar="FLOW", help="The flow file, and its state database."),
     ] = None,
     begin_at: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             "--from",
             metavar="JOB[.STEP]",
-            help="Run this job or step again, and all that follow it.",
+            help="Run this job or step again, and all that follow it; repeatable.",
             autocompletion=completers.jobs_and_steps_of_run,
         ),
-    ] = "",
+    ] = None,
     only: Annotated[
         str,
         typer.Option(
@@ -73,7 +73,7 @@ def retry_run(
     json: Json = False,
 ) -> int:
     """Resume a run, with its flow file as it is now."""
-    _check(begin_at, only, with_downstream=with_downstream)
+    _check(begin_at or [], only, with_downstream=with_downstream)
     events = events if events in ("", "-") else str(absolute(Path(events)))
     show = ShowOptions(events, log_format, debug, json)
     params_file = absolute(params_file) if params_file else None
@@ -89,7 +89,7 @@ def retry_run(
             run_id=found.run_id,
             flow_job="" if only else found.flow_job,
             params=given_params(checked, params_file, param or []),
-            rerun=(begin_at,) if begin_at else (),
+            rerun=tuple(begin_at or ()),
             rerun_option="--from",
             only=only,
             with_downstream=with_downstream,
@@ -100,7 +100,7 @@ def retry_run(
         return execute("runs.retry", checked, request, show)
 
 
-def _check(begin_at: str, only: str, *, with_downstream: bool) -> None:
+def _check(begin_at: list[str], only: str, *, with_downstream: bool) -> None:
     if begin_at and only:
         raise UsageError(
             "give --from or --only, not both", hint="--only JOB --with-downstream is both in one"

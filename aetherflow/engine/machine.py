@@ -24,6 +24,7 @@ from aetherflow.engine.commands import (
 )
 from aetherflow.engine.decide import decide, next_start, unmasked
 from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue
+from aetherflow.engine.stale_results import stale_results
 from aetherflow.engine.state import RunState, apply
 from aetherflow.engine.template_scope import Resolve, run_scope, same_outputs
 from aetherflow.events import run_events as e
@@ -158,6 +159,7 @@ class RunMachine:
                     jobs=jobs,
                     steps=steps,
                     duration_seconds=seconds,
+                    stale=stale_results(self.plan, self.state) if self.state.attempt > 1 else {},
                 )
             case _:
                 return None

@@ -101,6 +101,12 @@ def instances_of(job: JobPlan, state: RunState) -> list[str]:
     return [instance_id(job.id, item) for item in range(number)] if number or items is not None else [job.id]
 
 
+def target_job(plan: Plan, state: RunState, text: str) -> str:
+    """Return the job that `JOB`, `JOB.STEP`, `JOB[n]` or `JOB[n].STEP` names; empty if there is none."""
+    target = _target({job.id: job for job in plan.jobs}, state, text)
+    return target.job.id if target else ""
+
+
 def _known_jobs(plan: Plan) -> str:
     return f"the jobs are {', '.join(job.id for job in plan.jobs[:JOBS_LISTED])}"
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from aetherflow.engine.ready_queue import hook_instance
-from aetherflow.engine.rerun_targets import instances_of, only_target, rerun_targets
+from aetherflow.engine.rerun_targets import (
+    RerunTargets,
+    instances_of,
+    only_target,
+    rerun_targets,
+    target_job,
+)
+from aetherflow.engine.stale_results import stale_results
 from aetherflow.engine.state import (
     DONE,
     JobState,
@@ -18,6 +26,8 @@ from aetherflow.engine.state import (
     plan_job_id,
     step_entry,
 )
+from aetherflow.errors import UsageError
+from aetherflow.events.stale_readers import readers_to_run, stale_text
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan, downstream
 
@@ -25,11 +35,12 @@ DECISIONS_STORED = 1000
 """How many decisions of each kind the journal names; the others are only counted."""
 
 ResumeKind = Literal[
-    "keep", "rerun", "end_interrupted", "changed", "never_run", "upgraded", "exclude", "remove"
+    "keep", "rerun", "stale", "end_interrupted", "changed", "never_run", "upgraded", "exclude", "remove"
 ]
 """What a resume decides about a job or a step.
 
-keep: it is finished and does not run again. rerun: it runs again. end_interrupted: it was cut off and ends
+keep: it is finished and does not run again. rerun: it runs again. stale: it is kept, but
+what it had read runs again, or has. end_interrupted: it was cut off and ends
 without running again (`on_interrupt`). changed: it is kept, but the flow defines it otherwise now. never_run:
 its kept job ended without it. upgraded: it is kept, but its step type has another version now. exclude: its
 job takes no part this time. remove: the flow does not have it any more.
@@ -64,6 +75,8 @@ class ResumePlan(msgspec.Struct, frozen=True):
         reopened: finished jobs that continue nevertheless.
         excluded_jobs: the jobs that do not take part and do not change.
         removed: jobs and steps that the flow no longer has.
+        stale: the results that stay although what they had read runs again, or has: by reader, what it had
+            read.
     """
 
     decisions: list[ResumeDecision]
@@ -71,10 +84,12 @@ class ResumePlan(msgspec.Struct, frozen=True):
     reopened: list[str]
     excluded_jobs: list[str]
     removed: list[str]
+    stale: dict[str, list[str]] = {}
 
     def event_fields(self) -> dict[str, Any]:
         """Return what the resume changes in the state, as fields of `RunResumed`."""
-        return {name: getattr(self, name) for name in ("rerun", "reopened", "excluded_jobs", "removed")}
+        names = ("rerun", "reopened", "excluded_jobs", "removed", "stale")
+        return {name: getattr(self, name) for name in names}
 
     def of_kind(self, kind: ResumeKind) -> list[ResumeDecision]:
         """Return the decisions of one kind."""
@@ -105,7 +120,7 @@ def plan_resume(
     """Decide how the run is resumed with this plan.
 
     A job that was SKIPPED before it began is examined again when a job before it runs again: its gate may be
-    open now.
+    open now. With `on_stale: rerun`, results that would become stale are made again, unless `only` is given.
 
     Args:
         plan: the current flow.
@@ -116,7 +131,8 @@ def plan_resume(
         option: how a message names where `rerun` came from.
 
     Raises:
-        UsageError: `rerun` names a job or step that the flow does not have, or `only` cannot run alone.
+        UsageError: `rerun` names a job or step that the flow does not have, `only` cannot run alone, or a
+            result would be stale and the flow refuses that (`on_stale: fail`).
     """
     taking_part = [job for job in plan.jobs if selected is None or job.index in selected]
     entries, reopened = rerun_targets(plan, state, rerun, option, selected)
@@ -128,12 +144,58 @@ def plan_resume(
         if (selected is None or index in selected) and _was_skipped_unstarted(state.job(job.id)):
             entries += [job.id, *instances_of(job, state)]
     entries += [job.id for job in taking_part if job.id in not_done and _was_mapped(job, state)]
-    cause = f"--only {only}" if only else option
-    planner = _Planner(plan, state, dict.fromkeys(entries), reopened, cause)
+    causes = dict.fromkeys(entries, f"--only {only}" if only else option)
+    stale = stale_results(plan, state, _again(state, taking_part, causes, reopened))
+    if plan.flow.on_stale == "rerun" and not only:
+        while more := _stale_targets(plan, state, stale, causes, selected):
+            reopened = list(dict.fromkeys([*reopened, *more.reopened]))
+            causes = dict.fromkeys(more.rerun, "on_stale: rerun") | causes
+            stale = stale_results(plan, state, _again(state, taking_part, causes, reopened))
+    if stale and plan.flow.on_stale == "fail":
+        raise _refusal(stale, only, option)
+    planner = _Planner(plan, state, causes, reopened, stale)
     planner.decide(taking_part)
     if selected is not None:
         planner.exclude(selected)
     return planner.result()
+
+
+def _again(
+    state: RunState, taking_part: Sequence[JobPlan], rerun: Collection[str], reopened: Collection[str]
+) -> set[str]:
+    """Return the jobs, instances and steps that will run again: what is named, and what is not done."""
+    again = {*rerun, *reopened}
+    for job in taking_part:
+        for job_id in dict.fromkeys([job.id, *instances_of(job, state)]):
+            known = state.job(job_id)
+            steps = {step_entry(job_id, step): known.steps[step].status in DONE for step in known.steps}
+            if known.status in DONE and again.isdisjoint([job_id, *steps]):
+                continue
+            again |= {entry for entry, is_done in steps.items() if not is_done or job_id in rerun} | {job_id}
+    return again
+
+
+def _stale_targets(
+    plan: Plan,
+    state: RunState,
+    stale: Mapping[str, list[str]],
+    known: Collection[str],
+    selected: Collection[int] | None,
+) -> RerunTargets | None:
+    """Return what must run again so that no result is stale; None if all that can does."""
+    taking_part = {job.id for job in plan.jobs if selected is None or job.index in selected}
+    names = [one for one in readers_to_run(stale) if target_job(plan, state, one) in taking_part]
+    found = rerun_targets(plan, state, names, "on_stale", selected)
+    return found if not set(found.rerun) <= set(known) else None
+
+
+def _refusal(stale: Mapping[str, list[str]], only: str, option: str) -> UsageError:
+    again = " ".join(f"{option} {reader}" for reader in readers_to_run(stale))
+    return UsageError(
+        f"a result would be stale, and the flow refuses that (on_stale: fail): {stale_text(stale)}",
+        hint=f"--only {only} --with-downstream runs the readers too" if only else f"run them too: {again}",
+        code="AF869",
+    )
 
 
 def _was_mapped(job: JobPlan, state: RunState) -> bool:
@@ -151,9 +213,9 @@ class _Planner(msgspec.Struct, eq=False):
 
     plan: Plan
     state: RunState
-    rerun: dict[str, None]
+    rerun: dict[str, str]  # why each entry runs again
     reopened: list[str]
-    cause: str
+    stale: dict[str, list[str]]
     excluded_jobs: list[str] = []
     removed: list[str] = []
     decisions: dict[ResumeDecision, None] = {}
@@ -161,7 +223,12 @@ class _Planner(msgspec.Struct, eq=False):
     def result(self) -> ResumePlan:
         """Return what was decided; what concerns all instances of a job appears once."""
         return ResumePlan(
-            list(self.decisions), list(self.rerun), self.reopened, self.excluded_jobs, self.removed
+            list(self.decisions),
+            list(self.rerun),
+            self.reopened,
+            self.excluded_jobs,
+            self.removed,
+            dict(islice(self.stale.items(), DECISIONS_STORED)),
         )
 
     def decide(self, taking_part: Sequence[JobPlan]) -> None:
@@ -175,6 +242,8 @@ class _Planner(msgspec.Struct, eq=False):
         closed = closed_endings(self.state, [*self.rerun, *self.reopened])
         for job in self.plan.hooks:
             self._decide_job(job, hook_instance(job, closed).id)
+        for reader, read in self.stale.items():
+            self._add("stale", reader, "", f"read {', '.join(read)}")
 
     def exclude(self, selected: Collection[int]) -> None:
         """Note the jobs that take no part and are not done."""
@@ -187,6 +256,10 @@ class _Planner(msgspec.Struct, eq=False):
 
     def _add(self, kind: ResumeKind, job: str, step: str = "", reason: str = "") -> None:
         self.decisions[ResumeDecision(kind, job, step, reason)] = None
+
+    def _cause(self, job_id: str, step_id: str) -> str:
+        """Return why a named step runs again."""
+        return self.rerun.get(job_id) or self.rerun[step_entry(job_id, step_id)]
 
     def _remove_what_the_flow_lost(self) -> None:
         """Record the jobs, instances and steps that the flow no longer has; drop those not done."""
@@ -239,7 +312,7 @@ class _Planner(msgspec.Struct, eq=False):
             else:
                 self._add("rerun", job_id, step.id, "INTERRUPTED" if was_cut_off else ended.status)
         elif is_named:
-            self._add("rerun", job_id, step.id, self.cause)
+            self._add("rerun", job_id, step.id, self._cause(job_id, step.id))
         else:
             self._add("keep", job_id, step.id, ended.status)
             if not is_hook(job_id):
@@ -253,7 +326,7 @@ class _Planner(msgspec.Struct, eq=False):
             if step.id in known.steps:
                 continue
             if step.id in named:
-                self._add("rerun", job_id, step.id, self.cause)
+                self._add("rerun", job_id, step.id, self._cause(job_id, step.id))
             elif known.steps and named:
                 self._add("rerun", job_id, step.id, "new")
             elif known.steps and not is_hook(job_id):

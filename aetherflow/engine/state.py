@@ -87,6 +87,7 @@ class StepState(msgspec.Struct, gc=False):
     Attributes:
         effects: by key; forgotten when the step is done.
         was_interrupted: it ended without running again after an interruption.
+        began: when its last attempt began, or it was SKIPPED, in events of the run; 0: not yet.
     """
 
     status: StepStatus = "PENDING"
@@ -100,6 +101,7 @@ class StepState(msgspec.Struct, gc=False):
     version: str = ""
     effects: dict[str, EffectState] = {}
     was_interrupted: bool = False
+    began: int = 0
 
 
 class Interruption(msgspec.Struct, frozen=True, gc=False):
@@ -115,6 +117,8 @@ class JobState(msgspec.Struct, gc=False):
     Attributes:
         when: fingerprint of the gate that was evaluated last.
         for_each: fingerprint of what listed the items, or listed none.
+        began: when it began last, or was SKIPPED without, in events of the run; 0: not yet.
+        listed: when its items were listed, in the same way.
     """
 
     status: JobStatus = "PENDING"
@@ -125,6 +129,8 @@ class JobState(msgspec.Struct, gc=False):
     error: ErrorInfo | None = None
     when: str = ""
     for_each: str = ""
+    began: int = 0
+    listed: int = 0
 
 
 class MarkOfRun(msgspec.Struct, frozen=True, gc=False):
@@ -154,6 +160,8 @@ class RunState(msgspec.Struct, gc=False):
         recoveries: how often in a row a server died in a step of the run, and no step has succeeded since.
         interrupted: the steps that were cut off and have not begun again, by job id and step id.
         marks: the marks that steps have used successfully, by name.
+        event_count: how many events have led here.
+        stale: the readers whose results are stale, with what they had read, as its last event has it.
     """
 
     flow_id: str = ""
@@ -174,6 +182,8 @@ class RunState(msgspec.Struct, gc=False):
     jobs: dict[str, JobState] = {}
     interrupted: dict[tuple[str, str], Interruption] = {}
     marks: dict[str, MarkOfRun] = {}
+    event_count: int = 0
+    stale: dict[str, list[str]] = {}
 
     def job(self, job_id: str) -> JobState:
         """Return the state of a job; PENDING if it has no events yet."""
@@ -216,6 +226,7 @@ def apply(state: RunState, event: e.Event) -> None:
             _apply_to_job(state, event)
         case _:
             _apply_to_run(state, event)
+    state.event_count += 1
 
 
 def _apply_to_step(state: RunState, event: e.StepEvent) -> None:
@@ -238,7 +249,7 @@ def _apply_to_step(state: RunState, event: e.StepEvent) -> None:
             check_transition(STEP_TABLE, status, event, "RUNNING")
             step.status, step.step_type, step.attempt = "RUNNING", event.step_type, event.attempt
             step.definition, step.error, step.reason = event.definition, None, ""
-            step.version = event.version
+            step.version, step.began = event.version, state.event_count
         case e.StepRetrying():
             check_transition(STEP_TABLE, status, event, "PENDING")
             step.status, step.error = "PENDING", event.error
@@ -254,6 +265,8 @@ def _finish_step(state: RunState, job: JobState, step: StepState, event: e.StepF
     step.outputs, step.job_outputs = event.outputs, event.job_outputs
     step.reason, step.error = event.reason, event.error
     step.was_interrupted = event.was_interrupted
+    if event.status == "SKIPPED" and not step.began:
+        step.began = state.event_count
     if event.status in DONE:
         step.effects, state.recoveries = {}, 0
     for name, use in event.marks.items():
@@ -282,11 +295,14 @@ def _apply_to_job(state: RunState, event: e.JobEvent) -> None:
     match event:
         case e.JobStarted():
             check_transition(JOB_TABLE, job.status, event, "RUNNING")
-            job.status, job.reason, job.error = "RUNNING", "", None
+            job.status, job.reason, job.error, job.began = "RUNNING", "", None, state.event_count
+            job.listed = state.event_count if event.for_each else job.listed
             job.items = event.items if event.items is not None else job.items
             job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
         case e.JobFinished():
             check_transition(JOB_TABLE, job.status, event, event.status)
+            if event.status == "SKIPPED" and job.status == "PENDING":
+                job.began = state.event_count
             job.status, job.reason, job.error = event.status, event.reason, event.error
             job.outputs = event.outputs or job.outputs
             job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
@@ -305,7 +321,7 @@ def _apply_to_run(state: RunState, event: e.Event) -> None:
             check_transition(RUN_TABLE, state.phase, event, "RUNNING")
             state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries
             state.cancelling, state.cancel_reason = None, ""
-            state.outcome, state.outcome_reason = None, ""
+            state.outcome, state.outcome_reason, state.stale = None, "", event.stale
             state.endings = max(state.endings, event.ending_count)
             _forget(state, event.removed)
             _reopen(state, event)
@@ -322,7 +338,7 @@ def _apply_to_run(state: RunState, event: e.Event) -> None:
         case e.RunFinished():
             check_transition(RUN_TABLE, state.phase, event, event.status)
             state.phase, state.outcome_reason, state.recoveries = event.status, event.reason, 0
-            state.endings += 1
+            state.endings, state.stale = state.endings + 1, event.stale
 
 
 def _forget(state: RunState, removed: Sequence[str]) -> None:
@@ -363,7 +379,8 @@ def _reopen(state: RunState, event: e.RunResumed) -> None:
                 elif step.status == "RUNNING":
                     state.interrupted[job_id, step_id] = Interruption(step.attempt, event.at)
         job.status, job.reason, job.error = "PENDING", "", None
-        job.items, job.for_each = (None, "") if whole_job else (job.items, job.for_each)
+        if whole_job:
+            job.items, job.for_each, job.began, job.listed = None, "", 0, 0
         job.outputs = _promoted(job)
 
 

@@ -121,6 +121,8 @@ class RunResumed(Event, frozen=True, kw_only=True):
         recoveries: how often in a row a server died in a step of the run and no step had succeeded meanwhile;
             0 if a person resumes it.
         plan: the jobs of the flow as it is now, in order, and its hooks.
+        stale: results that stay although what they had read runs again: by reader (`job`, `job[n]` or
+            `job.step`), what it had read.
     """
 
     attempt: int
@@ -141,6 +143,7 @@ class RunResumed(Event, frozen=True, kw_only=True):
     recoveries: int = 0
     bundle: BundleUse | None = None
     plan: list[PlannedJob] = []
+    stale: dict[str, list[str]] = {}
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
@@ -161,13 +164,19 @@ class HooksStarted(Event, frozen=True, kw_only=True):
 
 
 class RunFinished(Event, frozen=True, kw_only=True):
-    """The run ended; counts by status, durations in seconds."""
+    """The run ended; counts by status, durations in seconds.
+
+    Attributes:
+        stale: results that are older than what they had read: by reader (`job`, `job[n]` or `job.step`),
+            what it had read.
+    """
 
     status: RunEnd
     duration_seconds: float
     reason: str = ""
     jobs: dict[str, int] = {}
     steps: dict[str, int] = {}
+    stale: dict[str, list[str]] = {}
 
 
 class StoredItems(msgspec.Struct, frozen=True, rename={"file": "$file"}):

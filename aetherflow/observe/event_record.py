@@ -27,7 +27,7 @@ from aetherflow.events.trace_ids import span_id, trace_id
 from aetherflow.observe.event_level import Level, level_of
 from aetherflow.observe.event_text import one_line, sentence
 from aetherflow.observe.line_writer import json_line
-from aetherflow.observe.run_summary import Digest, Failure, digested, resume_command
+from aetherflow.observe.run_summary import Digest, Failure, digested, repeat_command, resume_command
 
 SCHEMA: Literal["aetherflow.event/1"] = "aetherflow.event/1"
 """The version of the record; a field that gets another meaning or goes away raises it."""
@@ -145,7 +145,8 @@ class Recorder:
         own = {
             name: value
             for name in own_fields(type(event))
-            if not _is_empty(name, value := getattr(event, name)) or isinstance(event, RunFinished)
+            if not _is_empty(name, value := getattr(event, name))
+            or (isinstance(event, RunFinished) and name != "stale")
         }
         if isinstance(event, RunFinished):
             own |= _summary(event, memory.digest)
@@ -235,6 +236,8 @@ def _summary(event: RunFinished, digest: Digest) -> dict[str, Any]:
         more["more_failures"] = digest.more
     if digest.state and (command := resume_command(event, digest)):
         more["resume"] = command
+    if digest.state and (command := repeat_command(event, digest)):
+        more["repeat"] = command
     return more
 
 

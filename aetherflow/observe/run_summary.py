@@ -17,6 +17,7 @@ from aetherflow.events.run_events import (
     RunStarted,
     StepFinished,
 )
+from aetherflow.events.stale_readers import readers_to_run, stale_text
 from aetherflow.observe.event_text import INDENT, indented, one_line, render_text
 
 MOST_FAILURES = 20
@@ -84,6 +85,9 @@ def render_summary(
         lines.append(f"{INDENT}failed: {one_line(failure.where)}: {indented(why)}")
     if digest.more:
         lines.append(f"{INDENT}and more: {one_line(show_command(event.run_id, digest.state))}")
+    if event.stale:
+        lines.append(f"{INDENT}stale:  {one_line(stale_text(event.stale))}")
+        lines.append(f"{INDENT}repeat: {one_line(repeat_command(event, digest))}")
     if command := resume_command(event, digest):
         lines.append(f"{INDENT}resume: {one_line(command)}")
     return "\n".join(lines)
@@ -94,6 +98,13 @@ def resume_command(event: RunFinished, digest: Digest) -> str:
     if event.status == "SUCCESS":
         return ""
     return retry_command(event.run_id, digest.state, digest.secrets)
+
+
+def repeat_command(event: RunFinished, digest: Digest) -> str:
+    """Return the command that makes the stale results of a run again; empty if it has none."""
+    if not event.stale:
+        return ""
+    return retry_command(event.run_id, digest.state, digest.secrets, readers_to_run(event.stale))
 
 
 def _is_reported(digest: Digest, event: JobFinished) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aetherflow.engine.resume import ResumeDecision, ResumeKind, ResumePlan
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.events.stale_readers import readers_to_run, stale_text
 from aetherflow.runs.load_flow import CheckedFlow
 
 LIST_AT_MOST = 20
@@ -14,6 +15,7 @@ LIST_AT_MOST = 20
 
 
 _WARNINGS: tuple[tuple[ResumeKind, str, str], ...] = (
+    ("stale", "AF868", ""),
     ("end_interrupted", "AF633", "does not run again: {}"),
     ("exclude", "AF634", "not run now: {}"),
     ("changed", "AF630", ""),
@@ -36,6 +38,8 @@ def resume_notices(plan: ResumePlan, option: str, events: EventFactory) -> list[
         found = plan.of_kind(kind)
         if kind == "changed":
             messages = [_changed(decision, option) for decision in found[:LIST_AT_MOST]]
+        elif kind == "stale":
+            messages = [_stale(plan.stale, option)] if found else []
         elif found:
             listed = _listed([str(decision) for decision in found])
             messages = [text.format(listed, option=option, first=found[0].name)]
@@ -43,6 +47,12 @@ def resume_notices(plan: ResumePlan, option: str, events: EventFactory) -> list[
             continue
         notices += [events.notice("warning", message, code) for message in messages]
     return notices
+
+
+def _stale(stale: Mapping[str, list[str]], option: str) -> str:
+    """Return the warning about results that stay although what they had read runs again, or has."""
+    again = " ".join(f"{option} {reader}" for reader in readers_to_run(stale)[:LIST_AT_MOST])
+    return f"stale: {stale_text(stale)}; these results stay as they were, {again} makes them again"
 
 
 def _changed(decision: ResumeDecision, option: str) -> str:

@@ -13,6 +13,7 @@ JobStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "BLOCK
 StepStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
 RetryOn = Literal["timeout", "connection", "exit_code", "any"]
 OnCrash = Literal["resume", "fail", "leave"]
+OnStale = Literal["warn", "rerun", "fail"]
 ParamType = Literal[
     "string", "int", "float", "bool", "date", "datetime", "duration", "path", "list", "json", "enum"
 ]
@@ -234,6 +235,7 @@ class FlowMeta(_Spec, frozen=True):
         fail_fast: whether the first failed job stops the run.
         timeout_seconds: how long the run may take.
         retry: the default of all steps.
+        on_stale: what a resume does about a result that stays although what it had read runs again.
         on_crash: what happens to a run whose server died; default: as the scheduler file says, else resume.
         on_success: steps that run after a run that succeeded.
         on_failure: steps that run after a run that failed.
@@ -253,6 +255,7 @@ class FlowMeta(_Spec, frozen=True):
     fail_fast: bool = False
     timeout_seconds: PositiveSeconds | None = None
     retry: RetrySpec | None = None
+    on_stale: OnStale = "warn"
     on_crash: OnCrash | None = None
     on_success: list[StepSpec] = []
     on_failure: list[StepSpec] = []

@@ -128,6 +128,16 @@ def beginnings_of(raw: sqlite3.Connection, run_id: str) -> list[RunStarted | Run
     return [_beginnings.decode(payload) for (payload,) in rows]
 
 
+def stale_of(raw: sqlite3.Connection, run_id: str) -> dict[str, list[str]]:
+    """Return the stale results of a run, as its last event about them has them."""
+    row = raw.execute(
+        "SELECT json_extract(payload, '$.stale') FROM events "
+        "WHERE run_id = ? AND event IN ('run_resumed', 'run_finished') ORDER BY seq DESC LIMIT 1",
+        (run_id,),
+    ).fetchone()
+    return msgspec.json.decode(row[0], type=dict[str, list[str]]) if row and row[0] else {}
+
+
 def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
     """Return the jobs of a run in the order in which they started."""
     rows = raw.execute(

@@ -74,6 +74,10 @@ CASES: dict[str, Case | Told] = {
     ),
     "AF632": Case(MINE, f"{RUN}; echo '# newer' >> plugins/mine.py; {RUN}", plugin("return {}"), PLUGINS),
     "AF633": Case("version: 1\n" + DIES % "skip", f"{RUN}; {RUN}"),
+    "AF868": Case(job("depends_on: [a]"), f"{RUN}; aetherflow runs retry r --only a"),
+    "AF869": Case(
+        job("depends_on: [a]", "flow: {id: f, on_stale: fail}"), f"{RUN}; aetherflow runs retry r --only a"
+    ),
     "AF635": Case(OK, f"{RUN}; sed -n 's/id: s/id: t/p' flow.yaml >> flow.yaml; {RUN}"),
     "AF636": Case(OK, f"{RUN}; sed -i 's/id: s/id: t/' flow.yaml; {RUN}"),
     "AF640": Case(steps(POOL % ""), RUN),

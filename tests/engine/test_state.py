@@ -233,13 +233,15 @@ def test_the_fields_of_a_run_are_those_of_its_events() -> None:
 
 def test_the_fields_of_a_step_are_those_of_its_events() -> None:
     state = fold(STEPS["RUNNING"])
-    assert state.job("j").steps["s"] == StepState("RUNNING", "t", 2, "abc")
+    assert state.job("j").steps["s"] == StepState("RUNNING", "t", 2, "abc", began=2)
     apply(state, RETRYING)
-    assert state.job("j").steps["s"] == StepState("PENDING", "t", 2, "abc", error=BROKEN)
+    assert state.job("j").steps["s"] == StepState("PENDING", "t", 2, "abc", error=BROKEN, began=2)
     apply(state, msgspec.structs.replace(STEP_STARTED, attempt=3))
-    assert state.job("j").steps["s"] == StepState("RUNNING", "t", 3, "abc")
+    assert state.job("j").steps["s"] == StepState("RUNNING", "t", 3, "abc", began=4)
     apply(state, step_finished("SKIPPED", attempt=3, outputs={"a": 1}, job_outputs={"b": 2}, reason="none"))
-    assert state.job("j").steps["s"] == StepState("SKIPPED", "t", 3, "abc", {"a": 1}, {"b": 2}, "none")
+    assert state.job("j").steps["s"] == StepState(
+        "SKIPPED", "t", 3, "abc", {"a": 1}, {"b": 2}, "none", began=4
+    )
     assert state.job("j").outputs == {"b": 2}
 
 

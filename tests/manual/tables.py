@@ -190,7 +190,7 @@ def _record(_: str) -> Iterator[str]:
 
 
 def _own_fields(event: type[run_events.Event]) -> str:
-    more = ("failures", "more_failures", "resume") if event is run_events.RunFinished else ()
+    more = ("failures", "more_failures", "resume", "repeat") if event is run_events.RunFinished else ()
     return ", ".join(f"`{name}`" for name in (*own_fields(event), *more))
 
 
