@@ -13,12 +13,14 @@ from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
 from aetherflow.task_errors import one_error
+from aetherflow.transfer.local_errors import local_failure
 from aetherflow.transfer.local_io import LocalFile, describe
 from aetherflow.transfer.local_source import close, read_part
 from aetherflow.transfer.local_target import LocalTarget, digest_of
 from aetherflow.transfer.manifest import Entry, Manifest
 from aetherflow.transfer.overwrite import name_in_use
 from aetherflow.transfer.rate import FileMeter, Meter, RateLimit
+from aetherflow.transfer.shared_calls import SharedCalls
 from aetherflow.transfer.sidecar import expected_checksum
 from aetherflow.transfer.transfer_keys import TransferSettings
 from aetherflow.transfer.way import (
@@ -30,6 +32,7 @@ from aetherflow.transfer.way import (
     bytes_at,
     changed,
     damaged,
+    disk_threads,
     on_disk,
 )
 
@@ -54,6 +57,7 @@ class Receiving(Way):
         super().__init__(context, remote, manifest, settings, rate, meter)
         self._target = target
         self._in_memory: dict[str, bytes] = {}
+        self._renames: SharedCalls[bool] = SharedCalls(disk_threads, must_end=True)
         self.notes_whole = not settings.replaces
 
     async def existing(self, path: str) -> RemoteEntry | None:
@@ -66,15 +70,18 @@ class Receiving(Way):
         mtime = item.mtime if self._settings.preserve_mtime else None
 
         def rename() -> bool:
-            if content is not None:
-                self._target.write(item.temporary, content)
-            if not self._target.rename(item.temporary, item.target, mtime, replace=replace):
-                return False
-            self._manifest.add_now(entry)
+            try:
+                if content is not None:
+                    self._target.write(item.temporary, content)
+                if not self._target.rename(item.temporary, item.target, mtime, replace=replace):
+                    return False
+                self._manifest.add_now(entry)
+            except OSError as error:
+                raise local_failure(error, "write", item.target) from None
             return True
 
         try:
-            if not await on_disk("write", item.target, rename, must_end=True):
+            if not await self._renames.run(rename):
                 raise name_in_use(item.target)
         except StepError:
             if content is not None:

@@ -34,7 +34,7 @@ TAIL_BYTES = 64 * 1024
 DISCARD_SECONDS = 5.0
 """How long a transfer that failed tries to delete its incomplete file."""
 
-_threads = WorkerThreads("files that move", 16)
+disk_threads = WorkerThreads("files that move", 16)
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ class Way(abc.ABC):
         self._settings = settings
         self._rate = rate
         self._meter = meter
-        self._small_reads: SharedCalls[tuple[bytes, str]] = SharedCalls(_threads)
+        self._small_reads: SharedCalls[tuple[bytes, str]] = SharedCalls(disk_threads)
 
     async def send(self, item: Item, *, is_resumed: bool) -> Arrived:
         """Bring a file to its temporary name and verify it; continue an incomplete one if there is one.
@@ -237,7 +237,7 @@ async def on_disk(
         except OSError as error:
             raise local_failure(error, doing, path) from None
 
-    return await _threads.run(call, abandon_on_cancel=not must_end)
+    return await disk_threads.run(call, abandon_on_cancel=not must_end)
 
 
 def changed(path: str, found: str) -> StepError:
