@@ -26,7 +26,7 @@ from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
-from aetherflow.store.firings import run_seconds
+from aetherflow.store.firings import firing_of_run, run_seconds
 from aetherflow.store.marks import MarkRow, list_marks
 from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.pools import PoolRow, list_pools
@@ -36,6 +36,7 @@ from aetherflow.store.run_list import ListedRun, listed, listed_runs
 from aetherflow.store.run_rows import RunFilter, RunRow, find_run, last_unfinished_run, list_runs
 
 if TYPE_CHECKING:
+    from aetherflow.admin.explain_run import RunFacts
     from aetherflow.admin.explain_tick import TickExplanation
     from aetherflow.admin.item_history import HistoryEntry
     from aetherflow.engine.resume import ResumePlan
@@ -59,6 +60,7 @@ class RunHistory(msgspec.Struct, frozen=True):
         waits: what steps waited for pools.
         plan: the jobs of the flow as the last execution read it; empty for a run of an earlier version.
         stale: the results that are older than what they had read: by reader, what it had read.
+        definition: the fingerprint of the flow as the last execution read it.
     """
 
     run: ListedRun
@@ -71,6 +73,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     waits: list[WaitRow] = []
     plan: list[PlannedJob] = []
     stale: dict[str, list[str]] = {}
+    definition: str = ""
 
     @property
     def resumed_at(self) -> str:
@@ -144,13 +147,34 @@ class StateQueries:
         """
         return await self.run_history(name) if name or await self.runs(limit=1) else None
 
-    async def run_id(self, name: str = "") -> str:
-        """Return the id of the run that a command names, as `run_history` finds it.
+    async def run_facts(self, name: str = "") -> RunFacts:
+        """Return what explains a run, which is named as in `run_history`.
 
         Raises:
             UsageError: there is no such run.
         """
-        return await self._database.read(lambda raw: named_run(raw, self._database.path, name).run_id)
+        from aetherflow.admin.explain_run import RunFacts  # noqa: PLC0415 - most queries do not need it
+        from aetherflow.store.alerts import alerts_of  # noqa: PLC0415 - as above
+
+        def read(raw: sqlite3.Connection) -> RunFacts:
+            run = named_run(raw, self._database.path, name)
+            history = _run_history(raw, run, self._clock.now())
+            firing = firing_of_run(raw, run.run_id)
+            if firing is None:
+                return RunFacts(history)
+            tick = firing.scheduled_at
+            alerts = alerts_of(raw, firing.scheduler, firing.item_id, tick, tick)
+            return RunFacts(history, firing, alerts)
+
+        return await self._database.read(read)
+
+    async def run(self, name: str = "") -> RunRow:
+        """Return the run that a command names, as `run_history` finds it.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        return await self._database.read(lambda raw: named_run(raw, self._database.path, name))
 
     async def retry_target(self, run_id: str = "", flow_id: str = "") -> RetryTarget:
         """Return the run with that id; without an id the last run (of a flow, if given) that did not succeed.
@@ -323,6 +347,7 @@ def _run_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHist
         rows.waits_of(raw, run_id),
         starts[-1].plan if starts else [],
         rows.stale_of(raw, run_id),
+        starts[-1].definition if starts else "",
     )
 
 

@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "validate": Command("validate:validate", "Check a flow and all it refers to; nothing is run."),
     "migrate": Command("migrate:migrate", "Show what means something else in a file of AetherFlow 0.0."),
     "doctor": Command("doctor_command:doctor", "Check that this machine has what FLOW, or any flow, needs."),
-    "explain": Command("explain:explain", "Show where every field of every resource comes from."),
+    "explain": Command("explain:explain", "Show why a run came as it did, or where resources come from."),
     "serve": Command("serve:serve", "Run the flows of scheduler files when they are due.", reports=False),
     "logs": Command("logs:logs", "Print the output of the programs of a run."),
     "schema": Command(
@@ -73,10 +73,13 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "runs": Group(
-        "List, show, cancel, resume or delete runs.",
+        "List, show, compare, cancel, resume or delete runs.",
         {
             "list": Command("runs_list:list_runs", "List the newest runs."),
             "show": Command("runs_show:show_run", "Show a run with its jobs, steps and errors."),
+            "diff": Command(
+                "runs_diff:diff_two_runs", "Show how two runs differ: params, flow, jobs and steps."
+            ),
             "cancel": Command(
                 "runs_cancel:cancel_run", "Cancel a run that another process executes, as Ctrl-C would."
             ),

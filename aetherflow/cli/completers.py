@@ -156,6 +156,14 @@ def jobs_and_steps_of_run(given: dict[str, Any]) -> Iterable[Offer]:
 
 
 @_offers
+def jobs_and_steps_of_subject(given: dict[str, Any]) -> Iterable[Offer]:
+    """Offer the jobs and steps of the run that is the first argument."""
+    history = _ask(given, lambda ask: ask.run_history(given["subject"]))
+    yield from ((job.job_id, job.status) for job in history.jobs)
+    yield from ((f"{step.job_id}.{step.step_id}", step.status) for step in history.steps)
+
+
+@_offers
 def statuses(_: dict[str, Any]) -> Iterable[Offer]:
     """Offer the statuses of runs."""
     return ((status, "") for status in ("RUNNING", "SUCCESS", *UNFINISHED))

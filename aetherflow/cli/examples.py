@@ -29,8 +29,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow doctor flow.yaml --connect",
     ),
     "explain": (
-        "aetherflow explain flow.yaml",
-        "aetherflow explain --bundle-manifest bundle.yaml",
+        "aetherflow explain flow.yaml   # where each field of each resource comes from",
+        "aetherflow explain nightly-2026-01-31   # why the run and its jobs came as they did",
+        "aetherflow explain nightly-2026-01 load.copy",
     ),
     "serve": (
         "aetherflow serve scheduler.yaml",
@@ -38,8 +39,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow serve scheduler.yaml --log-format json",
     ),
     "logs": (
-        "aetherflow logs nightly-2026-01-31",
-        "aetherflow logs nightly-2026-01-31 --flow-yaml flow.yaml",
+        "aetherflow logs nightly-2026-01-31 --job load --failed --tail 20",
+        "aetherflow logs --follow   # the newest run, until it ends",
         "aetherflow logs nightly-2026-01-31 --json   # the paths of the log files",
     ),
     "schema": (
@@ -104,6 +105,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow runs list --status FAILED --since yesterday",
         "aetherflow runs list --flow nightly --item nightly --param region=eu --limit 5",
         "aetherflow runs list --flow-yaml flow.yaml   # if the flow has its own state.path",
+    ),
+    "runs diff": (
+        "aetherflow runs diff nightly-2026-01-30 nightly-2026-01-31",
+        "aetherflow runs diff nightly-2026-01-30 nightly-2026-01-31 --json",
     ),
     "runs show": (
         "aetherflow runs show   # the newest run",

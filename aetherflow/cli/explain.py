@@ -1,26 +1,57 @@
-"""`aetherflow explain`: show where every field of every resource comes from."""
+"""`aetherflow explain`: where every field of every resource of a flow comes from; or why a run came so."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from aetherflow import exit_codes
 from aetherflow.admin.explain_resources import explain_resources
+from aetherflow.cli import completers
+from aetherflow.cli.explain_run import explain_run_of
 from aetherflow.cli.flow_source import flow_source, runnable_flow
-from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
+from aetherflow.cli.options import AllowStale, BundleManifest, FlowOption, Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
+from aetherflow.cli.state_access import State
 from aetherflow.config.params import explained_param, params_report
 from aetherflow.config.resource_origins import FieldOrigin
+from aetherflow.errors import UsageError
 
 
 def explain(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="[FLOW|RUN]",
+            help="The flow file (YAML): its resources. Or the id of a run, or its beginning: what happened.",
+            autocompletion=completers.runs,
+        ),
+    ] = "",
+    part: Annotated[
+        str,
+        typer.Argument(
+            metavar="[JOB[.STEP]]",
+            help="A job or step of the run.",
+            autocompletion=completers.jobs_and_steps_of_subject,
+        ),
+    ] = "",
     *,
-    flow: Flow = None,
     flow_yaml: FlowOption = None,
     bundle_manifest: BundleManifest = None,
     allow_stale_bundle: AllowStale = False,
+    state: State = None,
     json: Json = False,
 ) -> int:
-    """Show where every field of every resource comes from. Values of secrets are masked."""
+    """Show why a run came as it did, or where resources come from. Values of secrets are masked."""
+    if subject and not is_flow(subject):
+        return explain_run_of(subject, part, state, flow_yaml, json=json)
+    if part or state is not None:
+        raise UsageError("give a run to explain what happened", hint="aetherflow explain RUN JOB.STEP")
+    flow = Path(subject) if subject else None
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     checked = runnable_flow("explain", source, as_json=json)
     resources = explain_resources(checked)
@@ -61,3 +92,8 @@ def _explained(origin: FieldOrigin) -> str:
     value = "not set" if origin.missing else origin.value
     rendered = "" if value == origin.template else f" -> {value}"
     return f"{origin.template}{rendered}  ({'; '.join(notes)})"
+
+
+def is_flow(subject: str) -> bool:
+    """Whether a word names a flow file, and not a run."""
+    return Path(subject).suffix in (".yaml", ".yml") or os.sep in subject or Path(subject).is_file()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 
-from aetherflow.admin.queries import StateQueries
-from aetherflow.cli.options import Json, RunId
-from aetherflow.cli.printing import print_text
+from aetherflow.admin.queries import RunHistory, StateQueries
+from aetherflow.admin.step_logs import LogFilter, StepLog, seek_last_lines, step_logs
+from aetherflow.cli import completers
+from aetherflow.cli.options import Json, NamedRun
+from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
-from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_path
+from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_path, say_no_runs
 from aetherflow.cli_hints import show_command
 from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import one_line
@@ -22,56 +28,181 @@ from aetherflow.plugin_output import real_stdout
 
 PIECE_BYTES = 1 << 16
 """A longer line is shown in pieces."""
+POLL_SECONDS = 0.3
 
 
 def logs(
-    run: RunId,
+    run: NamedRun = "",
     *,
     state: State = None,
     flow_yaml: FlowOfState = None,
+    job: Annotated[
+        str,
+        typer.Option(
+            metavar="JOB",
+            help="Only of this job, with its instances.",
+            autocompletion=completers.jobs_of_run,
+        ),
+    ] = "",
+    step: Annotated[str, typer.Option(metavar="STEP", help="Only of this step: STEP or JOB.STEP.")] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="Only of steps that failed.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print what comes until the run ends.")
+    ] = False,
+    tail: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Only the last N lines of each log.")
+    ] = None,
+    grep: Annotated[
+        str, typer.Option(metavar="REGEX", help="Only lines in which this regular expression is found.")
+    ] = "",
     raw: Annotated[
         bool, typer.Option("--raw", help="Print the bytes as they are, control characters too.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Print the output of the programs of a run. With --json, only where it is stored."""
-    path = state_path(state, flow_yaml)
-
-    async def log_files(ask: StateQueries) -> list[Path]:
-        await ask.run_history(run)  # refuses a run that does not exist
-        return ask.step_logs(run)
-
-    files = ask_state(path, log_files)
-    if not files:
-        raise UsageError(f"no step of run {run} wrote a log", hint=show_command(run, path))
-    if json:
-        print_report("logs", {"run_id": run, "logs": list(map(_described, files))})
+    if raw and (follow or tail is not None or grep):
+        raise UsageError("--raw prints whole files", hint="leave out --follow, --tail and --grep")
+    pattern = _pattern(grep) if grep else None
+    path = history_path(state, flow_yaml, run)
+    history = None if path is None else ask_state(path, lambda ask: ask.find_history(run))
+    if path is None or history is None:
+        if json:
+            print_report("logs", {"run_id": None, "logs": []})
+        else:
+            say_no_runs(flow_yaml)
         return
-    for file in files:
-        which = _described(file)
-        print_text(one_line(f"== {which['job_id']}.{which['step_id']}, attempt {which['attempt']} ({file})"))
-        with file.open("rb") as log, writing_to(real_stdout().buffer, "standard output"):
-            if raw:
-                shutil.copyfileobj(log, real_stdout().buffer)
-                real_stdout().buffer.write(b"\n")
-            else:
-                real_stdout().buffer.writelines(_safe_lines(log))
-            real_stdout().buffer.flush()
+    source = _Source(path, history, LogFilter(job, step), failed_only=failed)
+    found = source.logs()
+    if not found and not follow:
+        which = "step that fits these options" if job or step or failed else f"step of run {source.run_id}"
+        raise UsageError(f"no {which} wrote a log", hint=show_command(source.run_id, path))
+    if json:
+        print_report("logs", {"run_id": source.run_id, "logs": found})
+        return
+    if follow:
+        _follow(source, tail, pattern)
+        return
+    shown = [_print_log(log, tail, pattern, raw=raw) for log in found]
+    if pattern is not None and not any(shown):
+        print_note("no line fits --grep")
 
 
-def _described(file: Path) -> dict[str, Any]:
-    """Return which attempt wrote a log, and where it is."""
-    step, _, attempt = file.stem.rpartition(".")
-    return {
-        "job_id": file.parent.name,
-        "step_id": step,
-        "attempt": int(attempt),
-        "path": file,
-        "size_bytes": file.stat().st_size,
-    }
+class _Source:
+    """The logs of one run, which may grow while they are read."""
+
+    def __init__(self, path: Path, history: RunHistory, wanted: LogFilter, *, failed_only: bool) -> None:
+        self._path, self._history = path, history
+        self._wanted, self._failed_only = wanted, failed_only
+        self.run_id = history.run.run_id
+
+    def logs(self) -> list[StepLog]:
+        """Return the logs that exist now, in the order in which they were written last."""
+
+        async def files(ask: StateQueries) -> list[Path]:
+            return ask.step_logs(self.run_id)
+
+        only = {(one.job_id, one.step_id) for one in self._history.steps if one.status == "FAILED"}
+        wanted = LogFilter(self._wanted.job, self._wanted.step, only if self._failed_only else None)
+        return step_logs(ask_state(self._path, files), wanted)
+
+    def is_running(self) -> bool:
+        """Look at the run again, and return whether it runs."""
+        if self._failed_only:
+            self._history = ask_state(self._path, lambda ask: ask.run_history(self.run_id))
+        return ask_state(self._path, lambda ask: ask.run(self.run_id)).status == "RUNNING"
 
 
-def _safe_lines(log: BinaryIO) -> Iterator[bytes]:
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise UsageError(f"--grep {text}: {error}", hint="it is a regular expression, as in Python") from None
+
+
+def _heading(log: StepLog) -> str:
+    return one_line(f"== {log.job_id}.{log.step_id}, attempt {log.attempt} ({log.path})")
+
+
+def _print_log(log: StepLog, tail: int | None, pattern: re.Pattern[str] | None, *, raw: bool) -> bool:
+    """Print a log with its heading; return whether it had a line to print."""
+    with log.path.open("rb") as file, writing_to(real_stdout().buffer, "standard output"):
+        if raw:
+            print_text(_heading(log))
+            shutil.copyfileobj(file, real_stdout().buffer)
+            real_stdout().buffer.write(b"\n")
+            return True
+        if tail is not None and pattern is None:
+            seek_last_lines(file, tail)
+        lines: Iterable[bytes] = _safe_lines(file)
+        if pattern is not None:
+            lines = _fitting(lines, pattern)
+            if tail is not None:
+                lines = deque(lines, maxlen=tail)
+        return _print_lines(log, lines, needs_line=pattern is not None)
+
+
+def _print_lines(
+    log: StepLog, lines: Iterable[bytes], *, needs_line: bool, is_continued: bool = False
+) -> bool:
+    """Print the heading, with `needs_line` only if a line follows, and the lines; return whether one did."""
+    has_line, out = False, real_stdout().buffer
+    if not needs_line:
+        print_text(_heading(log))
+    for line in lines:
+        if needs_line and not has_line and not is_continued:
+            print_text(_heading(log))
+        has_line = True
+        out.write(line)
+    out.flush()
+    return has_line
+
+
+def _fitting(lines: Iterable[bytes], pattern: re.Pattern[str]) -> Iterator[bytes]:
+    return (line for line in lines if pattern.search(line.decode().rstrip("\n")))
+
+
+def _follow(source: _Source, tail: int | None, pattern: re.Pattern[str] | None) -> None:
+    """Print what the logs have and what comes, until the run has ended."""
+    places: dict[Path, int] = {}
+    shown: Path | None = None
+    is_first = True
+    while True:
+        runs = source.is_running()  # before the logs are read: what was written until then is in them
+        for log in source.logs():
+            with log.path.open("rb") as file, writing_to(real_stdout().buffer, "standard output"):
+                if is_first and tail is not None:
+                    seek_last_lines(file, tail)
+                else:
+                    file.seek(places.get(log.path, 0))
+                lines: Iterable[bytes] = _safe_lines(_Growing(file) if runs else file)
+                if pattern is not None:
+                    lines = _fitting(lines, pattern)
+                if _print_lines(log, lines, needs_line=True, is_continued=shown == log.path):
+                    shown = log.path
+                places[log.path] = file.tell()
+        is_first = False
+        if not runs:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+class _Growing:
+    """A file to which a program writes: its last line is read when it is whole."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readline(self, size: int) -> bytes:
+        """Return the next line, or piece of a long one; empty at the end, also before half a line."""
+        piece = self._file.readline(size)
+        if len(piece) == size or piece.endswith(b"\n"):
+            return piece
+        self._file.seek(-len(piece), os.SEEK_CUR)
+        return b""
+
+
+def _safe_lines(log: BinaryIO | _Growing) -> Iterator[bytes]:
     """Iterate over the lines, without colours, with other control characters as escapes."""
     is_whole = True
     while piece := log.readline(PIECE_BYTES):

@@ -21,15 +21,22 @@ KINDS = {
 }
 
 
-def resume_lines(resume: RunResumed) -> Iterator[str]:
+MOST_SHOWN = 10
+"""Of more steps of a kind, these are shown, without --all."""
+
+
+def resume_lines(resume: RunResumed, *, everything: bool) -> Iterator[str]:
     """Yield what a resume decided for each step, and why, by kind."""
     yield f"  resumed {timestamp(resume.at)} (attempt {resume.attempt}) by {resume.owner}"
-    yield from decision_lines(resume.decisions, resume.decision_counts)
+    yield from decision_lines(resume.decisions, resume.decision_counts, everything=everything)
 
 
-def decision_lines(decisions: Mapping[str, Sequence[str]], numbers: Mapping[str, int]) -> Iterator[str]:
+def decision_lines(
+    decisions: Mapping[str, Sequence[str]], numbers: Mapping[str, int], *, everything: bool = True
+) -> Iterator[str]:
     """Yield what a resume does about each step, by kind; `numbers` says how many there are of each."""
     for kind, entries in decisions.items():
-        more = numbers.get(kind, len(entries)) - len(entries)
-        shown = ", ".join(map(one_line, entries))
+        first = entries if everything else entries[:MOST_SHOWN]
+        more = numbers.get(kind, len(entries)) - len(first)
+        shown = ", ".join(map(one_line, first))
         yield f"    {KINDS.get(kind, kind)}: {shown}{f' and {more} more' if more > 0 else ''}"

@@ -65,7 +65,7 @@ def show_run(
 def _lines(found: RunHistory, path: Path, *, everything: bool) -> Iterator[str]:
     yield from _head(found, path)
     for resume in found.resumes:
-        yield from resume_lines(resume)
+        yield from resume_lines(resume, everything=everything)
     nodes = run_tree(found)
     shown = nodes if everything else _folded(nodes, MOST_JOBS, NOTABLE_JOBS)
     for node in shown:

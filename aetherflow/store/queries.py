@@ -57,7 +57,11 @@ class JobRow(msgspec.Struct, frozen=True):
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
-    """An attempt of a step that failed and was followed by another one, after a wait."""
+    """An attempt of a step that failed and was followed by another one, after a wait.
+
+    Attributes:
+        max_attempts: how many attempts the flow allows; 0 if unknown.
+    """
 
     job_id: str
     step_id: str
@@ -66,6 +70,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
     failed_at: str
     wait_seconds: float
     error: dict[str, Any]
+    max_attempts: int = 0
 
 
 class EffectRow(msgspec.Struct, frozen=True):
@@ -177,7 +182,16 @@ def retries_of(raw: sqlite3.Connection, run_id: str) -> list[AttemptRow]:
         "WHERE run_id = ? AND wait_seconds IS NOT NULL ORDER BY seq",
         (run_id,),
     )
-    return [AttemptRow(*_decoded(row, 6)) for row in rows]
+    found = [AttemptRow(*_decoded(row, 6)) for row in rows]
+    if not found:
+        return []
+    allowed = raw.execute(
+        "SELECT job_id, step_id, coalesce(json_extract(payload, '$.max_attempts'), 0) FROM events "
+        "WHERE run_id = ? AND event = 'step_retrying' ORDER BY seq",
+        (run_id,),
+    )
+    most = {(job_id, step_id): number for job_id, step_id, number in allowed}
+    return [replace(one, max_attempts=most.get((one.job_id, one.step_id), 0)) for one in found]
 
 
 def effects_of(raw: sqlite3.Connection, run_id: str) -> list[EffectRow]:

@@ -40,6 +40,7 @@ IN_PROCESS = {
     "bundle status": "bundle status --bundle-manifest bundle.yaml",
     "runs list": "runs list",
     "runs show": "runs show failed",
+    "runs diff": "runs diff failed failed",
     "runs prune": "runs prune --keep-days 9 --dry-run",
     "locks list": "locks list",
     "state list": "state list",
@@ -133,7 +134,7 @@ def test_each_reporting_command_is_tried_and_documented() -> None:
     tried = {*IN_PROCESS, *EXECUTES, *OF_A_LIVING_HOLDER}
 
     assert sorted(tried) == sorted(REPORTING)
-    assert {name.replace(".", " ") for name in documented()} == {*REPORTING, "run dry-run"}
+    assert {name.replace(".", " ") for name in documented()} == {*REPORTING, "run dry-run", "explain run"}
 
 
 @pytest.mark.parametrize("words", IN_PROCESS)
@@ -200,6 +201,14 @@ def test_an_error_of_a_command_is_a_report_with_its_exit_code(
     if error not in ("AF002", "AF540"):
         assert report["diagnostics"][0]["code"] == error
         assert report["error"]["message"] == report["diagnostics"][0]["message"]
+
+
+def test_why_a_run_came_so_has_the_envelope_and_the_documented_keys(ask: Any) -> None:
+    code, report = ask("explain failed a.s")
+
+    assert code == 0
+    check("explain run", code, report)
+    assert report["explained"][0]["reasons"][0]["sentence"].startswith("Attempt 1 failed after")
 
 
 def test_validate_and_doctor_have_the_names_of_0_0_too(ask: Any) -> None:

@@ -1,0 +1,360 @@
+"""Explain from its events why a run, a job or a step ran, waited, was skipped, kept or retried. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.admin.queries import RunHistory
+from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree, seconds_between
+from aetherflow.errors import UsageError
+from aetherflow.observe.event_text import counts, duration
+from aetherflow.store.alerts import Alert
+from aetherflow.store.firings import Firing
+from aetherflow.store.projection import timestamp
+
+Kind = Literal[
+    "started", "late", "resumed", "kept", "rerun", "ready", "waited", "condition", "instances",
+    "skipped", "blocked", "retried", "failed", "cancelled", "interrupted", "succeeded", "running", "pending",
+]  # fmt: skip
+
+LATE_SECONDS = 1.0
+"""From this time on a start is late, and a wait for a free place is worth a sentence."""
+FAILURES_SHOWN = 3
+_DECIDED: Mapping[str, tuple[Kind, str]] = {
+    "keep": ("kept", "kept its result"),
+    "rerun": ("rerun", "let it run again"),
+    "end_interrupted": ("kept", "did not let it run again"),
+    "changed": ("kept", "kept its result although the flow defines it differently now"),
+    "never_run": ("kept", "did not run it, since its job had already ended"),
+    "upgraded": ("kept", "kept its result although the version of its step type has changed"),
+    "exclude": ("kept", "excluded it"),
+}
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One sentence of an explanation; `at` is when that was (UTC)."""
+
+    kind: Kind
+    sentence: str
+    at: str = ""
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """Why one thing of a run came as it did.
+
+    Attributes:
+        name: `job` or `job.step`; empty for the run.
+        place: `FILE:LINE` in the flow, if known.
+    """
+
+    kind: Literal["run", "job", "step"]
+    name: str
+    status: str
+    place: str
+    reasons: list[Reason]
+
+
+class RunFacts(msgspec.Struct, frozen=True):
+    """What is stored about a run: its history, the firing that started it, and what was late about that."""
+
+    history: RunHistory
+    firing: Firing | None = None
+    alerts: list[Alert] = []
+
+
+def explain_run(facts: RunFacts, name: str = "") -> list[Explained]:
+    """Return why a run came as it did and each job of it; or why one job, or step, did.
+
+    Raises:
+        UsageError: the run has no such job or step.
+    """
+    explainer = _Explainer(facts)
+    if name:
+        return [explainer.named(name)]
+    return [explainer.run(), *map(explainer.job, explainer.nodes)]
+
+
+class _Explainer:
+    """Explains the parts of one run."""
+
+    def __init__(self, facts: RunFacts) -> None:
+        self._facts, self._history = facts, facts.history
+        self.nodes = run_tree(facts.history)
+        whole = {node.row.job_id: node for node in self.nodes}
+        self._jobs = whole | {one.row.job_id: one for node in self.nodes for one in node.instances}
+
+    def named(self, name: str) -> Explained:
+        """Return why a job (`job`) or a step (`job.step`) came as it did; ids may hold dots."""
+        if name in self._jobs:
+            return self.job(self._jobs[name])
+        for end in (index for index, letter in enumerate(name) if letter == "."):
+            node = self._jobs.get(name[:end])
+            if node is not None and (found := self._step_of(node, name[end + 1 :])) is not None:
+                return found
+        shown = ", ".join(node.row.job_id for node in self.nodes[:10])
+        raise UsageError(
+            f"run {self._history.run.run_id} has no job or step {name!r}",
+            hint=f"its jobs are {shown}{' ...' if len(self.nodes) > 10 else ''}; write a step as JOB.STEP",  # noqa: PLR2004 - as above
+        )
+
+    def run(self) -> Explained:
+        """Return why the run came as it did."""
+        run = self._history.run
+        return Explained("run", "", run.status, run.flow_file, [*self._beginning(), *self._ending()])
+
+    def job(self, node: JobNode) -> Explained:
+        """Return why a job, or an instance, came as it did."""
+        reasons = [*self._kept(node), *self._before(node), *self._within(node)]
+        return Explained("job", node.row.job_id, node.row.status, self._place(node.plan.line), reasons)
+
+    def _place(self, line: int) -> str:
+        return f"{self._history.run.flow_file}:{line}" if line else ""
+
+    def _beginning(self) -> Iterator[Reason]:
+        run, firing = self._history.run, self._facts.firing
+        if firing is None:
+            yield Reason("started", "A command started it.", run.started_at)
+        else:
+            cause = (
+                "its tick" if firing.cause == "tick" else f"a firing ({firing.cause.replace('_', ' ')}) for"
+            )
+            yield Reason(
+                "started",
+                f"The item {firing.item_id} started it for {cause} {firing.scheduled_at}.",
+                run.started_at,
+            )
+            late = seconds_between(firing.due_at, run.started_at) or 0.0
+            if late >= LATE_SECONDS:
+                queued = seconds_between(firing.decided_at, run.started_at) or 0.0
+                why = (
+                    f"it waited {duration(queued)} after a server had decided that it runs"
+                    if queued > late / 2
+                    else f"no server decided it before {firing.decided_at}"
+                )
+                yield Reason("late", f"It began {duration(late)} after its time: {why}.", run.started_at)
+        for alert in self._facts.alerts:
+            yield Reason("late", f"It was reported as {alert.kind}: {alert.message}.", alert.alerted_at)
+        for resume in self._history.resumes:
+            numbers = resume.decision_counts or {kind: len(one) for kind, one in resume.decisions.items()}
+            kept, again = numbers.get("keep", 0), numbers.get("rerun", 0)
+            yield Reason(
+                "resumed",
+                f"It was resumed (attempt {resume.attempt}): {kept} steps were kept, {again} to run again.",
+                timestamp(resume.at),
+            )
+
+    def _ending(self) -> Iterator[Reason]:
+        run, at = self._history.run, self._history.run.finished_at or ""
+        statuses = Counter(node.row.status for node in self.nodes)
+        failed = [node.row.job_id for node in self.nodes if node.row.status == "FAILED"]
+        took = "" if run.duration_seconds is None else f" after {duration(run.duration_seconds)}"
+        match run.status:
+            case "SUCCESS":
+                yield Reason("succeeded", f"It succeeded{took}: {counts(statuses)}.", at)
+            case "FAILED":
+                which = ", ".join(failed[:FAILURES_SHOWN]) + (" ..." if len(failed) > FAILURES_SHOWN else "")
+                why = run.reason or f"the failure of {which or 'a job'}"
+                yield Reason("failed", f"It failed{took}, because of {why}: {counts(statuses)}.", at)
+            case "CANCELLED":
+                yield Reason(
+                    "cancelled", f"It was cancelled{took}: {run.reason or 'no reason is known'}.", at
+                )
+            case "INTERRUPTED":
+                yield Reason("interrupted", f"Its process ended{took} without an end of the run.", at)
+            case _:
+                yield Reason("running", f"It is running: {counts(statuses)}.")
+
+    def _kept(self, node: JobNode) -> Iterator[Reason]:
+        resumed_at, row = self._history.resumed_at, node.row
+        if resumed_at and row.finished_at and row.finished_at < resumed_at:
+            yield Reason("kept", f"The last resume kept it: it had ended {row.status} before.", resumed_at)
+
+    def _before(self, node: JobNode) -> Iterator[Reason]:
+        """Yield what a job waited for, and why it began or did not."""
+        row = node.row
+        if row.status == "BLOCKED":
+            yield self._blocked(node)
+            return
+        if row.status == NOT_BEGUN and not row.started_at:
+            before = self._jobs.get(node.waited_for)
+            why = (
+                f"it waits for job {node.waited_for}, which is {before.row.status}"
+                if before
+                else "no place is free"
+            )
+            if self._history.run.status != "RUNNING":
+                why = f"the run is {self._history.run.status}"
+            yield Reason("pending", f"It has not begun: {why}.")
+            return
+        if row.item:
+            yield Reason("started", f"It is the instance for the item {row.item}.", row.started_at or "")
+        elif node.waited_for and node.ready_at:
+            yield Reason("ready", f"It could begin when job {node.waited_for} had ended.", node.ready_at)
+        elif node.plan.needs or node.plan.after:
+            yield Reason("ready", "All jobs before it had ended when the run was resumed.", node.ready_at)
+        elif node.plan.steps:
+            yield Reason("ready", "It depends on no other job.", node.ready_at)
+        if node.waited_seconds >= LATE_SECONDS and not self._is_kept(node):
+            others = sum(map(self._ran_at(node.ready_at), self._jobs.values()))
+            yield Reason(
+                "waited",
+                f"It waited {duration(node.waited_seconds)} for a free place: {others} others were running.",
+                node.ready_at,
+            )
+        if row.saw:
+            yield Reason(
+                "condition", f"Its condition held: {row.saw.removeprefix('when: ')}.", row.started_at or ""
+            )
+
+    def _is_kept(self, node: JobNode) -> bool:
+        return next(self._kept(node), None) is not None
+
+    def _ran_at(self, at: str) -> Any:
+        def ran(node: JobNode) -> bool:
+            row = node.row
+            return not node.instances and bool(
+                row.started_at and row.started_at <= at and (not row.finished_at or row.finished_at > at)
+            )
+
+        return ran
+
+    def _blocked(self, node: JobNode) -> Reason:
+        """Return why a job was blocked, down to the job that failed first."""
+        culprit: JobNode | None = node
+        while culprit is not None and culprit.row.status == "BLOCKED":
+            before = (self._jobs.get(name) for name in culprit.plan.needs)
+            culprit = next((one for one in before if one and one.row.status != "SUCCESS"), None)
+        sentence = f"It did not run: {node.row.reason or 'a job before it did not succeed'}."
+        if culprit is not None and culprit is not node:
+            reason = f", {culprit.row.reason}" if culprit.row.reason else ""
+            sentence = f"{sentence[:-1]}; job {culprit.row.job_id} is {culprit.row.status}{reason}."
+        return Reason("blocked", sentence, node.row.finished_at or "")
+
+    def _within(self, node: JobNode) -> Iterator[Reason]:
+        """Yield what happened in a job, and how it ended."""
+        row, at = node.row, node.row.finished_at or ""
+        if node.instances:
+            statuses = Counter(one.row.status for one in node.instances)
+            yield Reason(
+                "instances",
+                f"It has an instance for each of {len(node.instances)} items: {counts(statuses)}.",
+            )
+        took = duration(max(seconds_between(row.started_at, row.finished_at) or 0.0, 0.0))
+        match row.status:
+            case "SUCCESS":
+                yield Reason("succeeded", f"It succeeded after {took}.", at)
+            case "SKIPPED":
+                yield Reason("skipped", f"It was skipped: {row.reason or 'no reason is known'}.", at)
+            case "CANCELLED":
+                yield Reason("cancelled", f"It was cancelled: {row.reason or 'the run was'}.", at)
+            case "FAILED":
+                yield from self._failures(node)
+            case "RUNNING":
+                yield Reason("running", "It is running.", row.started_at or "")
+            case "INTERRUPTED":
+                yield Reason("interrupted", "The process of the run died while it ran.", row.started_at or "")
+            case _:
+                pass
+
+    def _failures(self, node: JobNode) -> Iterator[Reason]:
+        failed = list(node.failed_steps())
+        at = node.row.finished_at or ""
+        if not failed:
+            yield Reason("failed", f"It failed: {_problem(node.row.error) or node.row.reason}", at)
+        for job, step in failed[:FAILURES_SHOWN]:
+            place = self._place(step.line)
+            yield Reason(
+                "failed",
+                f"Step {job.row.job_id}.{step.row.step_id} failed{f' ({place})' if place else ''}: "
+                f"{_problem(step.row.error)}",
+                step.row.finished_at or "",
+            )
+        if len(failed) > FAILURES_SHOWN:
+            yield Reason("failed", f"{len(failed) - FAILURES_SHOWN} more of its steps failed.", at)
+
+    def _step_of(self, job: JobNode, step_id: str) -> Explained | None:
+        name = f"{job.row.job_id}.{step_id}"
+        for step in job.steps:
+            if step.row.step_id == step_id:
+                reasons = [*self._decisions(name), *self._attempts(step), *_end(step)]
+                return Explained("step", name, step.row.status, self._place(step.line), reasons)
+        for planned in job.plan.steps:
+            if planned.id == step_id:
+                why = f"It did not begin: its job {job.row.job_id} is {job.row.status}."
+                status = NOT_BEGUN
+                if job.instances:
+                    status = job.row.status
+                    why = f"It runs in each instance: {job.instances[0].row.job_id}.{step_id} is the first."
+                reasons = [Reason("pending", why), *self.job(job).reasons]
+                return Explained("step", name, status, self._place(planned.line), reasons)
+        return None
+
+    def _decisions(self, name: str) -> Iterator[Reason]:
+        """Yield what each resume decided for a step."""
+        for resume in self._history.resumes:
+            for kind, entries in resume.decisions.items():
+                entry = next((one for one in entries if one == name or one.startswith(f"{name} (")), None)
+                if entry is None or kind not in _DECIDED:
+                    continue
+                decided, words = _DECIDED[kind]
+                why = entry[len(name) :].strip(" ()")
+                because = f": it was {why}" if why else ""
+                sentence = f"The resume as attempt {resume.attempt} of the run {words}{because}."
+                yield Reason(decided, sentence, timestamp(resume.at))
+
+    def _attempts(self, step: StepNode) -> Iterator[Reason]:
+        """Yield the waits of a step and its attempts that were repeated."""
+        for wait in step.waits:
+            seconds = seconds_between(wait.since, wait.ended_at)
+            how_long = "waits" if seconds is None else f"waited {duration(seconds)}"
+            held = f", held by {'; '.join(wait.held_by)}" if wait.held_by else ""
+            slots = f"{wait.slots} slot{'' if wait.slots == 1 else 's'}"
+            yield Reason(
+                "waited",
+                f"It {how_long} for {slots} of the pool {wait.pool} ({wait.size}){held}.",
+                wait.since,
+            )
+        for one in step.retries:
+            of = f" of {one.max_attempts}" if one.max_attempts else ""
+            yield Reason(
+                "retried",
+                f"Attempt {one.attempt}{of} failed, the next followed after {duration(one.wait_seconds)}: "
+                f"{_problem(one.error)}",
+                one.failed_at,
+            )
+
+
+def _end(step: StepNode) -> Iterator[Reason]:
+    """Yield how a step ended."""
+    row, at = step.row, step.row.finished_at or ""
+    took = duration(max(seconds_between(row.started_at, row.finished_at) or 0.0, 0.0))
+    match row.status:
+        case "SUCCESS":
+            yield Reason("succeeded", f"Attempt {row.attempt} succeeded after {took}.", at)
+        case "FAILED":
+            most = step.retries[-1].max_attempts if step.retries else 0
+            last = ", the last that the flow allows," if most and most == row.attempt else ""
+            yield Reason(
+                "failed", f"Attempt {row.attempt}{last} failed after {took}: {_problem(row.error)}", at
+            )
+            if hint := (row.error or {}).get("hint"):
+                yield Reason("failed", f"What to do: {hint}")
+        case "SKIPPED":
+            yield Reason("skipped", f"It was skipped: {row.reason or 'no reason is known'}.", at)
+        case "CANCELLED":
+            yield Reason("cancelled", f"It was cancelled: {row.reason or 'the run was'}.", at)
+        case "RUNNING":
+            yield Reason("running", f"Attempt {row.attempt} is running.", row.started_at or "")
+        case "INTERRUPTED":
+            yield Reason("interrupted", "The process of the run died while it ran.", row.started_at or "")
+        case _:
+            yield Reason("pending", f"It has not begun{f': {row.reason}' if row.reason else ''}.")
+
+
+def _problem(error: Mapping[str, Any] | None) -> str:
+    """Return an error as `CODE: message`, its first line; the whole is in `runs show`."""
+    return f"{error.get('code')}: {error.get('message')}".partition("\n")[0] if error else ""
