@@ -10,7 +10,7 @@ import msgspec
 from aetherflow.engine.ready_queue import WHOLE, instance_id
 from aetherflow.engine.state import DONE, RunState, step_entry
 from aetherflow.errors import UsageError
-from aetherflow.plan.plan import JobPlan, Plan, downstream
+from aetherflow.plan.plan import JobPlan, Plan, followers
 
 JOBS_LISTED = 20
 """How many jobs a hint names."""
@@ -42,6 +42,7 @@ def rerun_targets(
     entries: list[str] = []
     reopened: list[str] = []
     jobs = {job.id: job for job in plan.jobs}
+    named: list[str] = []
     for text in rerun:
         target = _target(jobs, state, text)
         if target is None:
@@ -61,12 +62,13 @@ def rerun_targets(
         for job_id in [instance_id(job.id, target.item)] if is_one else instances_of(job, state):
             later = (step_entry(job_id, step) for step in step_ids[first:])
             entries += later if first else [job_id]
-        for index in sorted(downstream(plan, [job.id]) - {job.index}):
-            entries += [plan.jobs[index].id, *instances_of(plan.jobs[index], state)]
+        named.append(job.id)
         if is_one:
             reopened.append(job.id)
         elif not first or job.for_each is not None:  # instances run again only within their job
             entries.append(job.id)
+    for index in sorted(followers(plan, named)) if named else ():
+        entries += [plan.jobs[index].id, *instances_of(plan.jobs[index], state)]
     return RerunTargets(list(dict.fromkeys(entries)), list(dict.fromkeys(reopened)))
 
 
@@ -99,12 +101,6 @@ def instances_of(job: JobPlan, state: RunState) -> list[str]:
     while instance_id(job.id, number) in state.jobs:
         number += 1
     return [instance_id(job.id, item) for item in range(number)] if number or items is not None else [job.id]
-
-
-def target_job(plan: Plan, state: RunState, text: str) -> str:
-    """Return the job that `JOB`, `JOB.STEP`, `JOB[n]` or `JOB[n].STEP` names; empty if there is none."""
-    target = _target({job.id: job for job in plan.jobs}, state, text)
-    return target.job.id if target else ""
 
 
 def _known_jobs(plan: Plan) -> str:

@@ -14,7 +14,6 @@ from aetherflow.engine.rerun_targets import (
     instances_of,
     only_target,
     rerun_targets,
-    target_job,
 )
 from aetherflow.engine.stale_results import stale_results
 from aetherflow.engine.state import (
@@ -27,7 +26,7 @@ from aetherflow.engine.state import (
     step_entry,
 )
 from aetherflow.errors import UsageError
-from aetherflow.events.stale_readers import readers_to_run, stale_text
+from aetherflow.events.stale_readers import READERS_SHOWN, job_of, readers_to_run, shown, stale_text
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan, downstream
 
@@ -184,13 +183,13 @@ def _stale_targets(
 ) -> RerunTargets | None:
     """Return what must run again so that no result is stale; None if all that can does."""
     taking_part = {job.id for job in plan.jobs if selected is None or job.index in selected}
-    names = [one for one in readers_to_run(stale) if target_job(plan, state, one) in taking_part]
+    names = [shown(one) for one in readers_to_run(stale) if job_of(one) in taking_part]
     found = rerun_targets(plan, state, names, "on_stale", selected)
     return found if not set(found.rerun) <= set(known) else None
 
 
 def _refusal(stale: Mapping[str, list[str]], only: str, option: str) -> UsageError:
-    again = " ".join(f"{option} {reader}" for reader in readers_to_run(stale))
+    again = " ".join(f"{option} {shown(reader)}" for reader in readers_to_run(stale)[:READERS_SHOWN])
     return UsageError(
         f"a result would be stale, and the flow refuses that (on_stale: fail): {stale_text(stale)}",
         hint=f"--only {only} --with-downstream runs the readers too" if only else f"run them too: {again}",
@@ -243,7 +242,8 @@ class _Planner(msgspec.Struct, eq=False):
         for job in self.plan.hooks:
             self._decide_job(job, hook_instance(job, closed).id)
         for reader, read in self.stale.items():
-            self._add("stale", reader, "", f"read {', '.join(read)}")
+            job_id, _, step_id = reader.partition("/")
+            self._add("stale", job_id, step_id, f"read {', '.join(map(shown, read))}")
 
     def exclude(self, selected: Collection[int]) -> None:
         """Note the jobs that take no part and are not done."""

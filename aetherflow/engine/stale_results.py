@@ -19,7 +19,7 @@ from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 
 
 class _Stale(msgspec.Struct, frozen=True):
-    """A kept result: the reader as `--rerun` names it, and what ran again after it had read that."""
+    """A kept result: the reader, and what ran again after it had read that."""
 
     reader: str
     read: list[str]
@@ -28,8 +28,8 @@ class _Stale(msgspec.Struct, frozen=True):
 def stale_results(plan: Plan, state: RunState, again: Collection[str] = frozenset()) -> dict[str, list[str]]:
     """Return the stale results of a run by reader, with what it had read.
 
-    There is one at most for each job, in an order in which the jobs depend. A reader is JOB, JOB[n] or
-    JOB.STEP, as `--rerun` names it.
+    There is one at most for each job, in an order in which the jobs depend. A reader is `job`, `job[n]`,
+    `job/step` or `job[n]/step`, and so is what it had read.
 
     A result is stale too if it had read a stale one.
 
@@ -93,9 +93,9 @@ class _Finder(msgspec.Struct, eq=False):
             for earlier in _own_steps(job.steps[:number], references):
                 is_again = step_entry(job_id, earlier) in self.again
                 if is_again or steps.get(earlier, StepState()).began > known.began:
-                    read.append(f"{job.id}.{earlier}")
+                    read.append(step_entry(job.id, earlier))
             if read:
-                reader = f"{job_id}.{step.id}" if number else job_id
+                reader = step_entry(job_id, step.id) if number else job_id
                 return _Stale(reader, list(dict.fromkeys(read)))
         return None
 

@@ -122,7 +122,7 @@ class RunResumed(Event, frozen=True, kw_only=True):
             0 if a person resumes it.
         plan: the jobs of the flow as it is now, in order, and its hooks.
         stale: results that stay although what they had read runs again: by reader (`job`, `job[n]` or
-            `job.step`), what it had read.
+            `job/step`), what it had read.
     """
 
     attempt: int
@@ -167,7 +167,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
     """The run ended; counts by status, durations in seconds.
 
     Attributes:
-        stale: results that are older than what they had read: by reader (`job`, `job[n]` or `job.step`),
+        stale: results that are older than what they had read: by reader (`job`, `job[n]` or `job/step`),
             what it had read.
     """
 

@@ -8,25 +8,27 @@ READERS_SHOWN = 20
 """How many stale results a line names before it only counts them."""
 
 Stale = Mapping[str, Sequence[str]]
-"""What each reader (`job`, `job[n]` or `job.step`) had read, as `RunResumed` and `RunFinished` have it."""
+"""What each reader (`job`, `job[n]` or `job/step`) had read, as `RunResumed` and `RunFinished` have it."""
 
 
 def readers_to_run(stale: Stale) -> list[str]:
     """Return the readers that must be named to run again: those that read another stale result follow it."""
-    return [
-        reader
-        for reader, read in stale.items()
-        if not any(_is_of(other, job) for other in stale if other != reader for job in read)
-    ]
+    jobs = {job_of(reader) for reader in stale}
+    return [reader for reader, read in stale.items() if jobs.isdisjoint(read)]
 
 
 def stale_text(stale: Stale) -> str:
     """Return which results are stale, in words: `collect read load; mail read collect`."""
-    parts = [f"{reader} read {', '.join(read)}" for reader, read in stale.items()]
+    parts = [f"{shown(reader)} read {', '.join(map(shown, read))}" for reader, read in stale.items()]
     more = len(parts) - READERS_SHOWN
     return "; ".join(parts[:READERS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _is_of(reader: str, job: str) -> bool:
-    """Whether a reader is this job, or an instance or a step of it."""
-    return reader == job or reader.startswith((f"{job}.", f"{job}["))
+def shown(name: str) -> str:
+    """Return a reader, or what it had read, as people and `--rerun` name it: `job.step`."""
+    return name.replace("/", ".", 1)
+
+
+def job_of(name: str) -> str:
+    """Return the job of a reader: `load` for `load[3]/copy`. Ids have no slash and no bracket."""
+    return name.partition("/")[0].partition("[")[0]

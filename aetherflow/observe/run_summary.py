@@ -17,7 +17,7 @@ from aetherflow.events.run_events import (
     RunStarted,
     StepFinished,
 )
-from aetherflow.events.stale_readers import readers_to_run, stale_text
+from aetherflow.events.stale_readers import readers_to_run, shown, stale_text
 from aetherflow.observe.event_text import INDENT, indented, one_line, render_text
 
 MOST_FAILURES = 20
@@ -104,7 +104,8 @@ def repeat_command(event: RunFinished, digest: Digest) -> str:
     """Return the command that makes the stale results of a run again; empty if it has none."""
     if not event.stale:
         return ""
-    return retry_command(event.run_id, digest.state, digest.secrets, readers_to_run(event.stale))
+    readers = map(shown, readers_to_run(event.stale))
+    return retry_command(event.run_id, digest.state, digest.secrets, readers)
 
 
 def _is_reported(digest: Digest, event: JobFinished) -> bool:

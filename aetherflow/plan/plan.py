@@ -178,6 +178,13 @@ def downstream(plan: Plan, job_ids: Iterable[str]) -> set[int]:
     return _reach(lambda index: edges.get(index, ()), _indexes(plan, job_ids))
 
 
+def followers(plan: Plan, job_ids: Iterable[str]) -> set[int]:
+    """Return the indexes of every job that needs or waits for one of these: of these only those that do."""
+    wanted = set(_indexes(plan, job_ids))
+    first = [job.id for job in plan.jobs if not wanted.isdisjoint((*job.needs, *job.after))]
+    return downstream(plan, first)
+
+
 def _indexes(plan: Plan, job_ids: Iterable[str]) -> list[int]:
     wanted = set(job_ids)
     return [job.index for job in plan.jobs if job.id in wanted]

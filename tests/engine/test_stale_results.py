@@ -142,7 +142,8 @@ def test_a_kept_step_of_a_job_that_continues_is_stale_and_named() -> None:
     plan = plan_of_jobs(job)
     broken = resumed(plan, play=by_name(j_try=failed(), j_end=failed()))
     again = resumed(plan, broken)
-    assert predicted(again) == stale(again) == {"j.look": ["j.try"]}
+    assert predicted(again) == stale(again) == {"j/look": ["j/try"]}
+    assert stale_text(stale(again)) == "j.look read j.try"
     assert stale(resumed(plan, again, rerun=("j.look",))) == {}
 
 
@@ -158,7 +159,7 @@ def test_a_kept_step_that_had_read_another_job_is_stale_although_its_job_runs() 
     plan = plan_of_jobs({"id": "load"}, reader)
     broken = resumed(plan, play=by_name(load_s=failed(), r_end=failed()))
     again = resumed(plan, broken)
-    assert predicted(again) == stale(again) == {"r.read": ["load"]}
+    assert predicted(again) == stale(again) == {"r/read": ["load"]}
 
 
 def test_a_job_that_its_condition_skipped_looks_again_and_is_not_stale() -> None:
