@@ -6,6 +6,7 @@ backports.zstd are imported when a file needs them.
 
 from __future__ import annotations
 
+from aetherflow.data_files.arrow_memory import use_system_memory
 from aetherflow.data_files.arrow_text import can_be_vectorized
 from aetherflow.data_files.columns import Column, Kind, Row, Rows, untyped
 from aetherflow.data_files.dialect import CSV, TSV, Dialect, Quoting
@@ -51,6 +52,7 @@ __all__ = [
     "read_dtypes",
     "record_batches",
     "untyped",
+    "use_system_memory",
     "value_of",
     "with_dtypes",
     "write_data_file",

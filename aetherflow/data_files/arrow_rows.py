@@ -9,6 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from aetherflow.data_files.arrow_memory import use_system_memory
 from aetherflow.data_files.columns import Row
 from aetherflow.data_files.value_text import text_of_value
 
@@ -30,6 +31,7 @@ def text_batch(rows: Sequence[Row], names: Sequence[str]) -> Any:
     """Return rows as a record batch whose text (`arrow_text`) is that of the values."""
     import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
 
+    use_system_memory()
     arrays = [_array(values) for values in zip(*rows, strict=True)]
     return pa.record_batch(arrays, names=list(names))
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aetherflow.data_files.arrow_memory import use_system_memory
 from aetherflow.data_files.arrow_python import python_values
 from aetherflow.data_files.columns import Column, Kind, Row, Rows
 from aetherflow.data_files.streams import unreadable
@@ -29,6 +30,7 @@ def import_pyarrow() -> Any:
         raise MissingExtra(
             "a parquet file needs pyarrow, which is not installed", hint="pip install 'aetherflow[arrow]'"
         ) from error
+    use_system_memory()
     return pa
 
 

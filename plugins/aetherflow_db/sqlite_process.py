@@ -12,6 +12,8 @@ from typing import IO, Any, Literal
 
 import msgspec
 
+from aetherflow.data_files import use_system_memory
+
 WORKER = Path(__file__).with_name("sqlite_worker.py")
 
 PACKAGES = ("adbc_driver_manager", "adbc_driver_sqlite", "pyarrow")
@@ -125,27 +127,27 @@ def _read(file: IO[bytes], request: Request, names: Sequence[str]) -> Iterator[A
     """Read what `sqlite_worker` writes."""
     import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
 
+    use_system_memory()
     types: dict[Format, Any] = {"l": pa.int64(), "g": pa.float64(), "u": pa.string()}
     formats: list[Format] = ["l" if one == "n" else one for one in request.formats]  # so ADBC sends nulls
     if msgspec.json.decode(file.readline()) != formats:
         raise InexactError
     while line := file.readline():
         head = msgspec.json.decode(line, type=_Head)
-        content = pa.allocate_buffer(sum(_filled(size) for column in head.columns for size in column.sizes))
-        if file.readinto(memoryview(content)) != content.size:  # type: ignore[attr-defined]
-            raise InexactError
-        arrays, place = [], 0
+        arrays = []
         for one, column in zip(formats, head.columns, strict=True):
-            buffers = []
-            for size in column.sizes:
-                buffers.append(content.slice(place, size) if size else None)
-                place += _filled(size)
+            buffers = [_buffer(file, size) if size else None for size in column.sizes]
             arrays.append(pa.Array.from_buffers(types[one], head.rows, buffers, column.nulls))
         batch = pa.record_batch(arrays, names=list(names))
         batch.validate(full=True)  # a text may be no UTF-8
         yield batch
 
 
-def _filled(size: int) -> int:
-    """Return a size up to a multiple of 8."""
-    return size + -size % 8
+def _buffer(file: IO[bytes], size: int) -> Any:
+    """Read a buffer; each has memory of its own, so that what is not needed any more is free."""
+    import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
+
+    buffer = pa.allocate_buffer(size)
+    if file.readinto(memoryview(buffer)) != size:  # type: ignore[attr-defined]
+        raise InexactError
+    return buffer

@@ -6,9 +6,8 @@ pyarrow would take more time and memory than all the rest, and is imported for p
 
 The arguments are folders with packages. The first line of stdin is the request as JSON; stdin is open as long
 as the rows are wanted. To stdout goes a line of JSON with the formats of the columns. Then comes for each
-batch a line of JSON, [rows, [[nulls, [size of a buffer, ...]], ...]], and the buffers, each filled up to a
-multiple of 8 bytes. The last column of the query is not sent: where it is not 0 the program ends. The exit
-code 0 means that all rows were sent.
+batch a line of JSON, [rows, [[nulls, [size of a buffer, ...]], ...]], and the buffers. The last column of the
+query is not sent: where it is not 0 the program ends. The exit code 0 means that all rows were sent.
 """
 
 from __future__ import annotations
@@ -139,7 +138,6 @@ def _send_batch(batch: Array, formats: list[str]) -> None:
     for own in buffers:
         for buffer in own:
             _send(buffer)
-            _send(bytes(-len(buffer) % 8))
 
 
 def _buffers(column: Array, kind: str) -> list[memoryview]:

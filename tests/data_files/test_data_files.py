@@ -286,3 +286,21 @@ def test_an_empty_line_is_null_in_one_column_and_nothing_between_rows_of_several
     two.write_text("a,b\n\n1\n")
     with pytest.raises(StepError, match="row 1 has 1 fields, and there are 2 columns"):
         table(two)
+
+
+@pytest.mark.parametrize(("chosen", "used"), [(None, "system"), ("mimalloc", "mimalloc")])
+def test_arrow_takes_its_memory_from_the_system_unless_another_way_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str | None, used: str
+) -> None:
+    if "mimalloc" not in pa.supported_memory_backends():
+        pytest.skip("this pyarrow has no allocator of its own")
+    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", chosen)
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.mimalloc_memory_pool())
+    try:
+        write_data_file(tmp_path / "out", Rows(untyped(["a"]), iter([[(1,)]])), "parquet")
+        assert pa.default_memory_pool().backend_name == used
+    finally:
+        pa.set_memory_pool(before)
