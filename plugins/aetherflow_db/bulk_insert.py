@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,9 @@ Insert = Callable[[Sequence[Row]], None]
 
 ROWS_PER_STATEMENT = 50
 """How many rows one INSERT has, where rows are written into the statement."""
+
+ROWS_PER_TABLE = 20_000
+"""How many rows DuckDB gets at once."""
 
 PARAMETERS = 900
 """How many parameters one statement has at most; SQLite and SQL Server have limits."""
@@ -53,7 +57,7 @@ def insert_batches(
         StepError: the database refuses a row (AF923), or its connection is lost.
     """
     insert, done = inserter(transaction, target), 0
-    for batch in batches:
+    for batch in _tables(batches) if transaction.dialect == DUCKDB else batches:
         _insert(transaction, target, insert, batch, first_row + done)
         done += len(batch)
     return done
@@ -63,7 +67,7 @@ def inserter(transaction: Transaction, target: Target) -> Insert:
     """Return what inserts a batch by the driver of this connection."""
     match transaction.dialect:
         case dialect if dialect == DUCKDB:
-            return _by_arrow(transaction, target)
+            return _by_arrow(transaction, target)  # whose rows are Arrow tables
         case dialect if dialect == EXASOL and hasattr(transaction.raw, "import_from_iterable"):
             names = target.names(dialect)
             return lambda rows: transaction.raw.import_from_iterable(
@@ -106,8 +110,10 @@ def _executemany(transaction: Transaction, target: Target, rows_per_statement: i
     return insert
 
 
-def _by_arrow(transaction: Transaction, target: Target) -> Insert:
-    """Insert by an Arrow table, which DuckDB reads where it is.
+def _tables(batches: Iterator[Sequence[Row]]) -> Iterator[Any]:
+    """Yield the rows as Arrow tables, which are larger than the batches: each INSERT of DuckDB costs much.
+
+    Small batches become arrays at once, while the caches of the processor hold them.
 
     Raises:
         MissingExtra: pyarrow is not installed.
@@ -120,12 +126,31 @@ def _by_arrow(transaction: Transaction, target: Target) -> Insert:
             hint="pip install 'aetherflow[arrow]'",
         ) from error
 
+    def joined(tables: list[Any]) -> list[Any]:
+        try:
+            return [pa.concat_tables(tables, promote_options="permissive")]
+        except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column has values of types that have no common one
+            return tables
+
+    waiting: list[Any] = []
+    count = 0
+    for batch in batches:
+        columns = [pa.array(values) for values in zip(*batch, strict=True)]
+        waiting.append(pa.Table.from_arrays(columns, [f"c{number}" for number in range(len(columns))]))
+        count += len(batch)
+        if count >= ROWS_PER_TABLE:
+            yield from joined(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield from joined(waiting)
+
+
+def _by_arrow(transaction: Transaction, target: Target) -> Insert:
+    """Insert an Arrow table, which DuckDB reads where it is."""
     names = ", ".join(target.names(transaction.dialect))
 
-    def insert(rows: Sequence[Row]) -> None:
-        columns = [pa.array(values) for values in zip(*rows, strict=True)]
-        table = pa.Table.from_arrays(columns, [f"c{number}" for number in range(len(columns))])
-        transaction.raw.register("aetherflow_rows", table)
+    def insert(rows: Any) -> None:
+        transaction.raw.register("aetherflow_rows", rows)
         transaction.raw.execute(f"INSERT INTO {target.table} ({names}) SELECT * FROM aetherflow_rows")
         transaction.raw.unregister("aetherflow_rows")
 

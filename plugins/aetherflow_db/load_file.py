@@ -17,7 +17,7 @@ from aetherflow_db.copy_load import ReadByServerError, can_copy, can_copy_file, 
 from aetherflow_db.fitted_values import Fitter, MisfitError
 from aetherflow_db.query import Query
 from aetherflow_db.row_errors import Source, misfit
-from aetherflow_db.sql_dialects import DUCKDB, EXASOL, MSSQL, MYSQL, ORACLE, SqlDialect
+from aetherflow_db.sql_dialects import EXASOL, MSSQL, MYSQL, ORACLE, SqlDialect
 from aetherflow_db.table_columns import TableColumn, table_columns
 from aetherflow_db.table_names import quoted_table
 from aetherflow_db.transaction import Transaction
@@ -26,7 +26,7 @@ from aetherflow_db.upsert import Upserted, merge, stage_of
 BATCH_ROWS = 200
 """How many rows are read and converted at once: as few as the caches of a processor hold."""
 
-SENT_ROWS: Mapping[SqlDialect, int] = {DUCKDB: 20_000, EXASOL: 20_000, MYSQL: 2000, ORACLE: 2000, MSSQL: 1000}
+SENT_ROWS: Mapping[SqlDialect, int] = {EXASOL: 20_000, MYSQL: 2000, ORACLE: 2000, MSSQL: 1000}
 """How many rows are sent at once where each time costs more; else BATCH_ROWS."""
 
 

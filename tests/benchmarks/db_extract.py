@@ -1,4 +1,4 @@
-"""1,000,000 rows of 10 columns from SQLite and PostgreSQL to files, against the databases' own tools."""
+"""1,000,000 rows x 10 columns from SQLite, PostgreSQL and DuckDB to files, against their own tools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,12 +42,31 @@ FROM generate_series(1, {ROWS}) AS i
 """
 
 
-class Tool(NamedTuple):
-    """A database's own tool, the rate of it to reach, and the most memory for csv in MB."""
+_DUCKDB = f"""
+CREATE TABLE sales AS SELECT i AS id, 'customer ' || (i % 5000) AS customer,
+  (i * 7919 % 1000003) / 1009.0::double AS amount, ((i % 99991) / 100.0)::decimal(12, 2) AS price,
+  (i % 97)::int AS qty, i % 2 = 0 AS is_paid, date '2026-01-01' + (i % 300)::int AS day,
+  timestamp '2026-01-01' + i * interval '1 second' AS at,
+  CASE WHEN i % 7 > 0 THEN 'plain text of usual length' END AS note, 'C' || i AS code
+FROM range(1, {ROWS} + 1) AS t(i)
+"""
+_DUCKDB_COPY = """
+import duckdb, sys
+duckdb.connect(sys.argv[1], read_only=True).execute(f"COPY sales TO '{sys.argv[2]}' ({sys.argv[3]})")
+"""
+_DUCKDB_OPTIONS = {"csv": "HEADER", "tsv": r"HEADER, DELIMITER '\t'", "parquet": "FORMAT parquet"}
 
-    command: list[str]
+
+class Tool(NamedTuple):
+    """A database's own tool, the rate of it to reach, and the most memory for csv in MB.
+
+    Attributes:
+        command: its command for a format; `sqlite3` and `psql` always write csv.
+    """
+
+    command: Callable[[str], list[str]]
     name: str
-    rate: float
+    rate: float | None
     memory: int
 
 
@@ -62,14 +82,29 @@ def db_extract(folder: Path, rounds: int) -> Iterator[Row]:
         connection.close()
         tool = ["sqlite3", "-csv", "-header", "-cmd", f".output {out}.tool", str(file), "SELECT * FROM sales"]
         ours = "SQLite", "sqlite3", {"path": str(file)}
-        yield from _all(*ours, Tool(tool, "sqlite3 -csv", 1.0, 150), out, rounds)
+        yield from _all(*ours, Tool(lambda _: tool, "sqlite3 -csv", 1.0, 150), out, rounds)
     if shutil.which("psql") and not missing_for_postgres():
         with postgres() as server:
             server.execute(_POSTGRES)
             url = server.url(scheme="postgresql")
-            tool = ["psql", "-q", url, "-c", rf"\copy (SELECT * FROM sales) TO '{out}.tool' CSV HEADER"]
+            psql = ["psql", "-q", url, "-c", rf"\copy (SELECT * FROM sales) TO '{out}.tool' CSV HEADER"]
             ours = "PostgreSQL", "sqlalchemy", {"url": server.url()}
-            yield from _all(*ours, Tool(tool, r"psql \copy", 0.9, 80), out, rounds)
+            yield from _all(*ours, Tool(lambda _: psql, r"psql \copy", 0.9, 80), out, rounds)
+    if find_spec("duckdb"):
+        yield from _duckdb(place, out, rounds)
+
+
+def _duckdb(place: Path, out: Path, rounds: int) -> Iterator[Row]:
+    import duckdb  # noqa: PLC0415 - it need not be installed
+
+    file = str(place / "sales.duckdb")
+    with duckdb.connect(file) as connection:
+        connection.execute(_DUCKDB)
+
+    def copy(file_format: str) -> list[str]:
+        return [sys.executable, "-c", _DUCKDB_COPY, file, f"{out}.tool", _DUCKDB_OPTIONS[file_format]]
+
+    yield from _all("DuckDB", "duckdb", {"path": file}, Tool(copy, "DuckDB COPY", None, 150), out, rounds)
 
 
 def _all(
@@ -85,17 +120,17 @@ def _all(
     def ours(file_format: str, way: str = "step") -> dict[str, float]:
         return _worker(way, driver, config, file_format, out)
 
-    def theirs() -> float:
-        return timed(lambda: subprocess.run(tool.command, check=True, stdout=subprocess.DEVNULL))
+    def theirs(file_format: str) -> float:
+        return timed(lambda: subprocess.run(tool.command(file_format), check=True, stdout=subprocess.DEVNULL))
 
     for file_format in ("csv", "tsv", "parquet"):
         runs, floors = [], []
         for _ in range(rounds):
             runs.append(ours(file_format))
-            floors.append(theirs())
+            floors.append(theirs(file_format))
         took, floor = median([one["seconds"] for one in runs]), median(floors)
         what = f"{ROWS:,} rows, {name} to {file_format}"
-        yield Row(what, tool.name, took, floor, f">= {tool.rate}x rate")
+        yield Row(what, tool.name, took, floor, f">= {tool.rate}x rate" if tool.rate else "")
         peak = statistics.median(one["peak"] for one in runs)
         limit = tool.memory if file_format == "csv" else 150
         yield Row(f"memory of that, {file_format}", f"{limit} MB", peak, float(limit), "<= 1x", "MB")

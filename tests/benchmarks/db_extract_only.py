@@ -23,6 +23,7 @@ from measure import Seconds, stopwatch
 
 SQL = "SELECT * FROM sales"
 CONNECTORS = {
+    "duckdb": "aetherflow_db.duckdb_connector:DuckDbConnector",
     "sqlite3": "aetherflow_db.sqlite3_connector:Sqlite3Connector",
     "sqlalchemy": "aetherflow_db.sqlalchemy_connector:SqlAlchemyConnector",
 }
@@ -104,6 +105,10 @@ def plain(driver: str, config: dict[str, Any], file_format: str, output: Path) -
     read = stopwatch()
     if driver == "sqlite3":
         cursor: Any = sqlite3.connect(config["path"]).execute(SQL)
+    elif driver == "duckdb":
+        import duckdb  # noqa: PLC0415 - its import is measured
+
+        cursor = duckdb.connect(config["path"], read_only=True).execute(SQL)
     else:
         import psycopg  # noqa: PLC0415 - its import is measured
 

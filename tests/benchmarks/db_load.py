@@ -14,6 +14,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from measure import Row, Timed, command, interleaved
@@ -50,13 +51,19 @@ with psycopg.connect(sys.argv[1]) as connection, open(sys.argv[2], encoding="utf
         while batch := list(itertools.islice(typed, 5000)):
             cursor.executemany("INSERT INTO orders VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", batch)
 """
+COPY_DUCKDB = """
+import duckdb, sys
+duckdb.connect(sys.argv[1]).execute(f"COPY orders FROM '{sys.argv[2]}' (HEADER)")
+"""
 
 
 def db_load(folder: Path, rounds: int) -> Iterator[Row]:
-    """SQLite, and PostgreSQL where it is installed."""
+    """SQLite, and DuckDB and PostgreSQL where they are installed."""
     source = folder / "orders.csv"
     _write(source)
     yield from _sqlite(folder, source, min(rounds, 3))
+    if find_spec("duckdb"):
+        yield from _duckdb(folder, source, min(rounds, 3))
     if reason := missing_for_postgres():
         sys.stderr.write(f"db_load: PostgreSQL is not measured, {reason}\n")
         return
@@ -110,6 +117,23 @@ def _sqlite(folder: Path, source: Path, rounds: int) -> Iterator[Row]:
     plain = command([sys.executable, "-c", PLAIN_SQLITE, str(file), str(source)], dict(os.environ))
     times = interleaved(ours, _prepared(empty, plain), rounds)
     yield Row("SQLite: load 1 M rows x 10 from csv", "csv module and executemany", *times, "")
+
+
+def _duckdb(folder: Path, source: Path, rounds: int) -> Iterator[Row]:
+    import duckdb  # noqa: PLC0415 - it need not be installed
+
+    file = folder / "shop.duckdb"
+
+    def empty() -> None:
+        file.unlink(missing_ok=True)
+        with duckdb.connect(str(file)) as connection:
+            connection.execute(TABLE)
+
+    config = f"kind: db, driver: duckdb, config: {{path: {file}}}"
+    ours = _prepared(empty, command(_flow(folder, "duckdb", config, source), dict(os.environ)))
+    copy = command([sys.executable, "-c", COPY_DUCKDB, str(file), str(source)], dict(os.environ))
+    times = interleaved(ours, _prepared(empty, copy), rounds)
+    yield Row("DuckDB: load 1 M rows x 10 from csv", "DuckDB COPY", *times, "")
 
 
 def _postgres(folder: Path, source: Path, server: Postgres, rounds: int) -> Iterator[Row]:
