@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from aetherflow.check.job_graph import Graph, graph_of
-from aetherflow.errors import InvalidInput
+from aetherflow.errors import AetherFlowError, InvalidInput
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.redaction import Redactor
+from aetherflow.sdk.step import StepType
 from aetherflow.spec.load import load_flow
 
 
@@ -20,7 +21,18 @@ def load_graph(flow: Path) -> Graph:
     """
     loaded = load_flow(flow)
     sink = DiagnosticSink(loaded.document)
-    plan = build_plan(loaded, sink)
+    with_after = {step.type for job in loaded.spec.jobs for step in job.steps if "after" in step.inputs}
+    plan = build_plan(loaded, sink, step_type_of=lambda name: _shipped(name) if name in with_after else None)
     if sink.has_errors:
         raise InvalidInput([*sink.in_order(Redactor().text).values()])
     return graph_of(plan)
+
+
+def _shipped(name: str) -> StepType | None:
+    """Return a step type that ships, to see whether a step follows it; a drawing loads no plugins."""
+    from aetherflow.registry import Registry  # noqa: PLC0415 - few flows have such steps
+
+    try:
+        return Registry().step_type(name)
+    except AetherFlowError:
+        return None

@@ -13,6 +13,7 @@ from aetherflow.check.input_rules import broken_rule
 from aetherflow.check.mark_names import check_mark_names
 from aetherflow.check.output_names import check_output_names
 from aetherflow.check.planned_steps import planned_steps, texts
+from aetherflow.check.taken_sources import check_taken_sources
 from aetherflow.check.written_paths import check_flow_paths, check_path_below
 from aetherflow.errors import AetherFlowError
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
@@ -68,6 +69,7 @@ def check_flow(
     step_types = checker.step_types | {one.name: one for one in follow_ups}
     check_output_names(plan, step_types, sink)
     check_mark_names(plan, step_types, sink)
+    check_taken_sources(plan, step_types, sink)
     return step_types
 
 

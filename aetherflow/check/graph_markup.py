@@ -40,6 +40,7 @@ def _label(node: Node) -> list[str]:
         node.id,
         *([f"for each {node.each}"] if node.for_each else []),
         *([node.gate] if node.gate else []),
+        *([f"then {', '.join(node.follow_ups)}"] if node.follow_ups else []),
     ]
 
 

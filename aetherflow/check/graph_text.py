@@ -178,6 +178,7 @@ def _words(node: Node) -> str:
     notes = [f"{node.steps} step{'' if node.steps == 1 else 's'}"]
     notes += [f"for each {node.each}"] if node.for_each else []
     notes += [f"when {node.gate}"] if node.gate else []
+    notes += [f"then {', '.join(node.follow_ups)}"] if node.follow_ups else []
     return f"{node.id}  ({', '.join(notes)})"
 
 

@@ -22,6 +22,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
         gate: its `when`, on one line; empty without one.
         for_each: whether it has an instance for each item.
         each: what an item is, in words: `item`, or the lists of a matrix.
+        follow_ups: those of its steps that run once the success of another one is stored: `ID.after`.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     gate: str = ""
     for_each: bool = False
     each: str = "item"
+    follow_ups: tuple[str, ...] = ()
 
 
 class Edge(msgspec.Struct, frozen=True, rename={"source": "from", "target": "to"}):
@@ -72,9 +74,11 @@ def layers_of(graph: Graph) -> list[list[Node]]:
 
 def _node(job: JobPlan) -> Node:
     gate = _one_line(job.when.text) if job.when is not None else ""
+    follow_ups = tuple(step.id for step in job.steps if step.follows)
     if job.for_each is None:
-        return Node(job.id, len(job.steps), gate)
-    return Node(job.id, len(job.steps), gate, for_each=True, each=_one_line(called(job.for_each.raw)))
+        return Node(job.id, len(job.steps), gate, follow_ups=follow_ups)
+    each = _one_line(called(job.for_each.raw))
+    return Node(job.id, len(job.steps), gate, for_each=True, each=each, follow_ups=follow_ups)
 
 
 def _one_line(text: str) -> str:

@@ -24,6 +24,10 @@ _RUNS_SCRIPTS = re.compile(
 """Programs that expand `${VAR}` themselves, pass it to a shell, or run scripts in which it is right."""
 
 
+_BESIDE = ("env", "cwd")
+"""The inputs that a program gets besides its command."""
+
+
 def check_shell_variables(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn about each `${VAR}` in a text that no shell reads (AF431)."""
     for step, base in planned_steps(plan):
@@ -43,9 +47,11 @@ def _check_use(use: Use, sink: DiagnosticSink) -> None:
         own = ("step",) if use.step_type.contains == "step" else ()
         if use.step_type.program_inputs and _is_script(use.inputs, use.step_type.program_inputs[0]):
             own = use.step_type.program_inputs
+    there = () if use.step_type is None else (*use.step_type.program_inputs, *_BESIDE)
+    is_elsewhere = len(there) > len(_BESIDE) and "resource" in use.inputs
     for key, value in use.inputs.items():
         if key not in own:
-            _check(value, (*use.base, key), sink)
+            _check(value, (*use.base, key), sink, is_elsewhere=is_elsewhere and key in there)
 
 
 def _is_script(inputs: dict[str, Any], key: str) -> bool:
@@ -56,16 +62,22 @@ def _is_script(inputs: dict[str, Any], key: str) -> bool:
     return bool(inputs.get("shell")) or bool(_RUNS_SCRIPTS.fullmatch(program)) or "-c" in words
 
 
-def _check(value: Any, base: Path, sink: DiagnosticSink) -> None:
+def _check(value: Any, base: Path, sink: DiagnosticSink, *, is_elsewhere: bool = False) -> None:
+    """Warn of the variables in the texts of a value, which may be for a program on another host."""
     for text, where in texts(value, base):
         for found in _VARIABLE.finditer(text) if "$" in text else ():
             name = found["name"] or found["bare"]
             place = sink.text_place(where, found.start())
             default = f":{found['default']}" if found["default"] else ""
+            here = f"{{{{env.{name}{default}}}}}"
             sink.add(
                 place,
                 "AF431",
                 f"{found[0]} stays as it is written: no shell reads this text",
-                program_variable_hint(name) or f"write {{{{env.{name}{default}}}}}",
+                _elsewhere(name) if is_elsewhere else program_variable_hint(name) or f"write {here}",
                 "warning",
             )
+
+
+def _elsewhere(name: str) -> str:
+    return f"its value there: command: [sh, -c, '... ${name} ...']; its value here: {{{{env.{name}}}}}"

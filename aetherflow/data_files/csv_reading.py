@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -13,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from aetherflow.data_files.columns import Column, Row, Rows, untyped
+from aetherflow.data_files.csv_mistakes import broken_record, check_beginning, never_closed, wrong_width
 from aetherflow.data_files.dialect import QUOTING, Dialect
 from aetherflow.data_files.dtypes import with_dtypes
 from aetherflow.data_files.formats import Compression
-from aetherflow.data_files.streams import opened, unreadable
+from aetherflow.data_files.streams import opened
 from aetherflow.data_files.typed_rows import Typed
 
 Field = str | None
 
+_LINE_END = re.compile(r"\r\n?|\n")
 BLOCK_CHARS = 256 * 1024
 """How many characters are read at once."""
 
@@ -41,12 +44,14 @@ def read_delimited(
         StepError: it cannot be read, a row has too many or too few fields (AF906), or see `read_data_file`.
     """
     csv.field_size_limit(sys.maxsize)  # of the whole process; the module's own limit is 128 KiB
-    encoding = "utf-8-sig" if dialect.encoding.lower() in {"utf-8", "utf8"} else dialect.encoding
+    encoding = "utf-8-sig" if codecs.lookup(dialect.encoding).name == "utf-8" else dialect.encoding
     with (
         opened(path, compression) as binary,
         io.TextIOWrapper(binary, encoding=encoding, newline="") as text,
     ):
-        records = _Records(text, dialect)
+        records = _Records(path, text, dialect)
+        if has_header:
+            check_beginning(path, dialect, *records.beginning())
         first = records.batch(1)
         found = [field or "" for field in first[0]] if has_header and first else names
         columns = with_dtypes(untyped(found or _numbered(first)), dtypes)
@@ -65,20 +70,23 @@ def _batches(
     batch_rows: int,
 ) -> Iterator[Sequence[Row]]:
     typed, width, done = Typed(path, columns), len(columns), 0
-    while batch := first + records.batch(batch_rows - len(first)):
+    while read := first + records.batch(batch_rows - len(first)):
+        batch = read
         if set(map(len, batch)) != {width}:
             batch = [row for row in batch if row != [None] or width == 1]  # an empty line is no row of many
         if {*map(len, batch)} - {width}:
             number, row = next((at, row) for at, row in enumerate(batch) if len(row) != width)
-            raise unreadable(
-                path,
-                f"row {done + number + 1:,} has {len(row)} fields, and there are {width} columns",
-                "check the delimiter and the quotes, in the file and in the file options",
-                records.line if number == len(batch) - 1 else None,
-            )
+            at = next(at for at, other in enumerate(read) if other is row)
+            line = records.line - sum(map(_lines_of, read[at + 1 :]))
+            text = records.dialect.delimiter.join(field or "" for field in row)
+            raise wrong_width(path, done + number + 1, (len(row), width), (line, text), records.dialect)
         yield typed.convert(batch, done + 1)
         done += len(batch)
         first = []
+
+
+def _lines_of(record: list[Field]) -> int:
+    return 1 + sum(len(_LINE_END.findall(field)) for field in record if field)
 
 
 class _Records:
@@ -87,23 +95,35 @@ class _Records:
     A line without quotes is divided at its delimiters, which takes a third of the time of the csv module. The
     module reads the others; as it does not say whether an empty field was quoted, those that may have one are
     looked at as they are written.
+
+    Attributes:
+        dialect: how the file is spelled.
     """
 
-    def __init__(self, text: io.TextIOWrapper, dialect: Dialect) -> None:
+    def __init__(self, path: Path, text: io.TextIOWrapper, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._path = path
         self._delimiter = dialect.delimiter
         self._quote = dialect.quotechar
         self._field = _field_pattern(dialect)
         self._has_plain_lines = dialect.escapechar is None and dialect.quoting != "none"
-        self._lines = chain.from_iterable(iter(lambda: text.readlines(BLOCK_CHARS), []))
+        self._lines: Iterator[str] = chain.from_iterable(iter(lambda: text.readlines(BLOCK_CHARS), []))
         self._plain = 0
         self._aside: str | None = None
         self._raw: list[str] = []
+        self._has_ended = False
         self._reader = _reader(self._set_aside(), dialect)
 
     @property
     def line(self) -> int:
         """How many lines were read."""
         return self._plain + int(self._reader.line_num)
+
+    def beginning(self) -> tuple[str, str]:
+        """Return the first two lines, before any record is read."""
+        head = list(islice(self._lines, 2))
+        self._lines = chain(head, self._lines)
+        return (*head, "", "")[0], (*head, "", "")[1]
 
     def batch(self, count: int) -> list[list[Field]]:
         """Return the next records, at most so many; none at the end of the file."""
@@ -126,7 +146,13 @@ class _Records:
         """Return the record that begins with a line; it may have more lines."""
         self._aside = line
         self._raw.clear()
-        fields: list[str] = next(self._reader)
+        try:
+            fields: list[str] = next(self._reader)
+        except csv.Error as error:
+            first = self.line - len(self._raw) + 1
+            if self._has_ended:
+                raise never_closed(self._path, first) from error
+            raise broken_record(self._path, str(error), (first, self.line)) from error
         written = "".join(self._raw)
         if self._quote * 2 not in written:
             return [field or None for field in fields] or [None]  # an empty line is the NULL of one column
@@ -141,6 +167,7 @@ class _Records:
             self._aside = None
             self._raw.append(line)
             yield line
+        self._has_ended = True
 
 
 def _reader(lines: Iterator[str], dialect: Dialect) -> Any:

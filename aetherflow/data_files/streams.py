@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -42,6 +43,8 @@ def opened(path: Path, compression: Compression | None) -> Iterator[BinaryIO]:
             found = error.object[error.start : error.start + 1].hex()
             why = f"it has the byte 0x{found}, which is no {error.encoding} ({error.reason})"
             hint = "name its encoding in the file options, for example cp1252"
+            if error.start == 0 and error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                why, hint = "it begins with the byte order mark of UTF-16", "set encoding: utf-16"
             raise unreadable(path, why, hint) from error
         except csv.Error as error:
             raise unreadable(path, str(error)) from error

@@ -23,6 +23,7 @@ _NEXT = {
     "redis-cli": ("-a",),
     **dict.fromkeys(("ldapsearch", "ldapadd", "ldapmodify", "ldapwhoami"), ("-w",)),
     **dict.fromkeys(("sqlcmd", "bcp", "zip", "unzip"), ("-P",)),
+    "openssl": ("-k", "-K"),
     "docker login": ("-p",),  # of `docker run` it is a port
 }
 """Programs, and their options whose next word is a secret."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Protocol
 import anyio
 
 from aetherflow import ProgramResult, StepContext, StepError, one_error, run_blocking, run_program
+
+MOST_SECONDS = 3600.0
+"""So long a program may run that no step watches."""
 
 _LOOK_SECONDS = 0.5
 """How often `look` is called while a program runs."""
@@ -83,8 +87,21 @@ class Unwatched:
         """Run a program; `look` is called at its end."""
         try:
             done = subprocess.run(  # noqa: S603 - the program that the resource names
-                argv, cwd=directory, input=stdin or b"", capture_output=True, check=False
+                argv,
+                cwd=directory,
+                env={**os.environ, **_ENVIRONMENT},
+                input=stdin or b"",
+                capture_output=True,
+                check=False,
+                timeout=MOST_SECONDS,
             )
+        except subprocess.TimeoutExpired as error:
+            raise StepError(
+                f"{argv[0]} has not ended within {MOST_SECONDS:g} s, and was ended",
+                hint="an archive that takes so long needs a step (zip, unzip), which has timeout_seconds",
+                kind="timeout",
+                code="AF733",
+            ) from error
         except OSError as error:
             raise StepError(f"cannot start {argv[0]}: {error.strerror}", code="AF731") from error
         look()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from aetherflow import StepContext, files
+from aetherflow import StepContext, data_files, files
 from aetherflow_excel.casts import TypeCast, casts_of
 from aetherflow_excel.cell_references import cell_name, place_name
 from aetherflow_excel.cell_values import CellRules
@@ -136,6 +136,13 @@ def fill(ctx: StepContext, template: Path, output: Path, sources: Sequence[Sourc
                 f" {one.rows:,} rows of data, from row {one.first_row + one.rows:,} on: delete them there",
                 "warning",
             )
+        if target.mode == "report_region" and one.overwritten:
+            ctx.log(
+                f"target {target.name!r}: its {one.rows:,} rows overwrite what sheet {one.sheet!r}"
+                f" of the template has below the region, from {one.overwritten} on;"
+                " with insert: below it moves down",
+                "warning",
+            )
     return [_written(*one) for one in zip(targets, blocks, written, strict=True)]
 
 
@@ -163,6 +170,8 @@ def _region(
 ) -> Region:
     """Return what the engine writes for a target."""
     names = table.columns or tuple(f"column {number}" for number in range(1, table.width + 1))
+    if names and target.type_cast == "schema":
+        data_files.with_dtypes(data_files.untyped(names), target.dtypes)
     rules = CellRules(target.on_illegal, is_1904)
     batches = cells_of_batches(
         progress.watch(table.batches if table.width else ()),

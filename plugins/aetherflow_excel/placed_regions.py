@@ -14,7 +14,7 @@ import msgspec
 from aetherflow import StepError
 from aetherflow_excel.beside_cells import BesideCell, beside_cells
 from aetherflow_excel.cell_markup import RowsMarkup
-from aetherflow_excel.cell_references import MAX_ROWS, column_letters
+from aetherflow_excel.cell_references import MAX_ROWS, cell_name, column_letters
 from aetherflow_excel.regions import Box, Insert, Region, Written
 from aetherflow_excel.row_merging import Block
 from aetherflow_excel.row_shifts import Placed, RowShift
@@ -54,6 +54,7 @@ class PlacedRegion(msgspec.Struct, frozen=True):
             width=r.width,
             has_header=p.header is not None,
             is_followed=self.blocks[-1].is_followed,
+            overwritten=cell_name(*cell) if (cell := self.blocks[-1].overwritten) else "",
         )
 
 

@@ -93,6 +93,8 @@ class Written(msgspec.Struct, frozen=True):
         width: how many columns there are.
         has_header: whether a header was written, in the row above the data.
         is_followed: whether the row below the data has a value of the template in their columns.
+        overwritten: the first cell of the template that the data overwrite and that is no sample of them,
+            such as B9: a formula, or a value below an empty row. Empty: there is none.
     """
 
     name: str
@@ -103,3 +105,4 @@ class Written(msgspec.Struct, frozen=True):
     width: int
     has_header: bool
     is_followed: bool
+    overwritten: str = ""

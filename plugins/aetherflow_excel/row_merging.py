@@ -16,6 +16,7 @@ from aetherflow_excel.styles import CellStyles
 
 _CHUNK = 1 << 18
 _LINES = 1000
+_FORMULA = re.compile(r"<(?:\w+:)?f[\s/>]")
 _LINE = re.compile(r"(<[^>]*>)(.*)(</[^>]*>)\n?")
 
 
@@ -30,6 +31,8 @@ class Block:
         shows: one of its rows replaces the sample row, which is then shown, unless it is in a group.
         beside: the cells to the left and to the right that each row gets, too.
         is_followed: whether the row below the last one has a value of the template in these columns.
+        overwritten: row and column of the first cell of the template that is no sample of the data, and that
+            they replace: a formula below the first row, or a value below an empty row. None: there is none.
     """
 
     def __init__(
@@ -50,7 +53,18 @@ class Block:
         self.has_styles = has_styles
         self.shows = shows
         self.is_followed = False
+        self.overwritten: tuple[int, int] | None = None
+        self._first = first
+        self._last_value = first - 1
         self.beside: tuple[RowTemplate, RowTemplate] | None = None
+
+    def replaces(self, number: int, cell: Cell) -> None:
+        """Note a cell with a value that a cell of the region replaces, from the top to the bottom."""
+        is_below_gap = number > self._last_value + 1
+        is_foreign = number > self._first and (is_below_gap or _FORMULA.search(cell.content or ""))
+        if is_foreign and self.overwritten is None:
+            self.overwritten = (number, cell.column)
+        self._last_value = number
 
     def row(self) -> Row:
         """Return the next row."""
@@ -126,6 +140,8 @@ def _merged(row: Row | None, blocks: Sequence[Block], styles: CellStyles) -> Row
         for column in block.columns:
             old = cells.get(column)
             style = _style(old.tag) if old is not None else row_style
+            if old is not None and old.content is not None:
+                block.replaces(base.number, old)
             if column in new:
                 cells[column] = _styled(new[column], None if block.has_styles else style, styles)
             elif old is not None:

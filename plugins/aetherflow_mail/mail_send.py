@@ -50,7 +50,7 @@ class MailSendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("body", "body_path"),)
 
     resource: Text
-    to: str | list[str]
+    to: str | list[str] | None
     subject: str
     body: str | dict[str, Any] | list[Any] | None = None
     body_path: FilePath | None = None
@@ -66,11 +66,13 @@ class MailSendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_size: int | str | None = MAX_SIZE
 
     def __post_init__(self) -> None:
-        """Check `max_size`.
+        """Check `to` and `max_size`.
 
         Raises:
-            ValueError: it is no size.
+            ValueError: there is nobody in `to`, or `max_size` is no size.
         """
+        if self.to is None:
+            raise ValueError("to is null: name who gets the mail")
         parse_size(str(self.max_size or MAX_SIZE))
 
 

@@ -15,7 +15,7 @@ import httpx2
 from aetherflow import StepError
 from aetherflow_rest.call import Body, Call, no_body
 from aetherflow_rest.clients import arguments_at_home, arguments_elsewhere, proxy_for
-from aetherflow_rest.failures import NeverSent, explained, is_hopeless, not_sent
+from aetherflow_rest.failures import NotDone, explained, is_hopeless, not_sent
 from aetherflow_rest.redirects import (
     REDIRECTS,
     Origin,
@@ -92,7 +92,7 @@ class Exchange:
                 async with self._answer(call, trail) as response:
                     wait = self._wait_for_status(call, response, repetition)
                     if wait is None:
-                        return await consume(response)
+                        return await _consumed(response, consume, is_first=never_sent)
                     reason, never_sent = f"status {response.status_code}", False
             except FAILURES as error:
                 failure = self._failure(call, trail, error)
@@ -100,7 +100,7 @@ class Exchange:
                 is_safe = (not_sent(error) or call.may_repeat) and not is_hopeless(error)
                 wait = wait_before(repetition, self.options.repetition) if is_safe else None
                 if wait is None:
-                    raise NeverSent.of(failure) if never_sent else failure from error
+                    raise NotDone.of(failure) if never_sent else failure from error
                 reason = failure.message
             _log.info("%s %s is repeated in %g s: %s", call.method, shown(trail[-1]), wait, reason)
             await anyio.sleep(wait)
@@ -250,3 +250,17 @@ class Exchange:
             hint="write a path below base_url, or http(s)://HOST/PATH",
             code="AF383",
         )
+
+
+async def _consumed(
+    response: httpx2.Response, consume: Callable[[httpx2.Response], Awaitable[T]], *, is_first: bool
+) -> T:
+    """Consume an answer; one that is not the first says nothing about what an earlier request has done."""
+    try:
+        return await consume(response)
+    except NotDone as error:
+        if is_first:
+            raise
+        raise StepError(
+            error.message, hint=error.hint, code=error.code, kind=error.kind, detail=error.detail
+        ) from error

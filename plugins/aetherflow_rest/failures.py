@@ -23,11 +23,11 @@ _NO_FAULTS = (
 )
 
 
-class NeverSent(StepError):
-    """No server has seen anything of the request, in no repetition."""
+class NotDone(StepError):
+    """What a request asks has not happened: no server has seen it, or the first answer refuses it (4xx)."""
 
     @classmethod
-    def of(cls, error: StepError) -> NeverSent:
+    def of(cls, error: StepError) -> NotDone:
         """Return the same error as one of this class."""
         return cls(error.message, hint=error.hint, code=error.code, kind=error.kind, detail=error.detail)
 

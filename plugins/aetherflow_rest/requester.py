@@ -24,6 +24,7 @@ from aetherflow_rest.bodies import SentFile, file_body, form_body, guessed_type,
 from aetherflow_rest.call import Body, Call, no_body
 from aetherflow_rest.dotted_path import NotThere, look_up
 from aetherflow_rest.download import downloading
+from aetherflow_rest.failures import NotDone
 from aetherflow_rest.httpx_connector import RestConnector, rest_connector
 from aetherflow_rest.pagination import PageRequest, Pages, Pagination
 from aetherflow_rest.redirects import harmless, is_same_server, origin_of, shown
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from aetherflow_rest.rest_request import RestRequestInput
 
+REFUSALS = range(400, 500)
 GONE = frozenset({404, 410})
 """The statuses of a DELETE that did its work before."""
 
@@ -145,7 +147,8 @@ class Requester:
         status = response.status_code
         is_done = is_repeated and self._call.method == "DELETE" and status in GONE
         if not self._inputs.is_expected(status) and not is_done:
-            raise await unexpected_status(response, self._connector.name, self._call.method)
+            error = await unexpected_status(response, self._connector.name, self._call.method)
+            raise NotDone.of(error) if status in REFUSALS else error
 
     async def _saved(self, path: Path, *, is_repeated: bool) -> Answer:
         """Write the answer to the file; after a cut, a repetition continues it."""

@@ -186,7 +186,7 @@ async def rest_request(ctx: StepContext, inputs: RestRequestInput) -> StepResult
 
 async def _once(ctx: StepContext, ready: Requester) -> dict[str, Any]:
     """Send a request that changes something: its intent is stored before, and its answer after it."""
-    from aetherflow_rest.failures import NeverSent  # noqa: PLC0415 - imports httpx2, see above
+    from aetherflow_rest.failures import NotDone  # noqa: PLC0415 - imports httpx2, see above
 
     interrupted = False
 
@@ -196,7 +196,7 @@ async def _once(ctx: StepContext, ready: Requester) -> dict[str, Any]:
         return False
 
     effect, number = ctx.effect(ready.what, verify=cannot_be_verified, detail=ready.detail), 1
-    while NOT_DONE in effect.result:  # of an earlier attempt, which reached no server
+    while NOT_DONE in effect.result:  # of an earlier attempt, which reached no server, or was refused
         number += 1
         key = f"{ready.what} ({number})"
         effect = ctx.effect(key, verify=cannot_be_verified, detail=ready.detail)
@@ -210,7 +210,7 @@ async def _once(ctx: StepContext, ready: Requester) -> dict[str, Any]:
             ctx.log(f"{ready.what} may have been sent before; it is sent again{ready.why_again}", level)
         try:
             effect.result = await ready.perform(is_repeated=interrupted)
-        except NeverSent as error:
+        except NotDone as error:
             if interrupted:
                 raise
             effect.result, failure = {NOT_DONE: error.message}, error

@@ -154,6 +154,23 @@ def test_what_a_shell_or_a_script_reads_is_not_reported(tmp_path: Path, inputs: 
     assert shown(tmp_path, process(inputs)) == []
 
 
+def test_a_variable_for_a_program_on_another_host_has_a_hint_for_that_host(tmp_path: Path) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text(
+        "version: 1\nflow: {id: f}\n"
+        "resources: {r: {kind: sftp, driver: asyncssh, config: {host: h, user: u}}}\n"
+        "jobs:\n  - id: a\n    steps:\n"
+        "      - {id: s, type: ssh.process,"
+        " inputs: {resource: r, command: [ls, '${HOME}'], env: {A: '${B}'}}}\n"
+        "      - {id: t, type: ssh.process, inputs: {resource: r, command: [sh, -c, 'ls ${HOME}']}}\n"
+    )
+    checked = load_checked_flow(path, {"AETHERFLOW_STATE_ROOT": str(tmp_path)})
+    assert [d.hint for d in checked.diagnostics if d.code == "AF431"] == [
+        "its value there: command: [sh, -c, '... $HOME ...']; its value here: {{env.HOME}}",
+        "its value there: command: [sh, -c, '... $B ...']; its value here: {{env.B}}",
+    ]
+
+
 def test_shell_variables_are_found_in_outputs_locked_steps_resources_and_the_workspace(
     tmp_path: Path,
 ) -> None:

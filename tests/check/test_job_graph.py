@@ -79,6 +79,22 @@ def test_the_same_drawing_where_the_terminal_knows_ascii_only(tmp_path: Path) ->
     )
 
 
+def test_a_follow_up_is_in_all_drawings(tmp_path: Path) -> None:
+    text = """\
+version: 1
+flow: {id: f}
+resources: {r: {kind: file, driver: local, config: {root: /a}}}
+jobs:
+  - id: a
+    steps:
+      - {id: get, type: file_download_files, inputs: {resource: r, remote_dir: i, dest_dir: d, after: delete}}
+"""
+    found = graph(tmp_path, text)
+    assert drawing(found, UNICODE) == "●  a  (2 steps, then get.after)"
+    assert '["a<br/>then get.after"]' in mermaid(found)
+    assert '[label="a\\nthen get.after"]' in dot(found)
+
+
 def test_jobs_that_wait_for_nothing_need_no_legend() -> None:
     assert drawing(Graph("f", (Node("a", 1), Node("b", 1)), ()), UNICODE) == (
         "●  a  (1 step)\n●  b  (1 step)"

@@ -24,6 +24,14 @@ CASES: dict[str, Case | Told] = {
     "AF300": run(DATABASE, LIST.format(kind="file", folder="in")),
     "AF310": listing("file", "local", "path: .", "../elsewhere"),
     "AF311": listing("file", "local", "path: nowhere"),
+    "AF831": Case(
+        resource(
+            "kind: file, driver: local, config: {root: .}",
+            "{id: s, type: file_upload_files,"
+            " inputs: {resource: r, remote_dir: a, items: [o.csv], after: delete}}"
+            "\n      - {id: t, type: zip, inputs: {src: o.csv, dst: o.zip}}",
+        )
+    ),
     "AF330": listing("sftp", "asyncssh", "host: 127.0.0.1, port: 1, user: ann, password: x"),
     "AF334": listing("sftp", "asyncssh", "host: 127.0.0.1, port: 1, user: ann, pkey_path: nowhere"),
     "AF335": listing("sftp", "asyncssh", "host: 127.0.0.1, port: 1, password: x"),

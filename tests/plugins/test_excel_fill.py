@@ -66,6 +66,38 @@ async def test_small_rows_replace_what_is_at_a_name(named: ExcelRun) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("template", "count", "from_cell"),
+    [
+        (NAMED, 1, ""),  # the total is in the row below
+        (NAMED, 2, "B5"),
+        (
+            {"B4": "sample", "C4": 1, "B5": "sample", "C5": 2, "B6": "Total", "C6": 3},
+            3,
+            "",
+        ),
+        ({"B4": "sample", "C4": 1, "B5": "sample", "C5": "=C4*2", "B6": "x"}, 3, "C5"),
+        ({"B4": "sample", "C4": "=1+1", "B7": "Signed:"}, 3, ""),
+        ({"B4": "sample", "C4": "=1+1", "B7": "Signed:"}, 5, "B7"),
+        ({"E6": "beside", "A6": "=1+1"}, 5, ""),
+    ],
+)
+async def test_what_is_overwritten_below_the_region_is_a_warning(
+    run: ExcelRun, template: dict[str, Any], count: int, from_cell: str
+) -> None:
+    run.template(template)
+    target = {"name": "sales", "cell": "B4", "sheet": "Report"}
+    await run.small({**target, **rows(*[["north", 5]] * count)})
+    warnings = [str(event) for event in run.events if "overwrite what sheet" in str(event)]
+    assert [f"its {count} rows" in one and f"from {from_cell} on" in one for one in warnings] == (
+        [True] if from_cell else []
+    )
+    run.events.clear()
+    await run.small({**target, "insert": "below", **rows(*[["north", 5]] * count)})
+    assert not [event for event in run.events if "overwrite what sheet" in str(event)]
+
+
+@pytest.mark.asyncio
 async def test_small_rows_below_a_marker(marked: ExcelRun) -> None:
     target = {"anchor": "sales", "insert": "below", "anchor_clear": True, "clear_style_row": True}
     done = await marked.small({**target, **rows(["north", 5], ["south", 7])})
@@ -157,7 +189,7 @@ async def test_values_of_the_data_stay_what_they_are(named: ExcelRun) -> None:
 
 @pytest.mark.asyncio
 async def test_types_by_dtypes_and_by_looks(named: ExcelRun) -> None:
-    dtypes = {"a": "int", "b": "date", "c": "string", "d": "bool", "gone": "int"}
+    dtypes = {"a": "int", "b": "date", "c": "string", "d": "bool"}
     columns, row = list("abcd"), ["7", "2026-01-31", "007", "yes"]
     done = await named.small(
         {"anchor": "SALES", "rows_json": [row], "columns_json": columns, "dtypes": dtypes}
@@ -221,6 +253,7 @@ async def test_the_style_row_gives_its_formats(run: ExcelRun) -> None:
         ({"rows_json": [["a", "b\x01"]]}, "AF967", r"row 1, column 'amount' has the character U\+0001"),
         ({"rows_json": [["a", "b", "c"]]}, "AF968", "row 1 has 3 values, but there are 2 columns"),
         ({"dtypes": {"a": "money"}}, "AF901", "money"),
+        ({"dtypes": {"amonut": "int"}}, "AF901", "dtypes name the column 'amonut', which is not there"),
     ],
 )
 async def test_what_fails_leaves_the_output_as_it_was(

@@ -288,6 +288,23 @@ async def test_a_request_that_no_server_has_seen_is_not_done_and_sent_without_a_
         assert len(server.requests) == 1
 
 
+async def test_a_request_that_the_server_refused_is_not_done(tmp_path: Path) -> None:
+    with HttpServer() as server:
+        server.on("/v1/orders", Answer(422), Answer(201))
+        server.on("/v1/items", Answer(503), Answer(409))
+        async with run_with(server, tmp_path, at_once()) as run:
+            order: dict[str, Any] = {"path": "/orders", "method": "POST", "json": {}}
+            with pytest.raises(StepError, match="422"):
+                await requested(run, **order)
+            assert [NOT_DONE in effect.result for effect in run.effects.values()] == [True]
+            assert (await requested(run, attempt=2, **order))["status"] == 201
+            assert run.logged == []
+            # the answer to a repetition says nothing about the first request
+            with pytest.raises(StepError, match="409"):
+                await requested(run, path="/items", method="POST", json={}, idempotency_header=True)
+        assert [effect.is_confirmed for effect in run.effects.values()] == [True, True, False]
+
+
 async def test_with_an_idempotency_key_a_post_is_repeated_at_once(tmp_path: Path) -> None:
     with HttpServer() as server:
         server.on("/v1/orders", Answer(503), Answer(201))
