@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import IO, Any, Self
@@ -129,12 +130,18 @@ class Running:
         self.process.communicate()
 
     def event(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Read JSON lines from standard output up to this one."""
+        """Read JSON lines from standard output up to this one; a command that never prints it is killed."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if event["event"] == name and fields.items() <= event.items():
-                return event
+        patience = threading.Timer(2 * SECONDS, self.process.kill)
+        patience.start()
+        try:
+            for line in self.process.stdout:
+                event: dict[str, Any] = json.loads(line)
+                if event["event"] == name and fields.items() <= event.items():
+                    return event
+        finally:
+            patience.cancel()
+            patience.join()
         raise AssertionError(f"no {name} {fields}: {self.end()}")
 
     def send(self, number: int) -> None:

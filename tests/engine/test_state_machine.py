@@ -9,8 +9,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from copy import deepcopy
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, ClassVar, get_args
 
 import msgspec
@@ -80,10 +80,10 @@ class Lives(RuleBasedStateMachine):
             self.reached.add((before_it, type(event).__name__, self.status_for(event)))
             self.history.append(event)
             return
-        before = deepcopy(self.state)
+        before = msgspec.msgpack.encode(self.state)
         with pytest.raises(IllegalEvent):
             apply(self.state, event)
-        assert self.state == before
+        assert msgspec.msgpack.encode(self.state) == before
 
     def status_for(self, event: e.Event) -> str:
         """Return the status of what an event is about: `step RUNNING`."""
@@ -266,7 +266,9 @@ class Lives(RuleBasedStateMachine):
         left: Sequence[str] = (),
         gone: Sequence[str] = (),
     ) -> None:
-        before = deepcopy(self.state.jobs)
+        encoded = msgspec.msgpack.encode(self.state.jobs)  # copied like this, it takes a tenth of deepcopy
+        before = msgspec.msgpack.decode(encoded, type=dict[str, JobState])
+        assert before == self.state.jobs
         rerun = [name for name in rerun if name[0] not in left]  # what takes no part does not run again
         event = e.RunResumed(
             **COMMON,
@@ -326,10 +328,18 @@ class Lives(RuleBasedStateMachine):
         assert rows_after([stored]) == one_by_one, "the projections can be rebuilt from the events"
 
 
+@cache
+def empty_database() -> bytes:
+    """Return a state database, made once for all lives."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        raw.executescript("".join(MIGRATIONS))
+        return raw.serialize()
+
+
 def rows_after(batches: Sequence[Sequence[e.Event]]) -> dict[str, list[dict[str, Any]]]:
     """Project batches of events into an empty database, as commits would, and return its rows."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
-        raw.executescript("".join(MIGRATIONS))
+        raw.deserialize(empty_database())
         for batch in batches:
             _write_rows(raw, project(batch))
         return tables_of(raw)
