@@ -11,13 +11,14 @@ import msgspec
 from aetherflow.admin.queries import RunHistory
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree, seconds_between
 from aetherflow.errors import UsageError
+from aetherflow.events.stale_readers import job_of, shown
 from aetherflow.observe.event_text import counts, duration
 from aetherflow.store.alerts import Alert
 from aetherflow.store.firings import Firing
 from aetherflow.store.projection import timestamp
 
 Kind = Literal[
-    "started", "late", "resumed", "kept", "rerun", "ready", "waited", "condition", "instances",
+    "started", "late", "resumed", "kept", "rerun", "stale", "ready", "waited", "condition", "instances",
     "skipped", "blocked", "retried", "failed", "cancelled", "interrupted", "succeeded", "running", "pending",
 ]  # fmt: skip
 
@@ -95,10 +96,10 @@ class _Explainer:
             node = self._jobs.get(name[:end])
             if node is not None and (found := self._step_of(node, name[end + 1 :])) is not None:
                 return found
-        shown = ", ".join(node.row.job_id for node in self.nodes[:10])
+        jobs = ", ".join(node.row.job_id for node in self.nodes[:10])
         raise UsageError(
             f"run {self._history.run.run_id} has no job or step {name!r}",
-            hint=f"its jobs are {shown}{' ...' if len(self.nodes) > 10 else ''}; write a step as JOB.STEP",  # noqa: PLR2004 - as above
+            hint=f"its jobs are {jobs}{' ...' if len(self.nodes) > 10 else ''}; write a step as JOB.STEP",  # noqa: PLR2004 - as above
         )
 
     def run(self) -> Explained:
@@ -108,7 +109,12 @@ class _Explainer:
 
     def job(self, node: JobNode) -> Explained:
         """Return why a job, or an instance, came as it did."""
-        reasons = [*self._kept(node), *self._before(node), *self._within(node)]
+        reasons = [
+            *self._kept(node),
+            *self._stale(node.row.job_id),
+            *self._before(node),
+            *self._within(node),
+        ]
         return Explained("job", node.row.job_id, node.row.status, self._place(node.plan.line), reasons)
 
     def _place(self, line: int) -> str:
@@ -172,6 +178,14 @@ class _Explainer:
         resumed_at, row = self._history.resumed_at, node.row
         if resumed_at and row.finished_at and row.finished_at < resumed_at:
             yield Reason("kept", f"The last resume kept it: it had ended {row.status} before.", resumed_at)
+
+    def _stale(self, name: str) -> Iterator[Reason]:
+        """Yield that the result of a job or step is stale; what a step had read is named at its job too."""
+        for reader, read in self._history.stale.items():
+            if name in (job_of(reader), shown(reader)):
+                what = "Its result" if name == shown(reader) else f"The result of {shown(reader)}"
+                names = ", ".join(map(shown, read))
+                yield Reason("stale", f"{what} is stale: it had read {names}, which ran again after it.")
 
     def _before(self, node: JobNode) -> Iterator[Reason]:
         """Yield what a job waited for, and why it began or did not."""
@@ -280,7 +294,7 @@ class _Explainer:
         name = f"{job.row.job_id}.{step_id}"
         for step in job.steps:
             if step.row.step_id == step_id:
-                reasons = [*self._decisions(name), *self._attempts(step), *_end(step)]
+                reasons = [*self._decisions(name), *self._stale(name), *self._attempts(step), *_end(step)]
                 return Explained("step", name, step.row.status, self._place(step.line), reasons)
         for planned in job.plan.steps:
             if planned.id == step_id:

@@ -49,6 +49,10 @@ def test_a_stale_result_is_said_until_its_reader_runs_again(tmp_path: Path) -> N
     shown = cli.run("runs", "show", "r")
     assert f"  stale: collect read load\n  {repeat}" in shown.out
     assert cli.run("runs", "show", "r", "--json").json()["stale"] == {"collect": ["load"]}
+    explained = cli.run("explain", "r", "collect", "--json").json()["explained"][0]
+    assert "Its result is stale: it had read load, which ran again after it." in [
+        reason["sentence"] for reason in explained["reasons"] if reason["kind"] == "stale"
+    ]
     mended = cli.run(*shlex.split(repeat)[2:])
     assert (mended.code, "AF868" in mended.err) == (0, False)
     assert "  stale:" not in cli.run("runs", "show", "r").out.partition("resumed")[0]
