@@ -3,6 +3,11 @@
 Both are whole commands: ours is `aetherflow run` with one step, with its start, checks, manifest and effects;
 the step alone is measured too. The files are new where they arrive. Both connections are encrypted, with the
 same cipher (AES-128-GCM): the server wants that, and both clients have it.
+
+What limits us, in CPU seconds on two cores. 500 MB down: the SHA-256 of the manifest takes 0.29, import and
+login 0.07; the rest is what smbclient spends. Small files up: one smbd does all the work and is busy all the
+time. For each file it searches the folder twice for a free name, the temporary one and the last one;
+smbclient uses the last one only.
 """
 
 from __future__ import annotations
