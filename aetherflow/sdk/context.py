@@ -210,10 +210,11 @@ class StepContext:
 
         A new file in the workspace is private (see `AETHERFLOW_FILE_ACCESS`), another one has the mode that
         the umask says. A file that is replaced passes its mode on. What an earlier execution of the run left
-        incomplete when it was killed is removed.
+        incomplete when it was killed is removed, and the log says so.
         """
         if self.execution > 1 and path not in self._written:
-            remove_incomplete(path, self.idempotency_key)
+            for left in remove_incomplete(path, self.idempotency_key):
+                self.log(f"removed {left}, which was left incomplete when the run was killed")
         self._written.add(path)
         with atomic_write(path, access=self.access_of(path), owner=self.idempotency_key) as temporary:
             yield temporary

@@ -121,8 +121,8 @@ def temporary_name(name: str, owner: str = "") -> str:
     return f".{name[:40]}.{_mark(owner)}{os.urandom(4).hex()}.part"
 
 
-def remove_incomplete(path: Path, owner: str) -> None:
-    """Remove the temporary files of `path` that `owner` left when its process was killed.
+def remove_incomplete(path: Path, owner: str) -> list[Path]:
+    """Remove the temporary files of `path` that `owner` left when its process was killed; return them.
 
     Call it only when no write of this owner to `path` is in progress.
 
@@ -130,10 +130,11 @@ def remove_incomplete(path: Path, owner: str) -> None:
         OSError: the folder cannot be read, or a file cannot be removed.
     """
     ours = re.compile(rf"\.{re.escape(path.name[:40])}\.{_mark(owner)}[0-9a-f]{{8}}\.part")
-    if path.parent.exists():
-        for file in path.parent.iterdir():
-            if ours.fullmatch(file.name):
-                file.unlink(missing_ok=True)
+    beside = path.parent.iterdir() if path.parent.exists() else ()
+    found = [file for file in beside if ours.fullmatch(file.name)]
+    for file in found:
+        file.unlink(missing_ok=True)
+    return found
 
 
 def _mark(owner: str) -> str:

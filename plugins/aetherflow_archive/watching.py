@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -86,26 +87,30 @@ class Unwatched:
     ) -> ProgramResult:
         """Run a program; `look` is called at its end."""
         try:
-            done = subprocess.run(  # noqa: S603 - the program that the resource names
+            process = subprocess.Popen(  # noqa: S603 - the program that the resource names
                 argv,
                 cwd=directory,
                 env={**os.environ, **_ENVIRONMENT},
-                input=stdin or b"",
-                capture_output=True,
-                check=False,
-                timeout=MOST_SECONDS,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired as error:
-            raise StepError(
-                f"{argv[0]} has not ended within {MOST_SECONDS:g} s, and was ended",
-                hint="an archive that takes so long needs a step (zip, unzip), which has timeout_seconds",
-                kind="timeout",
-                code="AF733",
-            ) from error
         except OSError as error:
             raise StepError(f"cannot start {argv[0]}: {error.strerror}", code="AF731") from error
+        with process:
+            try:
+                stdout, stderr = process.communicate(stdin or b"", timeout=MOST_SECONDS)
+            except subprocess.TimeoutExpired as error:
+                os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+                raise StepError(
+                    f"{argv[0]} did not end within {MOST_SECONDS:g} s, and was ended",
+                    hint="use a step, zip or unzip, which has timeout_seconds",
+                    kind="timeout",
+                    code="AF733",
+                ) from error
         look()
-        return ProgramResult(done.returncode, done.stdout, done.stderr)
+        return ProgramResult(process.returncode, stdout, stderr)
 
 
 async def _run(

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from aetherflow_archive import watching
 from aetherflow_archive.external_connector import ExternalConnector
 from aetherflow_archive.os_connector import OsConnector
 from aetherflow_archive.pyminizip_connector import PyminizipConnector
@@ -189,6 +190,25 @@ async def test_a_plugin_packs_and_unpacks_without_a_step(tmp_path: Path) -> None
 
     assert (await run_blocking(both))["driver"] == "os"
     assert (tmp_path / "out" / "a.csv").read_text() == FILES["a.csv"]
+
+
+async def test_a_program_that_no_step_watches_has_a_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    command = ["sh", "-c", f"echo $LC_ALL; sleep 60 & echo $! > {started}; wait"]
+    run = await run_with(tmp_path, ExternalConnector, zip_cmd=command, unzip_cmd=["true"])
+    config = {"zip_cmd": command, "unzip_cmd": ["true"]}
+    connector = await ExternalConnector.open(Resource("zip", "archive", "external", config))
+    base = run.artifacts / "src"
+    monkeypatch.setattr(watching, "MOST_SECONDS", 0.5)
+    with pytest.raises(StepError, match=r"sh did not end within 0\.5 s") as caught:
+        await run_blocking(
+            lambda: connector.create_zip(output=tmp_path / "p.zip", files=[base / "a.csv"], base_dir=base)
+        )
+    assert (caught.value.code, caught.value.kind) == ("AF733", "timeout")
+    assert not started.exists() or not is_alive(int(started.read_text()))
+    assert not (tmp_path / "p.zip").exists()
 
 
 async def test_doctor_says_which_program_is_missing() -> None:

@@ -188,6 +188,7 @@ async def test_a_mistake_in_a_template_file_is_shown_with_its_line(
         ({"to": "ann@b..org"}, "no mail address"),
         ({"to": ["ann@b.org>", "bob@b.org"]}, "no mail address"),
         ({"to": " , "}, "to, cc and bcc are empty"),
+        ({"to": None}, "do not fit: to is null: name who gets the mail"),
         ({"from_addr": "a@b.org, c@d.org"}, "from_addr names 2 addresses"),
         ({"attachments": "missing.csv"}, r"the attachment /.*/missing\.csv does not exist"),
         ({"attachments": "*.csv"}, r"no file matches the attachment '\*\.csv'"),

@@ -239,12 +239,16 @@ def test_a_resumed_step_removes_what_its_killed_process_left_incomplete(tmp_path
         file.write_text("x")
     assert len(list(target.parent.iterdir())) == 5
 
-    again = FakeRun(tmp_path, execution=2).context(step_id="s")
+    resumed = FakeRun(tmp_path, execution=2)
+    again = resumed.context(step_id="s")
     with again.writing(target) as part:
         part.write_text("whole")
         with again.writing(target) as second:  # does not remove the one that is being written
             second.write_text("earlier")
     assert target.read_text() == "whole"
+    [said] = resumed.logged
+    assert said.startswith(f"removed {target.parent}/.a.csv.")
+    assert said.endswith(".part, which was left incomplete when the run was killed")
     left = sorted(set(target.parent.iterdir()) - {target, *foreign})
     assert [file.read_text() for file in left] == ["half"], (
         "the other step's file is not this step's to remove"
