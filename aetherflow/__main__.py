@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FLUSH_SECONDS = 2.0
-"""How long readers of a process that was asked to stop may take to read its last lines."""
+"""How long readers of a process that should not wait for them may take to read its last lines."""
 
 
 def scheduler() -> None:
@@ -76,7 +76,7 @@ def _open_missing_streams() -> None:
 
 
 def _flush() -> None:
-    """Flush the streams, until a signal comes; a process that was asked to stop waits only a short time.
+    """Flush the streams, until a signal comes; only briefly after a request to stop, or for a stalled reader.
 
     In a thread: one that writes into a full pipe holds the lock of its stream, and no signal would be handled
     while this thread waits for that lock.
@@ -88,7 +88,7 @@ def _flush() -> None:
     flushed = _thread.allocate_lock()
     flushed.acquire()
     _thread.start_new_thread(_flush_or_discard, (flushed.release,))
-    flushed.acquire(timeout=FLUSH_SECONDS if stop_signals.was_asked() else -1)
+    flushed.acquire(timeout=FLUSH_SECONDS if stop_signals.waits_for_nobody() else -1)
 
 
 def _flush_or_discard(done: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -122,6 +122,11 @@ class DurableSubscriber(Protocol):
             HeldByAnother: another process has taken over the run.
         """
         ...
+
+
+WhenFull = Literal["wait", "wait_briefly", "drop"]
+"""What happens when the queue of an observer is full: the run waits; it waits for a moment in all, then the
+observer loses events; or it loses them at once. What is lost is counted and reported."""
 
 
 class Observer(Protocol):

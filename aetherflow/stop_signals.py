@@ -27,6 +27,7 @@ STOP_SIGNALS: frozenset[int] = frozenset(
 _is_command = False
 _exit_code: int | None = None
 _was_asked = False
+_has_stalled_reader = False
 
 
 def name_of(number: int) -> str:
@@ -71,9 +72,15 @@ def note_request() -> None:
     _was_asked = True
 
 
-def was_asked() -> bool:
-    """Whether the process was asked to stop, so that its end should wait for nobody."""
-    return _was_asked
+def note_stalled_reader() -> None:
+    """Note that a reader of the process takes nothing any more."""
+    global _has_stalled_reader  # noqa: PLW0603 - it concerns the whole process
+    _has_stalled_reader = True
+
+
+def waits_for_nobody() -> bool:
+    """Whether the end of the process should not wait: it was asked to stop, or a reader takes nothing."""
+    return _was_asked or _has_stalled_reader
 
 
 def final_exit_code() -> int | None:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from aetherflow.admin.event_schema import event_schema
 from aetherflow.config.cache_option import CACHE_OPTION, CacheScope
 from aetherflow.config.environment import load_environment
 from aetherflow.config.project import project_here
@@ -18,16 +19,18 @@ from aetherflow.spec.manifest import ManifestFile
 from aetherflow.spec.project import ProjectFile
 from aetherflow.spec.schedule import ScheduleFile
 
-Kind = Literal["flow", "profiles", "manifest", "scheduler", "project"]
+Kind = Literal["flow", "profiles", "manifest", "scheduler", "project", "events"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
 def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
-    """Return the JSON Schema (draft-07) of a kind of file.
+    """Return the JSON Schema (draft-07) of a kind of file, or of the records of events.
 
     Raises:
         ConfigError: a setting cannot be used, or a plugin path cannot be loaded.
     """
+    if kind == "events":
+        return event_schema()
     if kind == "manifest":
         return document_schema("AetherFlow manifest of a bundle", ManifestFile)
     if kind == "project":

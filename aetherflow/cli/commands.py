@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "explain": Command("explain:explain", "Show why a run came as it did, or where resources come from."),
     "serve": Command("serve:serve", "Run the flows of scheduler files when they are due.", reports=False),
     "logs": Command("logs:logs", "Print the output of the programs of a run."),
+    "events": Command("events:events", "Print the stored events of a run as JSON lines.", reports=False),
     "schema": Command(
         "schema:schema", "Print the JSON Schema of a kind of file, for editors.", reports=False
     ),

@@ -169,10 +169,19 @@ def statuses(_: dict[str, Any]) -> Iterable[Offer]:
     return ((status, "") for status in ("RUNNING", "SUCCESS", *UNFINISHED))
 
 
+_LINE_FORMATS = (("json", "JSON lines on standard output"), ("cloudevents", "CloudEvents on standard output"))
+
+
 @_offers
 def log_formats(_: dict[str, Any]) -> Iterable[Offer]:
     """Offer the formats of the log."""
-    return (("text", "lines for people"), ("json", "JSON lines on standard output"))
+    return (("text", "lines for people"), *_LINE_FORMATS)
+
+
+@_offers
+def line_formats(_: dict[str, Any]) -> Iterable[Offer]:
+    """Offer the formats of events."""
+    return _LINE_FORMATS
 
 
 @_offers

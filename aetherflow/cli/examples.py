@@ -43,9 +43,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow logs --follow   # the newest run, until it ends",
         "aetherflow logs nightly-2026-01-31 --json   # the paths of the log files",
     ),
+    "events": (
+        "aetherflow events   # of the newest run",
+        "aetherflow events nightly-2026-01-31 --follow",
+        "aetherflow events nightly-2026-01-31 --from 120 | jq -r .message",
+    ),
     "schema": (
         "aetherflow schema > flow.schema.json",
         "aetherflow schema --kind scheduler",
+        "aetherflow schema --kind events > events.schema.json",
     ),
     "graph": (
         "aetherflow graph flow.yaml",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import msgspec
 
@@ -13,6 +15,7 @@ from aetherflow.config.settings import Settings
 from aetherflow.errors import UsageError
 from aetherflow.plugin_output import real_stderr, real_stdout, show_everything
 from aetherflow.runs.execute_run import ObserverSpec
+from aetherflow.stop_signals import note_stalled_reader
 from aetherflow.written_path import setting_path
 
 if TYPE_CHECKING:
@@ -20,12 +23,16 @@ if TYPE_CHECKING:
     from aetherflow.observe.time_order import TimeOrder
 
 
+NOTE_SECONDS = 1.0
+"""How long the note about lost output may wait for its reader."""
+
+
 class ShowOptions(msgspec.Struct, frozen=True):
     """The options that say how a run or a server is shown.
 
     Attributes:
-        events: the file that gets every event as a JSON line, or `-` for standard output.
-        log_format: text or json; empty: what the settings say.
+        events: the file that gets every event as a JSON line, `-` for standard output, or `fd:N`.
+        log_format: text, json or cloudevents; empty: what the settings say.
         debug: also show debug records.
         report: standard output is for the report of `--json`, whatever format the settings say.
 
@@ -39,17 +46,27 @@ class ShowOptions(msgspec.Struct, frozen=True):
     report: bool = False
 
     def __post_init__(self) -> None:
-        if self.log_format not in ("", "text", "json"):
-            raise UsageError(f"--log-format {self.log_format}: it is text or json")
-        if self.report and (self.log_format == "json" or self.events == "-"):
-            other = "--events -" if self.events == "-" else "--log-format json"
+        if self.log_format not in ("", "text", "json", "cloudevents"):
+            raise UsageError(f"--log-format {self.log_format}: it is text, json or cloudevents")
+        if self.report and (self.log_format not in ("", "text") or self.is_events_on_stdout):
+            log = f"--log-format {self.log_format}"
+            other = f"--events {self.events}" if self.is_events_on_stdout else log
             raise UsageError(
                 f"--json and {other} would both write to standard output", hint="leave one of them out"
             )
 
+    @property
+    def is_events_on_stdout(self) -> bool:
+        """Whether the events go to standard output."""
+        return self.events in ("-", "fd:1")
+
+    def format(self, settings: Settings) -> str:
+        """Return the format of the log: text, json or cloudevents."""
+        return "text" if self.report else self.log_format or settings.log_format
+
     def is_json(self, settings: Settings) -> bool:
-        """Whether the log is JSON lines on standard output."""
-        return not self.report and (self.log_format or settings.log_format) == "json"
+        """Whether the log is JSON lines, of one or the other kind, on standard output."""
+        return self.format(settings) != "text"
 
 
 async def chosen_observers(
@@ -60,9 +77,10 @@ async def chosen_observers(
     Raises:
         UsageError: two of them would write to standard output, or a file cannot be opened.
     """
-    if show.events == "-" and show.is_json(settings):
+    if show.is_events_on_stdout and show.is_json(settings):
         raise UsageError(
-            "--events - and the JSON log would both write to standard output", hint="give --events a file"
+            f"--events {show.events} and the JSON log would both write to standard output",
+            hint="give --events a file",
         )
     chosen = [_log(show, settings, many_runs=many_runs, in_order=in_order)]
     if show.events:
@@ -70,20 +88,44 @@ async def chosen_observers(
 
         sink, order = _sink(in_order=in_order)
         stream = EventStreamObserver(
-            "-" if show.events == "-" else setting_path(show.events),
+            _target(show.events),
             access=settings.file_access,
+            format="cloudevents" if show.format(settings) == "cloudevents" else "json",
             sink=sink,
             order=order,
         )
         await stream.open()
-        chosen.append(ObserverSpec("events", stream.join, "wait", stream.reopen, order))
+        chosen.append(ObserverSpec("events", stream.join, stream.when_full, stream.reopen, order))
     return chosen
 
 
+def _target(events: str) -> BinaryIO | Path | Literal["-"]:
+    """Return where `--events` goes.
+
+    Raises:
+        UsageError: there is no such descriptor, or it cannot be written.
+    """
+    if events in ("-", "fd:1"):
+        return "-"
+    if not events.startswith("fd:"):
+        return setting_path(events)
+    from aetherflow.observe.event_stream import open_descriptor  # noqa: PLC0415 - rarely used
+
+    return open_descriptor(events.removeprefix("fd:"))
+
+
 def print_lost_output(detached: Mapping[str, str]) -> None:
-    """Print which observers did not show everything, and why."""
-    for name, why in detached.items():
-        print_note(f"warning: the {name} did not show the whole run: {why}")
+    """Print which observers did not show everything, and why; the end of the process waits for none of them.
+
+    In a thread: standard error may be what nobody reads, and a writer waits for the lock of its stream.
+    """
+    if not detached:
+        return
+    note_stalled_reader()
+    notes = [f"warning: the {name} did not show the whole run: {why}" for name, why in detached.items()]
+    printing = threading.Thread(target=print_note, args=("\n".join(notes),), daemon=True)
+    printing.start()
+    printing.join(NOTE_SECONDS)
 
 
 def _log(show: ShowOptions, settings: Settings, *, many_runs: bool, in_order: bool) -> ObserverSpec:
@@ -98,15 +140,18 @@ def _log(show: ShowOptions, settings: Settings, *, many_runs: bool, in_order: bo
 
         if can_repaint(stderr):
             return ObserverSpec("progress", partial(LiveTreeObserver, stderr), "drop")
-    from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - not for terminals
+    from aetherflow.observe.line_writer import when_full  # noqa: PLC0415 - not for terminals
+    from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - as above
 
     sink, order = _sink(in_order=in_order)
     log = partial(LogObserver, sink=sink, order=order, level=level)
     if show.is_json(settings):
-        log = partial(log, real_stdout(), format="json")
+        stream = real_stdout()
+        log = partial(log, stream, format=show.format(settings))
     else:
-        log = partial(log, stderr, format="text", many_runs=many_runs)
-    return ObserverSpec("log", log, "wait", order=order)
+        stream = stderr
+        log = partial(log, stream, format="text", many_runs=many_runs)
+    return ObserverSpec("log", log, when_full(stream), order=order)
 
 
 def _sink(*, in_order: bool) -> tuple[Sink, TimeOrder | None]:

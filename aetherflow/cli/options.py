@@ -15,15 +15,25 @@ FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", 
 Events = Annotated[
     str,
     typer.Option(
-        help="Append every event as a JSON line to a file, or to standard output (-).", metavar="FILE|-"
+        help="Append every event as a JSON line to a file, to standard output (-) or to an open descriptor.",
+        metavar="FILE|-|fd:N",
     ),
 ]
 LogFormat = Annotated[
     str,
     typer.Option(
-        help="text, or json: JSON lines on standard output.",
-        metavar="text|json",
+        help="text; json: JSON lines on standard output; cloudevents: these and --events as CloudEvents.",
+        metavar="text|json|cloudevents",
         autocompletion=completers.log_formats,
+    ),
+]
+LineFormat = Annotated[
+    str,
+    typer.Option(
+        "--log-format",
+        help="json, or cloudevents.",
+        metavar="json|cloudevents",
+        autocompletion=completers.line_formats,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]

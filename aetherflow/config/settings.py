@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             `~/.local/state/aetherflow`.
         work_root: where the files of runs live; default: `<state root>/work`.
         log_level: the least severe records that are logged; CRITICAL is the same as ERROR.
-        log_format: lines for people, or JSON lines on standard output.
+        log_format: lines for people, or JSON lines or CloudEvents on standard output.
         plugin_paths: folders and `.py` files with plugins, separated by commas.
         plugin_strict: `false`: a plugin file that cannot be loaded is a warning instead of an error.
         strict_templates: `false`: in steps and resources a missing value is an empty text and a warning.
@@ -80,7 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state_root: Path
     work_root: Path
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
-    log_format: Literal["text", "json"] = "text"
+    log_format: Literal["text", "json", "cloudevents"] = "text"
     plugin_paths: tuple[Path, ...] = ()
     plugin_strict: bool = True
     strict_templates: bool = True

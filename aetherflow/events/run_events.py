@@ -230,7 +230,7 @@ class StepWaiting(StepEvent, frozen=True, kw_only=True):
     """A step cannot begin yet: the slots of a pool that it needs are taken. It stays PENDING.
 
     Attributes:
-        slots: how many it needs; `size` is how many the pool has.
+        slots: how many it needs.
         held_by: the holders of slots; the first ones only.
         ahead: how many others wait before it in the queue.
     """

@@ -13,14 +13,23 @@ from aetherflow.events.run_events import Event, StepOutput
 QUEUE_EVENTS = 10_000
 """How many events an observer may be behind."""
 
+REGAINED = 100
+"""After this many seconds without waiting, one more second of patience."""
+
 RESERVE = 10
 """Output lines leave the last tenth of a queue free, so that they crowd out no warning and no event."""
 
 
 class BoundedQueue:
-    """A bounded queue between the bus and one observer, which takes all events at once."""
+    """A bounded queue between the bus and one observer, which takes all events at once.
 
-    def __init__(self, capacity: int = QUEUE_EVENTS) -> None:
+    Args:
+        capacity: how many events fit in.
+        patience: how long `put` may wait in all, in seconds; while it does not wait, a hundredth of the time
+            is added again, up to that.
+    """
+
+    def __init__(self, capacity: int = QUEUE_EVENTS, patience: float = math.inf) -> None:
         self.capacity = capacity
         self.dropped = 0
         self.closed = False
@@ -29,6 +38,8 @@ class BoundedQueue:
         self._emptied = anyio.Event()
         self._pressing = anyio.Event()
         self._patience_ends = math.inf
+        self._patience = self._most_patience = patience
+        self._waited_at = -math.inf
 
     @property
     def room(self) -> int:
@@ -44,18 +55,29 @@ class BoundedQueue:
         self.dropped += max(len(events) - room, 0)
 
     async def put(self, events: Sequence[Event]) -> None:
-        """Put in everything; wait while the queue is full, but not longer than `hurry` allows."""
+        """Put in everything; wait while the queue is full, as long as `hurry` and `patience` allow."""
         done = 0
         while done < len(events) and not self.closed:
             if room := self.room:
                 self._put(events[done : done + room])
                 done += room
-            elif anyio.current_time() < self._patience_ends:
-                with anyio.CancelScope(deadline=self._patience_ends):
-                    await self._emptied.wait()
-            else:
+            elif not await self._wait_for_room():
                 self.dropped += len(events) - done
                 return
+
+    async def _wait_for_room(self) -> bool:
+        """Wait until the queue is emptied; return whether there was still time to wait."""
+        began = anyio.current_time()
+        self._patience = min(self._patience + (began - self._waited_at) / REGAINED, self._most_patience)
+        until = min(self._patience_ends, began + self._patience)
+        if began >= until:
+            self._waited_at = began
+            return False
+        with anyio.CancelScope(deadline=until):
+            await self._emptied.wait()
+        self._waited_at = anyio.current_time()
+        self._patience -= self._waited_at - began
+        return True
 
     def hurry(self, until: float) -> None:
         """Wait for room only until then (time of the event loop); drop and count what does not fit later."""

@@ -1,16 +1,16 @@
 """The in-process bus of a run: events are committed first, then given to the observers.
 
 `publish` returns when the events are committed; nothing may act on an event before that. Observers follow
-behind, each in its own task with a bounded queue. When it is full, the run waits for the log; other observers
-lose events and get a notice of how many. An observer that raises is detached and reported, and the run
-continues.
+behind, each in its own task with a bounded queue. When it is full, the run waits for a file, and briefly for
+a reader; other observers lose events. A notice says how many were lost. An observer that raises is detached
+and reported, and the run continues.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import anyio
 import anyio.abc
@@ -24,10 +24,13 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice
 from aetherflow.execution.bounded_queue import QUEUE_EVENTS, BoundedQueue
 from aetherflow.plugin_errors import is_our_cancellation, named
-from aetherflow.ports import DurableSubscriber, Observer
+from aetherflow.ports import DurableSubscriber, Observer, WhenFull
 
 REST_SECONDS = 0.05
 """How long an observer gets nothing after a batch: few large batches cost much less than many small ones."""
+
+PATIENCE_SECONDS = 2.0
+"""How long a run waits in all for an observer that it waits for briefly, such as the reader of its log."""
 
 FLUSH_SECONDS = 5.0
 """How long the end of a run waits for its observers: four fifths to take what is in their queues, the rest
@@ -85,11 +88,12 @@ class Bus:
         name: str,
         observer: Observer,
         *,
-        when_full: Literal["wait", "drop"] = "drop",
+        when_full: WhenFull = "drop",
         capacity: int = QUEUE_EVENTS,
     ) -> None:
         """Give an observer the events from now on, in a task that only `aclose` ends, no cancellation."""
-        subscription = _Subscription(name, observer, BoundedQueue(capacity), when_full)
+        patience = PATIENCE_SECONDS if when_full == "wait_briefly" else math.inf
+        subscription = _Subscription(name, observer, BoundedQueue(capacity, patience), when_full)
         self._subscriptions.append(subscription)
         self._attached.append(subscription)
         tasks.start_soon(self._serve, subscription)
@@ -107,10 +111,10 @@ class Bus:
         self._seq, self._sub_seq = events[-1].seq, 0
         self._last = self._seen = events[-1]
         for subscription in tuple(self._attached):  # one may be detached while another is waited for
-            if subscription.when_full == "wait":
-                await subscription.queue.put(events)
-            else:
+            if subscription.when_full == "drop":
                 subscription.queue.offer(events)
+            else:
+                await subscription.queue.put(events)
 
     def announce(self, event: Event) -> None:
         """Give observers a transient event, from any thread; it is not stored, and may be dropped."""

@@ -41,6 +41,8 @@ FAILURE_CHARACTERS = 200
 """How much of a text is left in a line that is cut; a character may take six bytes."""
 ROOM_BYTES = 8192
 """For the field that says what is cut: it names a file."""
+ENVELOPE_BYTES = 4096
+"""For what a CloudEvent has around a record."""
 
 _INTERNAL = frozenset({"at", "definition", "when", "for_each", "ending_count", "plan"})
 """Fields of events that only later processes need: fingerprints, counters, the jobs of the flow."""
@@ -55,7 +57,8 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
         seq: the number of the event in the history of the run: 1, 2, 3 ... over all its resumes, and the same
             in every channel. An event that is not stored has the number of the stored one before it; events
             of a server have none.
-        sub_seq: of an event that is not stored, which one it is after `seq`: 1, 2, 3 ...
+        sub_seq: of an event that is not stored, which one it is after `seq`: 1, 2, 3 ...; of an event of a
+            server, which one it is since the server started.
         timestamp: when it happened: RFC 3339, UTC.
         level: how much it matters.
         event: what happened: the kind of event.
@@ -126,12 +129,21 @@ class Recorder:
 
     def line(self, event: Event) -> bytes:
         """Return the record of an event as a line of JSON with its end, at most MOST_BYTES long."""
+        return self._line(event, MOST_BYTES)[1]
+
+    def cloud_event(self, event: Event) -> bytes:
+        """Return the record of an event in a CloudEvent, as a line that is at most MOST_BYTES long."""
+        from aetherflow.observe.cloud_event import cloud_event  # noqa: PLC0415 - rarely used
+
+        return cloud_event(*self._line(event, MOST_BYTES - ENVELOPE_BYTES))
+
+    def _line(self, event: Event, most: int) -> tuple[EventRecord, bytes]:
         head, own = self._parts(event)
         line = _encoded(head, own)
-        if len(line) <= MOST_BYTES:
-            return line
-        file = self._file_of(event)
-        return _encoded(*_cut(head, own, Cut(fields=[], bytes=len(line), file=file)))
+        if len(line) > most:
+            cut = Cut(fields=[], bytes=len(line), file=self._file_of(event))
+            line = _encoded(*_cut(head, own, cut, most))
+        return head, line
 
     def record(self, event: Event) -> dict[str, Any]:
         """Return the record of an event as a mapping of JSON values."""
@@ -262,7 +274,7 @@ def _encoded(head: EventRecord, own: dict[str, Any]) -> bytes:
     return line + b"\n"
 
 
-def _cut(head: EventRecord, own: dict[str, Any], cut: Cut) -> tuple[EventRecord, dict[str, Any]]:
+def _cut(head: EventRecord, own: dict[str, Any], cut: Cut, most: int) -> tuple[EventRecord, dict[str, Any]]:
     """Return the fields of a record without the longest values, and what is missing."""
     fields = list(cut.fields)
     for name in ("message", "reason"):
@@ -272,7 +284,7 @@ def _cut(head: EventRecord, own: dict[str, Any], cut: Cut) -> tuple[EventRecord,
     kept = dict(own)
     longest = sorted(own, key=lambda name: len(json_line(own[name])), reverse=True)
     for name, shortened in [(name, _shortened) for name in longest] + [(name, _left_out) for name in longest]:
-        if len(_encoded(head, kept)) < MOST_BYTES - ROOM_BYTES:
+        if len(_encoded(head, kept)) < most - ROOM_BYTES:
             break
         fields.append(name)
         if (shorter := shortened(kept.pop(name, None))) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +13,7 @@ from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event
 from aetherflow.file_access import FileAccess, open_file
 from aetherflow.observe.event_record import Recorder
-from aetherflow.observe.line_writer import LineWriter
+from aetherflow.observe.line_writer import LineWriter, when_full
 from aetherflow.observe.pipe_writer import PipeWriter
 from aetherflow.observe.sink import Sink
 from aetherflow.plugin_output import real_stdout
@@ -32,6 +33,7 @@ class EventStreamObserver:
     Args:
         target: a path (appended to), `-`, or a stream that stays open.
         access: who may read a file that is made.
+        format: records, or CloudEvents with a record as data.
         sink: of the target; else the observer has its own.
         order: in which the runs write, where they are to be in the order of their times.
     """
@@ -41,6 +43,7 @@ class EventStreamObserver:
         target: BinaryIO | Path | Literal["-"],
         *,
         access: FileAccess = "private",
+        format: Literal["json", "cloudevents"] = "json",  # noqa: A002 - the word of the setting
         sink: Sink | None = None,
         order: TimeOrder | None = None,
     ) -> None:
@@ -48,7 +51,8 @@ class EventStreamObserver:
         self._access = access
         self._writer: LineWriter[bytes] | PipeWriter | None = None
         self._warning = ""
-        self._recorder = Recorder()
+        recorder = Recorder()
+        self._line_of = recorder.cloud_event if format == "cloudevents" else recorder.line
         self._sink = sink or Sink()
         self._order = order
         self._users = 0
@@ -60,6 +64,12 @@ class EventStreamObserver:
             UsageError: the file cannot be opened.
         """
         await self._sink.call(self._open)
+
+    @property
+    def when_full(self) -> Literal["wait", "wait_briefly"]:
+        """How long a run waits for the target, which is open."""
+        writer = self._open()
+        return when_full(writer.stream) if isinstance(writer, LineWriter) else "wait"  # a pipe has its own
 
     def join(self) -> Self:
         """Return the observer for one more run."""
@@ -99,7 +109,7 @@ class EventStreamObserver:
             await self._sink.call(self._close)
 
     def _write(self, events: Sequence[Event]) -> None:
-        self._warning = self._open().write(b"".join(map(self._recorder.line, events))) or self._warning
+        self._warning = self._open().write(b"".join(map(self._line_of, events))) or self._warning
 
     def _open(self) -> LineWriter[bytes] | PipeWriter:
         if self._writer is None:
@@ -141,6 +151,26 @@ def _writer_of(path: Path, access: FileAccess) -> LineWriter[bytes] | PipeWriter
         if path.is_socket():
             reason, hint = "it is a socket", "name a file, or a pipe that `mkfifo` made"
         raise UsageError(f"cannot write events to {path}: {reason}", hint=hint) from error
+
+
+def open_descriptor(number: str) -> BinaryIO:
+    """Open a descriptor that the process was started with (`3>file`); programs of steps do not get it.
+
+    Raises:
+        UsageError: there is no such descriptor, or it cannot be written.
+    """
+    hint = "open it in the shell: aetherflow run flow.yaml --events fd:3 3>events.jsonl"
+    if not (number.isascii() and number.isdecimal()):
+        raise UsageError(f"--events fd:{number}: it is not the number of a descriptor", hint=hint)
+    try:
+        own = os.dup(int(number))
+        if fcntl.fcntl(own, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            os.close(own)
+            raise UsageError(f"--events fd:{number}: the descriptor is open for reading only", hint=hint)
+        return os.fdopen(own, "wb")
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"--events fd:{number}: {reason}", hint=hint) from error
 
 
 def _append_to(path: Path, access: FileAccess) -> BinaryIO:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, AnyStr, Generic
+from typing import IO, Any, AnyStr, Generic, Literal
 
 import msgspec
 
@@ -47,6 +49,14 @@ class LineWriter(Generic[AnyStr]):
                 # An old locale: better an escaped letter than no log. Nothing of the batch is written yet.
                 self.stream.write(_escaped(batch, error.encoding))
             self.stream.flush()
+
+
+def when_full(stream: IO[Any]) -> Literal["wait", "wait_briefly"]:
+    """Return how long a run waits for a stream: for a disk as long as it takes, for a reader only briefly."""
+    try:
+        return "wait" if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else "wait_briefly"
+    except (OSError, ValueError):  # closed, or no file at all
+        return "wait_briefly"
 
 
 @contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aetherflow.observe.time_order import TimeOrder
 
-Format = Literal["text", "json"]
+Format = Literal["text", "json", "cloudevents"]
 
 
 class LogObserver:
@@ -32,7 +32,7 @@ class LogObserver:
         stream: the stream of the log, which is not closed.
         sink: of the stream, where several runs write to it; else the observer has its own.
         order: in which many runs write to the stream, where they are to be in the order of their times.
-        format: lines for people, or a JSON object per line.
+        format: lines for people, or a JSON object per line: a record, or a CloudEvent with a record in it.
         level: debug, info, warning or error, in any case; events below it are left out.
         many_runs: the log of a server. Its times have date and offset, in UTC as those of firings are; lines
             about jobs and steps also show the run id.
@@ -59,7 +59,8 @@ class LogObserver:
         self._digest = Digest()
         self._rendered = io.StringIO()
         self._recorder = Recorder()
-        self._logger = self._make_logger() if format == "json" else None
+        self._recorded = self._recorder.cloud_event if format == "cloudevents" else self._recorder.line
+        self._logger = None if format == "text" else self._make_logger()
 
     async def __call__(self, events: Sequence[Event]) -> None:
         """Write the records of a batch.
@@ -117,7 +118,7 @@ class LogObserver:
 
     def _line_of(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> str:
         """Return the line of the event that is logged: the one processor."""
-        return self._recorder.line(entry["source"]).decode().rstrip("\n")
+        return self._recorded(entry["source"]).decode().rstrip("\n")
 
 
 def _structlog() -> ModuleType:

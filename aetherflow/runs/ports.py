@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from aetherflow.observe.time_order import TimeOrder
-from aetherflow.ports import Observer
+from aetherflow.ports import Observer, WhenFull
 from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 from aetherflow.store.database import Database
@@ -21,13 +21,14 @@ class ObserverSpec(msgspec.Struct, frozen=True):
     Observers of many runs share what they write to (a `Sink`), never what they remember of a run.
 
     Attributes:
+        when_full: wait for the observer, wait at most a moment (for a reader), or drop events.
         reopen: opens the file of the observers again, which a log rotation has renamed; raises a UsageError.
         order: in which the observers write; a server runs it, and its own observer closes it.
     """
 
     name: str
     make: Callable[[], Observer]
-    when_full: Literal["wait", "drop"] = "drop"
+    when_full: WhenFull = "drop"
     reopen: Callable[[], Awaitable[None]] | None = None
     order: TimeOrder | None = None
 

@@ -39,7 +39,7 @@ class ProjectSettings(_Spec, frozen=True):
         state_root: where state lives.
         work_root: where the files of runs live.
         log_level: the least severe records that are logged.
-        log_format: lines for people, or JSON lines on standard output.
+        log_format: lines for people, or JSON lines or CloudEvents on standard output.
         plugin_strict: whether a plugin file that cannot be loaded is an error.
         strict_templates: whether a missing value is an error.
         validate_env_strict: whether a missing variable is an error of validate.
@@ -59,7 +59,7 @@ class ProjectSettings(_Spec, frozen=True):
     state_root: Text | None = None
     work_root: Text | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = None
-    log_format: Literal["text", "json"] | None = None
+    log_format: Literal["text", "json", "cloudevents"] | None = None
     plugin_strict: bool | None = None
     strict_templates: bool | None = None
     validate_env_strict: bool | None = None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow.errors import HeldByAnother, StateError
 from aetherflow.events.run_events import Event, Journalled
@@ -224,6 +225,25 @@ def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
         except msgspec.MsgspecError as error:
             raise _unreadable(seq, run_id, f"cannot be read: {error}") from None
     return history
+
+
+def read_some_events(raw: sqlite3.Connection, run_id: str, after: int, most: int) -> list[Event]:
+    """Return the events of a run that follow the number `after`, numbered; at most so many.
+
+    Raises:
+        StateError: an entry cannot be read; the message names its number.
+    """
+    found: list[Event] = []
+    decode = json_decoder(Journalled).decode
+    for seq, payload in raw.execute(
+        "SELECT seq, payload FROM events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (run_id, after, most),
+    ):
+        try:
+            found.append(replace(decode(payload), seq=seq))
+        except msgspec.MsgspecError as error:
+            raise _unreadable(seq, run_id, f"cannot be read: {error}") from None
+    return found
 
 
 def _unreadable(seq: int, run_id: str, why: str) -> StateError:

@@ -71,3 +71,40 @@ async def test_a_queue_of_one_takes_output_too() -> None:
     queue = BoundedQueue(1)
     queue.offer([line(1)])
     assert await queue.take() == [line(1)]
+
+
+@pytest.mark.asyncio
+async def test_a_run_waits_for_a_slow_reader_only_briefly_and_what_it_lost_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aetherflow.execution.bus.PATIENCE_SECONDS", 0.05)
+    bus, slow = Bus(MemoryJournal(), SystemClock()), Gated()
+    async with anyio.create_task_group() as tasks:
+        bus.subscribe(tasks, "slow", slow, capacity=10, when_full="wait_briefly")
+        await bus.publish([began("a")])
+        await slow.entered.wait()
+        for _ in range(5):
+            await bus.publish([began("b")] * 10)
+        assert bus.dropped["slow"] >= 30
+        slow.gate.set()
+        await bus.aclose()
+    (notice,) = [event for event in slow.events if isinstance(event, e.Notice)]
+    assert notice.message == f"the observer slow was too slow and lost {bus.dropped['slow']} events"
+    assert [(event.seq, event.sub_seq) for event in slow.events][-1] == (51, 1)
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_reads_gets_everything_of_a_large_batch() -> None:
+    queue = BoundedQueue(10, patience=60)
+    taken: list[e.Event] = []
+
+    async def read() -> None:
+        while len(taken) < 1000:
+            taken.extend(await queue.take())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await queue.put([began(f"j{number}") for number in range(1000)])
+
+    assert len(taken) == 1000
+    assert queue.dropped == 0

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from aetherflow import registry
+from aetherflow.admin.event_schema import event_types, meanings, own_struct
 from aetherflow.cli.examples import EXAMPLES
 from aetherflow.cli.type_fields import fields_of
 from aetherflow.config.settings import Settings
@@ -189,6 +190,19 @@ def _record(_: str) -> Iterator[str]:
         yield f"| `{field.encode_name}` | {_kind(field.type)} | {_cell(attributes[field.name])} |"
 
 
+def _event_fields(_: str) -> Iterator[str]:
+    yield "| field | value | of | meaning |"
+    yield "|---|---|---|---|"
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for event in event_types():
+        about = meanings(event)
+        for field in kinds.type_info(own_struct(event)).fields:  # type: ignore[attr-defined]  # a Struct has fields
+            row = field.name, _kind(field.type), _cell(about[field.name])
+            rows.setdefault(row, []).append(f"`{record_name(event)}`")
+    for (name, value, meaning), events in sorted(rows.items()):
+        yield f"| `{name}` | {value} | {', '.join(events)} | {meaning} |"
+
+
 def _own_fields(event: type[run_events.Event]) -> str:
     more = ("failures", "more_failures", "resume", "repeat") if event is run_events.RunFinished else ()
     return ", ".join(f"`{name}`" for name in (*own_fields(event), *more))
@@ -263,6 +277,7 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "options": _options,
     "outputs": _outputs,
     "event record": _record,
+    "event fields": _event_fields,
     "events": _events,
     "schedule events": _schedule_events,
     "commands": _commands,

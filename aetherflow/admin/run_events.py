@@ -1,0 +1,103 @@
+"""Read the events of a run from its database in their order, also those that are stored from now on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import anyio
+import msgspec
+
+from aetherflow.admin.queries import no_run
+from aetherflow.engine.transitions import INTERRUPTED
+from aetherflow.errors import UsageError
+from aetherflow.events.run_events import Event, RunPersisted, RunResumed, RunStarted
+from aetherflow.run_ids import folder_name
+from aetherflow.store import queries as rows
+from aetherflow.store.database import Database
+from aetherflow.store.filesystem import logs_beside
+from aetherflow.store.journal import read_some_events
+
+BATCH_EVENTS = 5000
+"""How many events are read at once."""
+
+POLL_SECONDS = 0.3
+"""How often it is looked whether a run that is followed has more events."""
+
+
+class StoredEvents(msgspec.Struct, frozen=True):
+    """Some events of a run, numbered.
+
+    Attributes:
+        status: of the run when they were read; empty: there are more to read.
+    """
+
+    events: list[Event]
+    status: str = ""
+
+
+async def newest_run(database: Database) -> str:
+    """Return the id of the newest run.
+
+    Raises:
+        UsageError: there is none.
+        StateError: the database cannot be read.
+    """
+    found = await database.read(lambda raw: rows.list_runs(raw, limit=1))
+    if not found:
+        raise UsageError(
+            f"there is no run in {database.path} yet", hint="aetherflow run FLOW makes the first one"
+        )
+    return found[0].run_id
+
+
+async def stored_events(database: Database, run_id: str, *, follow: bool) -> AsyncIterator[StoredEvents]:
+    """Iterate over the events of a run in batches; with `follow` until nobody executes it any more.
+
+    Where the run began or was resumed, the transient event follows that says where it is stored: a record
+    needs it for the command that resumes the run.
+
+    Raises:
+        UsageError: there is no such run.
+        StateError: the database cannot be read.
+    """
+    seq, secrets = 0, list[str]()
+    while True:
+        run = await database.read(lambda raw: rows.find_run(raw, run_id))
+        if run is None:
+            raise await database.read(lambda raw: no_run(raw, database.path, run_id))
+        # The status was read before: events that follow its end are not missed.
+        some = partial(read_some_events, run_id=run_id, after=seq, most=BATCH_EVENTS)
+        found = await database.read(some)
+        events = list[Event]()
+        for event in found:
+            events.append(event)
+            if isinstance(event, RunStarted):
+                secrets = event.secrets
+            if isinstance(event, RunStarted | RunResumed):
+                events.append(_persisted(event, database, secrets))
+        seq += len(found)
+        if len(found) == BATCH_EVENTS:
+            yield StoredEvents(events)
+            continue
+        yield StoredEvents(events, run.status)
+        if not follow or run.status != "RUNNING":
+            return
+        await anyio.sleep(POLL_SECONDS)
+
+
+def is_left(status: str) -> bool:
+    """Whether the process of a run has died, so that nobody executes it."""
+    return status == INTERRUPTED
+
+
+def _persisted(event: Event, database: Database, secrets: list[str]) -> RunPersisted:
+    logs = logs_beside(database.path) / folder_name(event.run_id)
+    return RunPersisted(
+        at=event.at,
+        flow_id=event.flow_id,
+        run_id=event.run_id,
+        state=str(database.path),
+        logs=str(logs),
+        secrets=secrets,
+    )

@@ -1,0 +1,69 @@
+"""`aetherflow events`: print the stored events of a run as JSON lines, and those that follow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from aetherflow.admin.run_events import is_left, newest_run, stored_events
+from aetherflow.cli import completers
+from aetherflow.cli.options import LineFormat
+from aetherflow.cli.printing import print_note
+from aetherflow.cli.state_access import FlowOfState, State, state_path
+from aetherflow.errors import UsageError
+from aetherflow.events.run_events import TRANSIENT
+from aetherflow.observe.event_record import Recorder
+from aetherflow.observe.line_writer import LineWriter
+from aetherflow.observe.sink import Sink
+from aetherflow.plugin_output import real_stdout
+from aetherflow.store.database import Database
+
+
+def events(
+    *,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="The id of a run; default: the newest.", autocompletion=completers.runs
+        ),
+    ] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for further events, until the run ends.")
+    ] = False,
+    since: Annotated[
+        int, typer.Option("--from", metavar="SEQ", min=1, help="Leave out the events before this number.")
+    ] = 1,
+    line_format: LineFormat = "json",
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+) -> None:
+    """Print the stored events of a run as JSON lines. The lines that programs wrote are in `logs`."""
+    path = state_path(state, flow_yaml)
+    if line_format not in ("json", "cloudevents"):
+        raise UsageError(f"--log-format {line_format}: it is json or cloudevents")
+    anyio.run(_print_events, path, run, since, follow, line_format == "cloudevents")
+
+
+async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud_events: bool) -> None:  # noqa: FBT001 - anyio.run passes positions
+    recorder = Recorder()
+    line_of = recorder.cloud_event if as_cloud_events else recorder.line
+    writer, sink = LineWriter(real_stdout().buffer, "standard output"), Sink()
+    database = await Database.open_to_look(path)
+    try:
+        run = run or await newest_run(database)
+        async for batch in stored_events(database, run, follow=follow):
+            lines = bytearray()
+            for event in batch.events:
+                if event.seq < since or isinstance(event, TRANSIENT):
+                    recorder.remember(event)
+                else:
+                    lines += line_of(event)
+            if lines:
+                await sink.call(writer.write, bytes(lines))
+            if follow and is_left(batch.status):
+                print_note(f"run {run} is {batch.status}: the process that executed it has died")
+    finally:
+        await database.aclose()
