@@ -58,7 +58,7 @@ def test_help_is_an_answer(cli: CommandLine, arguments: tuple[str, ...]) -> None
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown command": (("rnu", "ok.yaml"), "Did you mean 'run'?"),
     "an unknown option": (("run", "ok.yaml", "--nope"), "--nope"),
-    "an unknown log format": (("run", "ok.yaml", "--log-format", "xml"), "text or json"),
+    "an unknown log format": (("run", "ok.yaml", "--log-format", "xml"), "text, json or cloudevents"),
     "an empty run id": (("run", "ok.yaml", "--run-id", ""), "'' is not a run id"),
     "a run id with a space": (("run", "ok.yaml", "--run-id", "a b"), "at most 128"),
     "a run id that is a path": (("run", "ok.yaml", "--run-id", "../a"), "not a run id"),

@@ -116,7 +116,7 @@ def test_texts_paths_and_choices_are_read() -> None:
     ("variable", "value", "allowed"),
     [
         ("AETHERFLOW_LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING, ERROR, CRITICAL"),
-        ("AETHERFLOW_LOG_FORMAT", "xml", "text, json"),
+        ("AETHERFLOW_LOG_FORMAT", "xml", "text, json, cloudevents"),
         ("AETHERFLOW_PLUGIN_STRICT", "maybe", "true, 1, yes, false, 0, no"),
         ("AETHERFLOW_CONNECTOR_CACHE_DEFAULT", "forever", "run, process, none"),
         ("AETHERFLOW_MODE", "internal", "internal_fast, enterprise"),
