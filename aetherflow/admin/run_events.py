@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from functools import partial
 
 import anyio
 import msgspec
 
-from aetherflow.admin.queries import no_run
+from aetherflow.admin.named_run import named_run, no_run
 from aetherflow.engine.transitions import INTERRUPTED
-from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event, RunPersisted, RunResumed, RunStarted
 from aetherflow.run_ids import folder_name
-from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.journal import read_some_events
+from aetherflow.store.run_rows import RunFilter, find_run, list_runs
 
 BATCH_EVENTS = 5000
 """How many events are read at once."""
@@ -36,19 +36,20 @@ class StoredEvents(msgspec.Struct, frozen=True):
     status: str = ""
 
 
-async def newest_run(database: Database) -> str:
-    """Return the id of the newest run.
+async def find_run_id(database: Database, name: str) -> str:
+    """Return the id of the run that a command names; empty if no name was given and there are no runs.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such run, or several ids begin so.
         StateError: the database cannot be read.
     """
-    found = await database.read(lambda raw: rows.list_runs(raw, limit=1))
-    if not found:
-        raise UsageError(
-            f"there is no run in {database.path} yet", hint="aetherflow run FLOW makes the first one"
-        )
-    return found[0].run_id
+
+    def found(raw: sqlite3.Connection) -> str:
+        if not name and not list_runs(raw, RunFilter(), 1):
+            return ""
+        return named_run(raw, database.path, name).run_id
+
+    return await database.read(found)
 
 
 async def stored_events(database: Database, run_id: str, *, follow: bool) -> AsyncIterator[StoredEvents]:
@@ -63,7 +64,7 @@ async def stored_events(database: Database, run_id: str, *, follow: bool) -> Asy
     """
     seq, secrets = 0, list[str]()
     while True:
-        run = await database.read(lambda raw: rows.find_run(raw, run_id))
+        run = await database.read(lambda raw: find_run(raw, run_id))
         if run is None:
             raise await database.read(lambda raw: no_run(raw, database.path, run_id))
         # The status was read before: events that follow its end are not missed.

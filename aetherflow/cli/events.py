@@ -8,11 +8,10 @@ from typing import Annotated
 import anyio
 import typer
 
-from aetherflow.admin.run_events import is_left, newest_run, stored_events
-from aetherflow.cli import completers
-from aetherflow.cli.options import LineFormat
+from aetherflow.admin.run_events import find_run_id, is_left, stored_events
+from aetherflow.cli.options import LineFormat, NamedRun
 from aetherflow.cli.printing import print_note
-from aetherflow.cli.state_access import FlowOfState, State, state_path
+from aetherflow.cli.state_access import FlowOfState, State, history_path
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import TRANSIENT
 from aetherflow.observe.event_record import Recorder
@@ -23,13 +22,8 @@ from aetherflow.store.database import Database
 
 
 def events(
+    run: NamedRun = "",
     *,
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="[RUN]", help="The id of a run; default: the newest.", autocompletion=completers.runs
-        ),
-    ] = "",
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for further events, until the run ends.")
     ] = False,
@@ -41,19 +35,22 @@ def events(
     flow_yaml: FlowOfState = None,
 ) -> None:
     """Print the stored events of a run as JSON lines. The lines that programs wrote are in `logs`."""
-    path = state_path(state, flow_yaml)
+    path = history_path(state, flow_yaml, run)
     if line_format not in ("json", "cloudevents"):
         raise UsageError(f"--log-format {line_format}: it is json or cloudevents")
-    anyio.run(_print_events, path, run, since, follow, line_format == "cloudevents")
+    if path is None or not anyio.run(_print_events, path, run, since, follow, line_format == "cloudevents"):
+        print_note("there are no runs yet")  # not where others look for JSON lines: it is no error
 
 
-async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud_events: bool) -> None:  # noqa: FBT001 - anyio.run passes positions
+async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud_events: bool) -> bool:  # noqa: FBT001 - anyio.run passes positions
+    """Print the events of a run; return whether there is one."""
     recorder = Recorder()
     line_of = recorder.cloud_event if as_cloud_events else recorder.line
     writer, sink = LineWriter(real_stdout().buffer, "standard output"), Sink()
     database = await Database.open_to_look(path)
     try:
-        run = run or await newest_run(database)
+        if not (run := await find_run_id(database, run)):
+            return False
         async for batch in stored_events(database, run, follow=follow):
             lines = bytearray()
             for event in batch.events:
@@ -65,5 +62,6 @@ async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud
                 await sink.call(writer.write, bytes(lines))
             if follow and is_left(batch.status):
                 print_note(f"run {run} is {batch.status}: the process that executed it has died")
+        return True
     finally:
         await database.aclose()

@@ -44,9 +44,16 @@ def test_the_stored_events_of_a_run_are_the_same_records(cli: CommandLine) -> No
     assert cli.run("events", "--from", "3").out.splitlines() == stored[2:]
     assert cli.run("events", "r1", "--follow").out.splitlines() == stored
     assert cli.bash("aetherflow events | head -1").out.splitlines() == stored[:1]
+    assert cli.run("events", "r").out.splitlines() == stored
     missing = cli.run("events", "nobody")
     assert (missing.code, missing.out) == (2, "")
     assert "there is no run 'nobody'" in missing.err
+
+
+def test_a_machine_without_a_run_says_so_and_prints_no_line(cli: CommandLine) -> None:
+    nothing = cli.run("events")
+
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "there are no runs yet\n")
 
 
 def test_a_run_that_is_followed_is_shown_to_its_end(cli: CommandLine) -> None:
