@@ -29,6 +29,10 @@ FIRST_ROWS = 10_000
 """So many rows are read as usual; what has more, is read again by the other process."""
 START_ROWS = 2_000
 """From so many rows on that process is started, to be ready when it is needed."""
+BATCH_BYTES = 2 * 2**20
+"""So much text, or less, comes at once: several batches are in memory."""
+MOST_ROW_BYTES = 4096
+"""With longer rows even the first ones would take too much memory."""
 MOST_SECONDS = 1.0
 """A query that takes so long for its first rows does not run twice."""
 
@@ -73,13 +77,15 @@ class Apart:
 
     def request(self, columns: Sequence[Column], first: Sequence[Row], *, is_parquet: bool) -> Request | None:
         """Return what the other process does; None: a column has values that it cannot give."""
-        found = [frozenset({*map(type, values)} - {type(None)}) for values in zip(*first, strict=True)]
-        formats = [_FORMATS.get(types) for types in found]
+        formats = _formats(first)
         known = [one for one in formats if one is not None]
         if len(known) < len(formats) or len(formats) != len(columns):
             return None
         pairs = zip(columns, known, strict=True)
         if is_parquet and not all(column.kind in _IN_PARQUET[one] for column, one in pairs):
+            return None
+        batch_rows = min(FIRST_ROWS, len(first) * BATCH_BYTES // max(_size(first), 1)) or 1
+        if _formats(first[:batch_rows]) != formats:  # from its first batch ADBC would guess another type
             return None
         names = [f"c{number}" for number in range(len(known))]
         others = [
@@ -90,7 +96,17 @@ class Apart:
         listed, query = ", ".join(names), self._sql.strip().rstrip(";")
         other = f"CASE {' '.join(others)} ELSE 0 END" if others else "0"
         sql = f"WITH q({listed}) AS (\n{query}\n) SELECT {listed}, {other} FROM q"
-        return Request(f"file:{quote(self._file)}?mode=ro", sql, self._params, known, FIRST_ROWS)
+        return Request(f"file:{quote(self._file)}?mode=ro", sql, self._params, known, batch_rows)
+
+
+def _formats(rows: Sequence[Row]) -> list[Format | None]:
+    found = [frozenset({*map(type, values)} - {type(None)}) for values in zip(*rows, strict=True)]
+    return [_FORMATS.get(types) for types in found]
+
+
+def _size(rows: Sequence[Row]) -> int:
+    """Return how many characters and bytes the values of rows have."""
+    return sum(len(value) for row in rows for value in row if isinstance(value, str | bytes))
 
 
 def apart(session: Session, query: Query) -> Apart | None:
@@ -150,12 +166,14 @@ def _in_order(sql: str, params: Any = ()) -> tuple[str, Sequence[Any]]:
 def first_rows(rows: Rows, prepare: Callable[[], None]) -> tuple[list[Sequence[Row]], bool]:
     """Fetch the first batches; and whether there may be many more, and they came fast.
 
-    `prepare` is called when there are some rows.
+    `prepare` is called when there are some rows, unless they are so long that the usual way is better.
     """
     begun, batches, count = time.monotonic(), [], 0
     for batch in rows.batches:
         batches.append(batch)
         if count < START_ROWS <= count + len(batch):
+            if _size(batch) > len(batch) * MOST_ROW_BYTES:
+                return batches, False
             prepare()
         count += len(batch)
         if count >= FIRST_ROWS:

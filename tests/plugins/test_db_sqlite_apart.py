@@ -52,9 +52,12 @@ NASTY: list[tuple[Any, ...]] = [
 
 
 class Spy:
-    """Counts what the other process did."""
+    """Counts what the other process did, and the rows of its batches."""
 
     started = begun = inexact = 0
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
 
 
 @pytest.fixture
@@ -74,7 +77,9 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
         def batches(self, *arguments: Any) -> Iterator[Any]:
             found.begun += 1
             try:
-                yield from super().batches(*arguments)
+                for batch in super().batches(*arguments):
+                    found.rows.append(batch.num_rows)
+                    yield batch
             except InexactError:
                 found.inexact += 1
                 raise
@@ -156,6 +161,22 @@ async def test_only_columns_of_the_type_real_make_floats_of_integers(
     async with file_run() as run:
         await both_ways(run, monkeypatch, sql=sql, format="csv")
     assert (spy.begun, spy.inexact) == (1, inexact)
+
+
+@pytest.mark.parametrize(("length", "begun"), [(1_000, 1), (5_000, 0)])
+@pytest.mark.asyncio
+async def test_long_rows_come_in_small_batches_or_as_usual(
+    file_run: Open, tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch, length: int, begun: int
+) -> None:
+    monkeypatch.setattr(sqlite_apart, "BATCH_BYTES", 10_000)
+    fill(tmp_path)
+    with sqlite3.connect(tmp_path / "db.sqlite") as database:
+        database.execute("UPDATE data SET t = ?", ("x" * length,))
+    database.close()
+    async with file_run() as run:
+        await both_ways(run, monkeypatch, sql="SELECT id, t FROM data", format="csv")
+    assert (spy.begun, spy.inexact) == (begun, 0)
+    assert all(rows <= 10 for rows in spy.rows)
 
 
 LATE = {"i": 1.5, "r": "none", "n": 3, "t": b"blob", "none": "text", "a b": b"", "flag": 2, "day": 20260101}
