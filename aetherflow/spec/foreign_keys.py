@@ -86,7 +86,7 @@ _HINTS: dict[str, dict[str, str]] = {
     "FlowFile": {
         **dict.fromkeys(("env", "environment", "vars", "variables"), _ENV),
         **dict.fromkeys(
-            ("params", "workspace", "state", "locks", "max_parallel_jobs", "fail_fast"), _IN_FLOW
+            ("params", "workspace", "state", "locks", "max_parallel_jobs", "fail_fast", "on_stale"), _IN_FLOW
         ),
         **dict.fromkeys(("id", "description", "timeout_seconds", "retry"), _IN_FLOW),
         **dict.fromkeys(("on_success", "on_failure", "on_exit", "timezone"), _IN_FLOW),
