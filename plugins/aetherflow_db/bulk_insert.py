@@ -128,7 +128,7 @@ def _tables(batches: Iterator[Sequence[Row]]) -> Iterator[Any]:
 
     def joined(tables: list[Any]) -> list[Any]:
         try:
-            return [pa.concat_tables(tables, promote_options="permissive")]
+            return [pa.concat_tables(tables, promote_options="permissive").combine_chunks()]
         except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column has values of types that have no common one
             return tables
 
