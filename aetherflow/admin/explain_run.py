@@ -8,13 +8,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from aetherflow.admin.queries import RunHistory
+from aetherflow.admin.run_history import RunFacts
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree, seconds_between
 from aetherflow.errors import UsageError
 from aetherflow.events.stale_readers import job_of, shown
 from aetherflow.observe.event_text import counts, duration
-from aetherflow.store.alerts import Alert
-from aetherflow.store.firings import Firing
 from aetherflow.store.projection import timestamp
 
 Kind = Literal[
@@ -57,14 +55,6 @@ class Explained(msgspec.Struct, frozen=True):
     status: str
     place: str
     reasons: list[Reason]
-
-
-class RunFacts(msgspec.Struct, frozen=True):
-    """What is stored about a run: its history, the firing that started it, and what was late about that."""
-
-    history: RunHistory
-    firing: Firing | None = None
-    alerts: list[Alert] = []
 
 
 def explain_run(facts: RunFacts, name: str = "") -> list[Explained]:

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec.structs import replace
 
 from aetherflow.admin.named_run import named_run
+from aetherflow.admin.run_history import RunFacts, RunHistory, read_history
 from aetherflow.admin.stored_marks import MarkHistory, mark_history
 from aetherflow.cli_hints import state_option
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import UsageError
-from aetherflow.events.planned_jobs import PlannedJob
 from aetherflow.events.run_events import BundleUse, RunResumed
-from aetherflow.redaction import holds_mask
 from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
@@ -30,13 +27,11 @@ from aetherflow.store.firings import firing_of_run, run_seconds
 from aetherflow.store.marks import MarkRow, list_marks
 from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.pools import PoolRow, list_pools
-from aetherflow.store.projection import timestamp
-from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, LockRow, StepRow, WaitRow
-from aetherflow.store.run_list import ListedRun, listed, listed_runs
+from aetherflow.store.queries import LockRow
+from aetherflow.store.run_list import ListedRun, listed_runs
 from aetherflow.store.run_rows import RunFilter, RunRow, find_run, last_unfinished_run, list_runs
 
 if TYPE_CHECKING:
-    from aetherflow.admin.explain_run import RunFacts
     from aetherflow.admin.explain_tick import TickExplanation
     from aetherflow.admin.item_history import HistoryEntry
     from aetherflow.engine.resume import ResumePlan
@@ -46,49 +41,6 @@ if TYPE_CHECKING:
     from aetherflow.server.backfill_status import BackfillStatus
     from aetherflow.server.in_force import AskedFile, InForce
     from aetherflow.server.scheduler_status import SchedulerStatus
-
-
-class RunHistory(msgspec.Struct, frozen=True):
-    """A run with its jobs and steps, its repeated attempts and its resumes.
-
-    If the run is INTERRUPTED, so are its jobs and steps that were running.
-
-    Attributes:
-        resumes: the events of its resumes.
-        retries: the attempts that were repeated.
-        bundle: the bundle that its flow was last read from, if any.
-        waits: what steps waited for pools.
-        plan: the jobs of the flow as the last execution read it; empty for a run of an earlier version.
-        stale: the results that are older than what they had read: by reader, what it had read.
-        definition: the fingerprint of the flow as the last execution read it.
-    """
-
-    run: ListedRun
-    jobs: list[JobRow]
-    steps: list[StepRow]
-    resumes: list[RunResumed] = []
-    retries: list[AttemptRow] = []
-    bundle: BundleUse | None = None
-    effects: list[EffectRow] = []
-    waits: list[WaitRow] = []
-    plan: list[PlannedJob] = []
-    stale: dict[str, list[str]] = {}
-    definition: str = ""
-
-    @property
-    def resumed_at(self) -> str:
-        """When the last execution began; empty if the run was not resumed."""
-        return timestamp(self.resumes[-1].at) if self.resumes else ""
-
-    @property
-    def secrets(self) -> list[str]:
-        """The names of secret parameters, which are not stored and must be given again for a resume."""
-        return [name for name, stored in self.run.params.items() if holds_mask(stored)]
-
-    @property
-    def interrupted(self) -> list[str]:
-        """The steps (`job.step`) that were running when the process of the run died."""
-        return [f"{step.job_id}.{step.step_id}" for step in self.steps if step.status == INTERRUPTED]
 
 
 class RetryTarget(msgspec.Struct, frozen=True):
@@ -135,7 +87,7 @@ class StateQueries:
         """
 
         def read(raw: sqlite3.Connection) -> RunHistory:
-            return _run_history(raw, named_run(raw, self._database.path, name), self._clock.now())
+            return read_history(raw, named_run(raw, self._database.path, name), self._clock.now())
 
         return await self._database.read(read)
 
@@ -153,12 +105,11 @@ class StateQueries:
         Raises:
             UsageError: there is no such run.
         """
-        from aetherflow.admin.explain_run import RunFacts  # noqa: PLC0415 - most queries do not need it
-        from aetherflow.store.alerts import alerts_of  # noqa: PLC0415 - as above
+        from aetherflow.store.alerts import alerts_of  # noqa: PLC0415 - most queries do not need it
 
         def read(raw: sqlite3.Connection) -> RunFacts:
             run = named_run(raw, self._database.path, name)
-            history = _run_history(raw, run, self._clock.now())
+            history = read_history(raw, run, self._clock.now())
             firing = firing_of_run(raw, run.run_id)
             if firing is None:
                 return RunFacts(history)
@@ -325,30 +276,6 @@ async def open_queries(path: Path) -> AsyncIterator[StateQueries]:
         yield StateQueries(database)
     finally:
         await database.aclose()
-
-
-def _run_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHistory:
-    run_id = run.run_id
-    starts = rows.beginnings_of(raw, run_id)
-    resumes = [event for event in starts if isinstance(event, RunResumed)]
-    jobs, steps = rows.jobs_of(raw, run_id), rows.steps_of(raw, run_id)
-    if run.status == INTERRUPTED:
-        jobs = [replace(job, status=INTERRUPTED) if job.status == "RUNNING" else job for job in jobs]
-        steps = [replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps]
-    bundle = starts[-1].bundle if starts else None
-    return RunHistory(
-        listed(raw, run, now),
-        jobs,
-        steps,
-        [replace(event, plan=[]) for event in resumes],  # the last one is the plan
-        rows.retries_of(raw, run_id),
-        bundle,
-        rows.effects_of(raw, run_id),
-        rows.waits_of(raw, run_id),
-        starts[-1].plan if starts else [],
-        rows.stale_of(raw, run_id),
-        starts[-1].definition if starts else "",
-    )
 
 
 def _retry_target(raw: sqlite3.Connection, run_id: str, flow_id: str) -> RetryTarget | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.admin.queries import RunHistory
+from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_tree import JobNode, StepNode, run_tree, seconds_between
 from aetherflow.store.run_list import ListedRun
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from aetherflow.admin.queries import RunHistory
+from aetherflow.admin.run_history import RunHistory
 from aetherflow.events.planned_jobs import PlannedJob, PlannedStep
 from aetherflow.plan.hooks import is_hook
 from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, StepRow, WaitRow

@@ -13,7 +13,8 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from aetherflow.admin.queries import RunHistory, StateQueries
+from aetherflow.admin.queries import StateQueries
+from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.step_logs import LogFilter, StepLog, seek_last_lines, step_logs
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json, NamedRun

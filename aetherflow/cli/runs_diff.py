@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from aetherflow.admin.queries import RunHistory, StateQueries
+from aetherflow.admin.queries import StateQueries
 from aetherflow.admin.run_diff import ABSENT, Changed, PartDiff, RunDiff, diff_runs
+from aetherflow.admin.run_history import RunHistory
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_line

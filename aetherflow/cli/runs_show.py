@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from aetherflow.admin.queries import RunHistory
+from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_tree import JobNode, StepNode, run_tree, seconds_between
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json, NamedRun
