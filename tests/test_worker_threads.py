@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 
 import aetherflow
@@ -60,10 +61,11 @@ async def test_a_cancelled_caller_leaves_its_thread_behind_only_if_it_may() -> N
     threads = WorkerThreads("left behind", 1)
 
     def block() -> None:
+        anyio.from_thread.run_sync(scope.cancel)
         released.wait(30)
         ended.set()
 
-    with anyio.move_on_after(0.05):
+    with anyio.CancelScope() as scope:
         await threads.run(block, abandon_on_cancel=True)
     assert not ended.is_set()
     released.set()

@@ -340,7 +340,7 @@ def test_a_calendar_file_that_is_wrong_now_leaves_the_items_that_use_it(cli: Com
     head = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n"
     cli.write("free.ics", f"{head}{event}END:VCALENDAR\r\n")
     items = EVERY_SECOND.replace("version: 1\n", "version: 1\ncalendars: {c: {holidays: free.ics}}\n")
-    with serve(cli, items.replace("id: a,", "id: a, calendar: c,")) as server:
+    with serve(cli, items.replace("id: a,", "id: a, calendar: c, overlap: queue,")) as server:
         server.event("firing_finished", item_id="a")
         (cli.folder / "free.ics").unlink()
         server.event("schedule_invalid")

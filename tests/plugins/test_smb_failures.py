@@ -290,13 +290,13 @@ async def test_a_slow_line_is_no_silent_server(samba_server: Samba) -> None:
     content = bytes(range(256)) * 2_000
     (samba_server.data / top / "down").write_bytes(content)
     with TcpProxy(samba_server.port) as proxy:
-        files = await connect(samba_server, seconds=2, port=proxy.port)
-        proxy.slow(180_000)
+        files = await connect(samba_server, seconds=3, port=proxy.port)
+        proxy.slow(130_000)
         began = time.monotonic()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(files.write, f"{top}/up", pieces(content))
             assert await whole(files, f"{top}/down") == content
-        assert time.monotonic() - began > 2.5
+        assert time.monotonic() - began > 3.5
         await files.aclose()
     assert (samba_server.data / top / "up").read_bytes() == content
 

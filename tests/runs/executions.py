@@ -40,7 +40,7 @@ class Seen:
 
     async def until(self, run_id: str, status: TicketStatus) -> None:
         """Wait until a ticket has come to this status."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while (run_id, status) not in self.changes:
                 await self.changed.wait()
 
@@ -109,6 +109,6 @@ async def running(run_pool: RunPool) -> AsyncIterator[None]:
     """Let a runner run during the block, then end it by force."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_pool.run)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             yield
             run_pool.force()

@@ -37,7 +37,7 @@ class Server:
 
     async def outcome(self, run_id: str) -> RunReport | Refusal:
         """Wait for the end of a run and return how it ended."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while run_id not in self.seen.reports:
                 await self.seen.changed.wait()
         return self.seen.reports[run_id]

@@ -60,7 +60,7 @@ class Crowd:
         self.inside += inputs.get("slots", 1)
         self.most = max(self.most, self.inside)
         try:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 await self.open.wait()
         finally:
             self.inside -= inputs.get("slots", 1)

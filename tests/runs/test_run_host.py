@@ -38,7 +38,7 @@ class Meeting:
         self.present.append(context.run_id)
         if len(self.present) >= self.number:
             self.complete.set()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await self.complete.wait()
 
 

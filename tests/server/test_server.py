@@ -14,6 +14,7 @@ from aetherflow.cli.observers import ShowOptions, chosen_observers
 from aetherflow.config.settings import Settings
 from aetherflow.errors import StateError
 from aetherflow.events.schedule_events import ScheduleNotice
+from aetherflow.observe import time_order
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.run_ticket import RunReport, RunTicket
 from aetherflow.server import recover_runs
@@ -67,6 +68,7 @@ async def test_the_json_lines_of_runs_at_the_same_time_stand_in_order(
 ) -> None:
     for name, value in place.env.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(time_order, "HOLD_SECONDS", 60)  # a slow machine takes longer than 0.3 s to store
     events = tmp_path / "events.jsonl"
     seen, runs = Seen(), [f"r{number}" for number in range(20)]
 
