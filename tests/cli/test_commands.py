@@ -80,7 +80,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown step type": (("steps", "show", "chek_items"), "did you mean 'check_items'?"),
     "an unknown connector": (("connectors", "show", "db:sqlit3"), "did you mean 'db:sqlite3'?"),
     "a missing argument": (("steps", "show"), "TYPE"),
-    "a state database that is not there": (("runs", "list"), "there is no state database"),
+    "a state database that is not there": (("runs", "list", "--state", "x.db"), "there is no state database"),
     "an unknown status": (("runs", "list", "--status", "GOOD"), "INTERRUPTED"),
     "a setting that is not allowed": (("run", "ok.yaml"), "AETHERFLOW_LOG_LEVEL"),
 }

@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 
 PORTS = range(10_000, 30_000)
-"""Below those that systems give to outgoing connections: such a port is not taken before the server has it."""
+"""Below those that systems give to outgoing connections: none is taken before the server has it."""
 
 
 def free_port() -> int:
