@@ -17,6 +17,7 @@ SUMMARY_FIELDS: dict[str, tuple[Any, str]] = {
     "failures": (list[Failure], "What failed, the first 20."),
     "more_failures": (int, "How many more failures there are."),
     "resume": (str, "The command that resumes the run, if it did not succeed."),
+    "repeat": (str, "The command that makes the stale results of the run again, if it has any."),
 }
 """What a `run_summary` has beside the fields of its event: types and meanings."""
 
