@@ -18,6 +18,7 @@ from pathlib import Path
 
 from db_extract import db_extract
 from db_load import db_load
+from event_lines import event_lines
 from excel_fills import excel_fills
 from floors import ROWS_PER_JOB, grouped_rows, one_row_commits
 from many_runs import many_runs
@@ -44,6 +45,7 @@ def main() -> None:
         "schedule": schedule_ticks,
         "runs": runs,
         "masking": masking,
+        "events": event_lines,
         "sftp": sftp_transfers,
         "smb": smb_files,
         "load": db_load,
