@@ -12,7 +12,7 @@ from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
-from aetherflow.cli.state_access import FlowOfState, State, ask_state, change_state, state_path
+from aetherflow.cli.state_access import FlowOfState, State, change_state, list_of_state, state_path
 from aetherflow.observe.event_text import one_line
 
 _WAS = {
@@ -28,7 +28,7 @@ _HELD_IN_VAIN = {
 
 def list_locks(*, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:
     """List the locks that are held."""
-    rows = ask_state(state_path(state, flow_yaml), StateQueries.locks)
+    rows = list_of_state(state, flow_yaml, StateQueries.locks)
     if json:
         print_report("locks.list", {"locks": rows})
         return

@@ -12,7 +12,7 @@ from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
-from aetherflow.cli.state_access import FlowOfState, State, ask_state, change_state, state_path
+from aetherflow.cli.state_access import FlowOfState, State, change_state, list_of_state, state_path
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The pool, as steps name it.", autocompletion=completers.pools)
@@ -21,7 +21,7 @@ Name = Annotated[
 
 def list_pools(*, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:
     """List the pools, the holders of their slots, and the queue."""
-    rows = ask_state(state_path(state, flow_yaml), StateQueries.pools)
+    rows = list_of_state(state, flow_yaml, StateQueries.pools)
     if json:
         print_report("pools.list", {"pools": rows})
         return

@@ -57,6 +57,18 @@ def history_path(state: Path | None, flow: Path | None, named: str = "") -> Path
     return state_path(state, flow)
 
 
+def list_of_state(
+    state: Path | None, flow: Path | None, ask: Callable[[StateQueries], Awaitable[list[T]]]
+) -> list[T]:
+    """Return what `ask` lists from the state database that the options name; nothing if nothing has run yet.
+
+    Raises:
+        StateError: it cannot be read, or does not exist although `--state` names it.
+    """
+    path = history_path(state, flow)
+    return [] if path is None else ask_state(path, ask)
+
+
 def say_no_runs(flow: Path | None) -> None:
     """Print that nothing has run yet: it is no error."""
     what = "nothing has run here" if flow is None else f"{flow} has not run"

@@ -13,7 +13,7 @@ from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
-from aetherflow.cli.state_access import FlowOfState, State, ask_state, change_state, state_path
+from aetherflow.cli.state_access import FlowOfState, State, ask_state, change_state, list_of_state, state_path
 from aetherflow.events.marks import MarkUse
 from aetherflow.observe.event_text import one_line
 from aetherflow.store.marks import MarkRow
@@ -40,7 +40,7 @@ def list_marks(
     *, flow: FlowId = "", state: State = None, flow_yaml: FlowOfState = None, json: Json = False
 ) -> None:
     """List the marks of all flows, or of one."""
-    rows = ask_state(state_path(state, flow_yaml), lambda ask: ask.marks(flow))
+    rows = list_of_state(state, flow_yaml, lambda ask: ask.marks(flow))
     if json:
         print_report("state.list", {"marks": rows})
         return

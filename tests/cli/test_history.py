@@ -238,6 +238,22 @@ def test_where_nothing_has_run_a_sentence_says_so(cli: CommandLine, words: str) 
     assert not cli.state.parent.exists(), "nothing is created to say so"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("locks list", "no locks are held"),
+        ("pools list", "there are no pools"),
+        ("state list", "there are no marks"),
+    ],
+)
+def test_where_nothing_has_run_other_lists_are_empty(cli: CommandLine, words: str, said: str) -> None:
+    shown = cli.run(*words.split())
+
+    assert (shown.code, shown.out, shown.err) == (0, f"{said}\n", "")
+    assert cli.run(*words.split(), "--json").json()["ok"] is True
+    assert not cli.state.parent.exists()
+
+
 def test_a_database_or_run_that_was_named_must_exist(cli: CommandLine) -> None:
     assert "AF605" in cli.run("runs", "list", "--state", "none.sqlite").err
     assert "AF605" in cli.run("runs", "show", "r").err
