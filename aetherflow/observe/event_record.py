@@ -157,7 +157,8 @@ class Recorder:
         own = {
             name: value
             for name in own_fields(type(event))
-            if not _is_empty(name, value := getattr(event, name))
+            if (value := getattr(event, name))
+            or not _is_empty(name, value)
             or (isinstance(event, RunFinished) and name != "stale")
         }
         if isinstance(event, RunFinished):
