@@ -47,9 +47,11 @@ def names_a_code(node: ast.AST, constants: set[str]) -> bool:
     )
 
 
-def decisions(tree: ast.AST, constants: set[str], where: str = "") -> Iterator[str]:
+def decisions(tree: ast.AST, constants: set[str]) -> Iterator[str]:
     """Yield the function of each comparison, `startswith` and pattern that is about a code."""
-    for node in ast.iter_child_nodes(tree):
+    waiting = [(node, "") for node in ast.iter_child_nodes(tree)]
+    while waiting:
+        node, where = waiting.pop()
         inside = where
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             inside = f"{where}.{node.name}".removeprefix(".")
@@ -66,7 +68,7 @@ def decisions(tree: ast.AST, constants: set[str], where: str = "") -> Iterator[s
                 yield inside
             case _:
                 pass
-        yield from decisions(node, constants, inside)
+        waiting += [(child, inside) for child in ast.iter_child_nodes(node)]
 
 
 def test_no_condition_is_about_a_code() -> None:

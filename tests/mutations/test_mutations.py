@@ -64,8 +64,9 @@ why = "this line is gone"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A package with one module, and its tests."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A package with one module, and its tests, which need no plugin of pytest."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     files = {
         "sample/__init__.py": "",
         "sample/counting/__init__.py": "",
