@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -129,19 +130,23 @@ class Running:
             self.process.kill()
         self.process.communicate()
 
-    def event(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Read JSON lines from standard output up to this one; a command that never prints it is killed."""
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the JSON lines of standard output; kill a command that the reader waits for too long."""
         assert self.process.stdout is not None
         patience = threading.Timer(2 * SECONDS, self.process.kill)
         patience.start()
         try:
             for line in self.process.stdout:
-                event: dict[str, Any] = json.loads(line)
-                if event["event"] == name and fields.items() <= event.items():
-                    return event
+                yield json.loads(line)
         finally:
             patience.cancel()
             patience.join()
+
+    def event(self, name: str, **fields: Any) -> dict[str, Any]:
+        """Read JSON lines from standard output up to this one."""
+        for event in self.events():
+            if event["event"] == name and fields.items() <= event.items():
+                return event
         raise AssertionError(f"no {name} {fields}: {self.end()}")
 
     def send(self, number: int) -> None:

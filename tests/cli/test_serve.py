@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -33,9 +32,7 @@ def serve(cli: CommandLine, text: str, flow: str = OK, *more: str) -> Running:
 def hear(server: Running, *wanted: tuple[str, dict[str, Any]]) -> None:
     """Read events until all that are wanted were there, in any order: runs and scheduler report apart."""
     missing = list(wanted)
-    assert server.process.stdout is not None
-    for line in server.process.stdout:
-        event = json.loads(line)
+    for event in server.events():
         missing = [(n, f) for n, f in missing if event["event"] != n or not f.items() <= event.items()]
         if not missing:
             return
@@ -45,9 +42,7 @@ def hear(server: Running, *wanted: tuple[str, dict[str, Any]]) -> None:
 def begun(server: Running) -> str:
     """Wait until the first run runs, whether the run or the scheduler reports it first; return its id."""
     ids: dict[str, str] = {}
-    assert server.process.stdout is not None
-    for line in server.process.stdout:
-        event = json.loads(line)
+    for event in server.events():
         if event["event"] in ("firing_scheduled", "step_output"):
             ids.setdefault(event["event"], event["run_id"])
         if len(ids) == 2:
