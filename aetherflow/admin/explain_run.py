@@ -137,11 +137,9 @@ class _Explainer:
         for resume in self._history.resumes:
             numbers = resume.decision_counts or {kind: len(one) for kind, one in resume.decisions.items()}
             kept, again = numbers.get("keep", 0), numbers.get("rerun", 0)
-            yield Reason(
-                "resumed",
-                f"It was resumed (attempt {resume.attempt}): {kept} steps were kept, {again} to run again.",
-                timestamp(resume.at),
-            )
+            steps = "1 step was" if kept == 1 else f"{kept} steps were"
+            what = f": {steps} kept, {again} to run again" if numbers else ""  # AetherFlow 0.0 stored none
+            yield Reason("resumed", f"It was resumed (attempt {resume.attempt}){what}.", timestamp(resume.at))
 
     def _ending(self) -> Iterator[Reason]:
         run, at = self._history.run, self._history.run.finished_at or ""
@@ -153,14 +151,15 @@ class _Explainer:
                 yield Reason("succeeded", f"It succeeded{took}: {counts(statuses)}.", at)
             case "FAILED":
                 which = ", ".join(failed[:FAILURES_SHOWN]) + (" ..." if len(failed) > FAILURES_SHOWN else "")
-                why = run.reason or f"the failure of {which or 'a job'}"
-                yield Reason("failed", f"It failed{took}, because of {why}: {counts(statuses)}.", at)
+                why = f" ({run.reason})" if run.reason else f", because of the failure of {which or 'a job'}"
+                yield Reason("failed", f"It failed{took}{why}: {counts(statuses)}.", at)
             case "CANCELLED":
                 yield Reason(
                     "cancelled", f"It was cancelled{took}: {run.reason or 'no reason is known'}.", at
                 )
             case "INTERRUPTED":
-                yield Reason("interrupted", f"Its process ended{took} without an end of the run.", at)
+                last = f" It stored its last event{took}." if took else ""
+                yield Reason("interrupted", f"Its process died before the run had ended.{last}", at)
             case _:
                 yield Reason("running", f"It is running: {counts(statuses)}.")
 
@@ -196,12 +195,8 @@ class _Explainer:
             return
         if row.item:
             yield Reason("started", f"It is the instance for the item {row.item}.", row.started_at or "")
-        elif node.waited_for and node.ready_at:
-            yield Reason("ready", f"It could begin when job {node.waited_for} had ended.", node.ready_at)
-        elif node.plan.needs or node.plan.after:
-            yield Reason("ready", "All jobs before it had ended when the run was resumed.", node.ready_at)
-        elif node.plan.steps:
-            yield Reason("ready", "It depends on no other job.", node.ready_at)
+        elif not self._is_kept(node):  # else: it is known of the last execution only
+            yield from _ready(node)
         if node.waited_seconds >= LATE_SECONDS and not self._is_kept(node):
             others = sum(map(self._ran_at(node.ready_at), self._jobs.values()))
             yield Reason(
@@ -330,6 +325,16 @@ class _Explainer:
                 f"{_problem(one.error)}",
                 one.failed_at,
             )
+
+
+def _ready(node: JobNode) -> Iterator[Reason]:
+    """Yield when a job could begin."""
+    if node.waited_for and node.ready_at:
+        yield Reason("ready", f"It could begin when job {node.waited_for} had ended.", node.ready_at)
+    elif node.plan.needs or node.plan.after:
+        yield Reason("ready", "All jobs before it had ended when the run was resumed.", node.ready_at)
+    elif node.plan.steps:
+        yield Reason("ready", "It depends on no other job.", node.ready_at)
 
 
 def _end(step: StepNode) -> Iterator[Reason]:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import time
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -160,7 +161,10 @@ def _print_lines(
 
 
 def _fitting(lines: Iterable[bytes], pattern: re.Pattern[str]) -> Iterator[bytes]:
-    return (line for line in lines if pattern.search(line.decode().rstrip("\n")))
+    for line in lines:
+        text = line.removesuffix(b"\n")
+        if pattern.search(text.decode()):
+            yield text + b"\n"  # the piece of a long line ends here: the next one may not fit
 
 
 def _follow(source: _Source, tail: int | None, pattern: re.Pattern[str] | None) -> None:
@@ -205,10 +209,11 @@ class _Growing:
 
 def _safe_lines(log: BinaryIO | _Growing) -> Iterator[bytes]:
     """Iterate over the lines, without colours, with other control characters as escapes."""
-    is_whole = True
+    is_whole, decoder = True, getincrementaldecoder("utf-8")("replace")  # a piece may end within a character
     while piece := log.readline(PIECE_BYTES):
-        is_whole = piece.endswith(b"\n")
-        text = piece.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace")
+        if is_whole := piece.endswith(b"\n"):
+            piece = piece.removesuffix(b"\n").removesuffix(b"\r")
+        text = decoder.decode(piece, final=is_whole)
         yield one_line(text).encode() + (b"\n" if is_whole else b"")
     if not is_whole:
         yield b"\n"

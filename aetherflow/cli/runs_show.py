@@ -20,11 +20,13 @@ from aetherflow.cli.resume_words import resume_lines
 from aetherflow.cli.runs_list import fired_by
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_path, say_no_runs
 from aetherflow.cli_hints import retry_command
+from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.events.run_events import BundleUse
 from aetherflow.events.stale_readers import readers_to_run, shown, stale_text
 from aetherflow.observe.event_text import counts, duration, one_line
 from aetherflow.sdk.effects import NOT_DONE
 from aetherflow.store.queries import AttemptRow, EffectRow, WaitRow
+from aetherflow.store.run_list import ListedRun
 
 EFFECTS_SHOWN = 10
 """How many confirmed effects of a step are printed; --json has all of them."""
@@ -99,8 +101,7 @@ def _head(found: RunHistory, path: Path) -> Iterator[str]:
         yield f"  fired by {one_line(fired_by(run.fired_by))}"
     if found.bundle is not None:
         yield _bundle(found.bundle)
-    took = "" if run.duration_seconds is None else f", took {duration(run.duration_seconds)}"
-    yield f"  started {run.started_at}, finished {run.finished_at or '-'}{took}"
+    yield f"  started {run.started_at}, finished {run.finished_at or '-'}{_run_took(run)}"
     if run.params:
         yield f"  params {one_line(_json(run.params))}"
     if found.interrupted:
@@ -111,6 +112,17 @@ def _head(found: RunHistory, path: Path) -> Iterator[str]:
         yield f"  stale: {one_line(stale_text(found.stale))}"
         command = retry_command(run.run_id, path, found.secrets, map(shown, readers_to_run(found.stale)))
         yield f"  repeat: {one_line(command)}"
+
+
+def _run_took(run: ListedRun) -> str:
+    """Return how long the last execution of a run took, or has taken until now."""
+    if run.duration_seconds is None:
+        return ""
+    if run.status == INTERRUPTED:  # when its process died is not known
+        return f", the last event after {duration(run.duration_seconds)}"
+    so_far = "" if run.finished_at else " so far"
+    resumed = " since it was resumed" if run.attempt > 1 else ""
+    return f", took {duration(run.duration_seconds)}{so_far}{resumed}"
 
 
 def _bundle(bundle: BundleUse) -> str:

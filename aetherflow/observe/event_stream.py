@@ -21,8 +21,8 @@ from aetherflow.plugin_output import real_stdout
 if TYPE_CHECKING:
     from aetherflow.observe.time_order import TimeOrder
 
-_BEGINNINGS = (b'{"schema":"aetherflow.event/', b'{"event":')
-"""How a line begins, now and before the records had a schema."""
+_BEGINNINGS = (b'{"schema":"aetherflow.event/', b'{"specversion":"', b'{"event":')
+"""How a line begins: a record, a CloudEvent, an event before the records had a schema."""
 
 
 class EventStreamObserver:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -274,3 +275,27 @@ def test_logs_can_be_followed_until_the_run_ends(cli: CommandLine) -> None:
 
     assert heading.startswith("== a.s, attempt 1 (")
     assert (first, rest.out, rest.code) == ("up\n", "end\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("version", "line", "said"),
+    [
+        (1, "explain nightly-7", "It was resumed (attempt 2). "),
+        (3, "explain nightly-7", "1 step was kept, 1 to run again."),
+        (3, "explain nightly-7", "It failed after 20.00 s (1 job failed): 2 PENDING"),
+        (
+            8,
+            "explain nightly-7",
+            "Its process died before the run had ended. It stored its last event after 8",
+        ),
+        (8, "runs show", "finished -, the last event after 8.00 s"),
+    ],
+)
+def test_what_is_not_known_of_a_run_is_not_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], version: int, line: str, said: str
+) -> None:
+    state = Path(shutil.copy(Path(__file__).parents[1] / f"store/fixtures/state_v{version}.sqlite", tmp_path))
+
+    assert run_command_line([*line.split(), "--state", str(state)]) == 0
+
+    assert said in " ".join(capsys.readouterr().out.split())

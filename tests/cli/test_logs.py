@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
+from aetherflow.cli import logs
 from tests.cli.command_line import CommandLine, flow
 
 NASTY = r"""
@@ -77,3 +79,17 @@ def test_lines_of_each_attempt_and_execution_are_distinct(cli: CommandLine, tmp_
         "try",
         "open",
     ]
+
+
+def test_the_pieces_of_a_long_line_are_whole_characters() -> None:
+    lines = logs._safe_lines(io.BytesIO(b"x" + "é".encode() * logs.PIECE_BYTES + b"\r\n\xc3\nend"))
+
+    assert b"".join(lines).decode() == f"x{'é' * logs.PIECE_BYTES}\n\ufffd\nend\n"
+
+
+def test_a_piece_that_fits_ends_its_line() -> None:
+    log = io.BytesIO(b"wanted" + b"x" * logs.PIECE_BYTES + b"\nother\nalso wanted\n")
+
+    first, second = logs._fitting(logs._safe_lines(log), re.compile("wanted"))
+
+    assert (first[:7], first[-2:], second) == (b"wantedx", b"x\n", b"also wanted\n")

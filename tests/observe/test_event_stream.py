@@ -159,3 +159,16 @@ async def test_a_file_that_runs_share_is_closed_after_the_last_of_them(tmp_path:
     assert writers[0].stream.closed
 
     assert len((tmp_path / "events.jsonl").read_bytes().splitlines()) == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("form", ["json", "cloudevents"])
+async def test_the_file_of_an_earlier_run_is_appended_to(tmp_path: Path, form: Any) -> None:
+    path = tmp_path / "events.jsonl"
+    for event in EVENTS[:2]:
+        observer = EventStreamObserver(path, format=form)
+        await observer.open()
+        await observer([event])
+        await observer.aclose()
+
+    assert len(path.read_text().splitlines()) == 2
