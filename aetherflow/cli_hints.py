@@ -22,6 +22,11 @@ def cancel_command(run_id: str, state: Path | str) -> str:
     return _of_run("cancel", run_id, state)
 
 
+def events_command(run_id: str, state: Path | str) -> str:
+    """Return the command that prints the stored events of a run."""
+    return _command("events", run_id, state)
+
+
 def retry_command(
     run_id: str, state: Path | str, secrets: Iterable[str] = (), begin_at: Iterable[str] = ()
 ) -> str:
@@ -35,6 +40,10 @@ def retry_command(
 
 
 def _of_run(command: str, run_id: str, state: Path | str, options: str = "") -> str:
+    return _command(f"runs {command}", run_id, state, options)
+
+
+def _command(command: str, run_id: str, state: Path | str, options: str = "") -> str:
     """Return a command about a run; an id that looks like an option comes last."""
     named, last = ("", f" -- {shlex.quote(run_id)}") if run_id[:1] == "-" else (f" {shlex.quote(run_id)}", "")
-    return f"aetherflow runs {command}{named} {state_option(state)}{options}{last}"
+    return f"aetherflow {command}{named} {state_option(state)}{options}{last}"

@@ -65,6 +65,10 @@ def logs(
     """Print the output of the programs of a run. With --json, only where it is stored."""
     if raw and (follow or tail is not None or grep):
         raise UsageError("--raw prints whole files", hint="leave out --follow, --tail and --grep")
+    if json and (raw or follow or tail is not None or grep):
+        raise UsageError(
+            "--json says only where the logs are", hint="leave out --raw, --follow, --tail and --grep"
+        )
     pattern = _pattern(grep) if grep else None
     path = history_path(state, flow_yaml, run)
     history = None if path is None else ask_state(path, lambda ask: ask.find_history(run))

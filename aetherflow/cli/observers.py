@@ -93,6 +93,7 @@ async def chosen_observers(
             format="cloudevents" if show.format(settings) == "cloudevents" else "json",
             sink=sink,
             order=order,
+            name=show.events,
         )
         await stream.open()
         chosen.append(ObserverSpec("events", stream.join, stream.when_full, stream.reopen, order))
@@ -114,8 +115,10 @@ def _target(events: str) -> BinaryIO | Path | Literal["-"]:
     return open_descriptor(events.removeprefix("fd:"))
 
 
-def print_lost_output(detached: Mapping[str, str]) -> None:
+def print_lost_output(detached: Mapping[str, str], events: str = "") -> None:
     """Print which observers did not show everything, and why; the end of the process waits for none of them.
+
+    The command `events` prints what was lost.
 
     In a thread: standard error may be what nobody reads, and a writer waits for the lock of its stream.
     """
@@ -123,6 +126,8 @@ def print_lost_output(detached: Mapping[str, str]) -> None:
         return
     note_stalled_reader()
     notes = [f"warning: the {name} did not show the whole run: {why}" for name, why in detached.items()]
+    if events and not detached.keys().isdisjoint(("events", "log")):
+        notes.append(f"    hint: {events} prints all that are stored")
     printing = threading.Thread(target=print_note, args=("\n".join(notes),), daemon=True)
     printing.start()
     printing.join(NOTE_SECONDS)

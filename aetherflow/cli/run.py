@@ -29,6 +29,7 @@ from aetherflow.cli.options import (
 )
 from aetherflow.cli.printing import count, print_note, print_text
 from aetherflow.cli.report import print_report
+from aetherflow.cli_hints import events_command
 from aetherflow.config.param_values import list_of
 from aetherflow.config.params import as_options, missing_params
 from aetherflow.errors import StateError, UsageError
@@ -158,7 +159,9 @@ def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowO
     async def run_shown() -> int:
         observers = await chosen_observers(show, checked.environment.settings)
         report = await run_flow(checked, request, observers)
-        print_lost_output(report.detached)
+        print_lost_output(
+            report.detached, events_command(report.run_id, report.state) if report.state else ""
+        )
         if show.report:
             keys = {"flow_id": checked.plan.flow_id, **asdict(report)}
             print_report(command, keys, code=report.exit_code)

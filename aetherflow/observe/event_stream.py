@@ -36,6 +36,7 @@ class EventStreamObserver:
         format: records, or CloudEvents with a record as data.
         sink: of the target; else the observer has its own.
         order: in which the runs write, where they are to be in the order of their times.
+        name: of a stream, in messages.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class EventStreamObserver:
         format: Literal["json", "cloudevents"] = "json",  # noqa: A002 - the word of the setting
         sink: Sink | None = None,
         order: TimeOrder | None = None,
+        name: str = "",
     ) -> None:
         self._target = target
+        self._name = name
         self._access = access
         self._writer: LineWriter[bytes] | PipeWriter | None = None
         self._warning = ""
@@ -118,7 +121,7 @@ class EventStreamObserver:
             elif self._target == "-":
                 self._writer = LineWriter(real_stdout().buffer, "standard output")
             else:
-                self._writer = LineWriter(self._target)
+                self._writer = LineWriter(self._target, self._name)
         return self._writer
 
     def _reopen(self) -> None:

@@ -20,13 +20,16 @@ class OutputLostError(AetherFlowError):
     default_code = "AF810"
 
 
+_NAMES = {"<stdout>": "standard output", "<stderr>": "standard error"}
+
+
 class LineWriter(Generic[AnyStr]):
     """Writes and flushes a stream a batch at a time; it blocks, so call it in a worker thread."""
 
     def __init__(self, stream: IO[AnyStr], name: str = "") -> None:
         self.stream: IO[AnyStr] = stream
         own = getattr(stream, "name", "")  # a number where the stream was made from a file descriptor
-        self.name = name or (own if isinstance(own, str) and own else "the output")
+        self.name = name or _NAMES.get(own, own if isinstance(own, str) and own else "the output")
 
     def close(self) -> None:
         """Close the stream.

@@ -6,7 +6,10 @@ import io
 import re
 from pathlib import Path
 
+import pytest
+
 from aetherflow.cli import logs
+from aetherflow.cli.main import run_command_line
 from tests.cli.command_line import CommandLine, flow
 
 NASTY = r"""
@@ -93,3 +96,11 @@ def test_a_piece_that_fits_ends_its_line() -> None:
     first, second = logs._fitting(logs._safe_lines(log), re.compile("wanted"))
 
     assert (first[:7], first[-2:], second) == (b"wantedx", b"x\n", b"also wanted\n")
+
+
+@pytest.mark.parametrize("option", ["--follow", "--tail=3", "--grep=x", "--raw"])
+def test_options_of_lines_are_refused_where_no_lines_are_printed(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["logs", "r", "--json", option]) == 2
+    assert "--json says only where the logs are" in capsys.readouterr().out

@@ -172,3 +172,14 @@ async def test_the_file_of_an_earlier_run_is_appended_to(tmp_path: Path, form: A
         await observer.aclose()
 
     assert len(path.read_text().splitlines()) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_descriptor_that_nobody_reads_is_named() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb", buffering=0) as stream:
+        observer = EventStreamObserver(stream, name="fd:3")
+
+        with pytest.raises(OutputLostError, match="nobody reads fd:3 any more"):
+            await observer(EVENTS)
