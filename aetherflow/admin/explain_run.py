@@ -112,7 +112,10 @@ class _Explainer:
 
     def _beginning(self) -> Iterator[Reason]:
         run, firing = self._history.run, self._facts.firing
-        if firing is None:
+        if firing is None and (tick := self._facts.served_for):
+            sentence = f"A server started it for {tick}; the database of the server has the item."
+            yield Reason("started", sentence, run.started_at)
+        elif firing is None:
             yield Reason("started", "A command started it.", run.started_at)
         else:
             cause = (

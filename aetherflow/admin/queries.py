@@ -18,7 +18,7 @@ from aetherflow.admin.stored_marks import MarkHistory, mark_history
 from aetherflow.cli_hints import state_option
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import UsageError
-from aetherflow.events.run_events import BundleUse, RunResumed
+from aetherflow.events.run_events import BundleUse, RunResumed, RunStarted
 from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
@@ -112,6 +112,9 @@ class StateQueries:
             history = read_history(raw, run, self._clock.now())
             firing = firing_of_run(raw, run.run_id)
             if firing is None:
+                first = next(iter(rows.beginnings_of(raw, run.run_id)), None)
+                if isinstance(first, RunStarted) and first.origin == "serve":
+                    return RunFacts(history, served_for=first.scheduled_at)
                 return RunFacts(history)
             tick = firing.scheduled_at
             alerts = alerts_of(raw, firing.scheduler, firing.item_id, tick, tick)

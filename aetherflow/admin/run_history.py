@@ -65,11 +65,16 @@ class RunHistory(msgspec.Struct, frozen=True):
 
 
 class RunFacts(msgspec.Struct, frozen=True):
-    """What is stored about a run: its history, the firing that started it, and what was late about that."""
+    """What is stored about a run: its history, the firing that started it, and what was late about that.
+
+    Attributes:
+        served_for: the time for which a server started it, if its firing is in another database.
+    """
 
     history: RunHistory
     firing: Firing | None = None
     alerts: list[Alert] = []
+    served_for: str = ""
 
 
 def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHistory:
