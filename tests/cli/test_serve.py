@@ -255,7 +255,7 @@ def test_a_file_that_became_a_pipe_keeps_neither_the_server_nor_its_end(cli: Com
 
 
 def test_status_of_a_file_that_is_wrong_now_is_that_of_the_version_in_force(cli: CommandLine) -> None:
-    with serve(cli, EVERY_SECOND) as server:
+    with serve(cli, EVERY_SECOND.replace("id: a,", "id: a, overlap: queue,")) as server:
         server.event("firing_finished", item_id="a")
         cli.write("scheduler.yaml", "version: 1\nitms: []\n")
         server.event("schedule_invalid")
