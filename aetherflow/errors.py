@@ -50,7 +50,10 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         code: for people; nothing is decided by it.
+        message: one sentence: what happened, and where.
         kind: for `retry_on`.
+        hint: what to do about it.
+        detail: more about it, as data.
         cause: set by the executor only; what a step raises has none.
         is_temporary: another run holds a lock; the same may succeed when that has ended.
         is_final: another attempt would fail in the same way, so there is none.

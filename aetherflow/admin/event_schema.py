@@ -7,8 +7,11 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events, schedule_events
-from aetherflow.events.run_events import Event, RunFinished
+from aetherflow.events.marks import Mark, MarkUse
+from aetherflow.events.run_events import BundleUse, Event, RunFinished, StoredItems
+from aetherflow.events.schedule_events import LeftFiring, UpcomingItem
 from aetherflow.observe.event_record import Cut, EventRecord, own_fields, record_name
 from aetherflow.observe.run_summary import Failure
 from aetherflow.spec.json_schema import DRAFT, Schema, case, described
@@ -62,6 +65,10 @@ _COMMON = {
 """What fields mean of which the docstring of the event says nothing."""
 
 
+_INNER = (BundleUse, ErrorInfo, Failure, LeftFiring, Mark, MarkUse, StoredItems, UpcomingItem)
+"""The Structs in events."""
+
+
 def event_types() -> Iterator[type[Event]]:
     """Iterate over every kind of event, those of runs first."""
     for module in (run_events, schedule_events):
@@ -102,6 +109,10 @@ def event_schema() -> Schema:
     record = definitions.pop("EventRecord")
     _describe(record, described(EventRecord)[1])
     _describe(definitions["Cut"], described(Cut)[1])
+    for struct in _INNER:
+        about = described(struct)[1]
+        named = {field.encode_name: about[field.name] for field in msgspec.structs.fields(struct)}
+        _describe(definitions[struct.__name__], named)
     record["properties"]["timestamp"]["format"] = "date-time"
     record["properties"]["cut"] = {"$ref": "#/definitions/Cut"}
     for length, name in ((32, "trace_id"), (16, "span_id")):

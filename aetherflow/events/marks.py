@@ -32,7 +32,12 @@ _READERS: Mapping[MarkType, Callable[[str], MarkValue]] = {
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
-    """One high-water mark: the type of its value, and the value exactly, as text."""
+    """One high-water mark: the type of its value, and the value exactly, as text.
+
+    Attributes:
+        type: the type of the value.
+        text: the value.
+    """
 
     type: MarkType
     text: str

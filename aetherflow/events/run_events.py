@@ -66,6 +66,7 @@ class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The bundle from which a run takes its flow.
 
     Attributes:
+        id: as its manifest names it.
         fingerprint: of all its files, as they were then.
         manifest: the absolute path of the manifest.
         flow: the flow file, relative to the root of the bundle.
@@ -180,7 +181,13 @@ class RunFinished(Event, frozen=True, kw_only=True):
 
 
 class StoredItems(msgspec.Struct, frozen=True, rename={"file": "$file"}):
-    """The items of a mapped job that are too large for the journal: a file beside the step logs."""
+    """The items of a mapped job that are too large for the journal: a file beside the step logs.
+
+    Attributes:
+        file: its path.
+        bytes: its size.
+        count: how many items it has.
+    """
 
     file: str
     bytes: int

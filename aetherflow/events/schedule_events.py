@@ -97,6 +97,8 @@ class LeftFiring(msgspec.Struct, frozen=True):
 
     Attributes:
         scheduled_at: with the offset of the item's zone.
+        outcome: what had become of it.
+        run_id: its run, if it had one.
     """
 
     scheduled_at: datetime
@@ -108,6 +110,7 @@ class UpcomingItem(msgspec.Struct, frozen=True):
     """An item of a loaded scheduler file, and when it fires next.
 
     Attributes:
+        item_id: the item.
         next_at: the scheduled time, with the offset of the item's zone; None if no firing is ahead.
         enabled: false: it does not fire until its file says so.
         after: the items whose runs must have succeeded before; with the period if that is not the same day.
@@ -115,7 +118,8 @@ class UpcomingItem(msgspec.Struct, frozen=True):
         overdue_since: the first tick that is due and not decided yet, in the item's zone.
         at_boot: it fires when the machine has booted, and has no times.
         fires_now: it fires now, since the machine has booted and it has not fired since.
-        left: the first firings to take over; `left_count` of them in all.
+        left: the first firings to take over.
+        left_count: how many firings there are to take over.
         missing: its flow or manifest, if that file does not exist.
     """
 
