@@ -26,7 +26,7 @@ def test_a_flow_keeps_its_state_and_files_beside_it(cli: CommandLine) -> None:
 
 def test_a_database_that_does_not_exist_yet_is_named_with_its_base(cli: CommandLine) -> None:
     cli.write("flows/flow.yaml", FLOW)
-    found = cli.run("runs", "list", "--flow-yaml", "flows/flow.yaml")
+    found = cli.run("runs", "show", "r", "--flow-yaml", "flows/flow.yaml")
     assert found.code == 2
     assert f"there is no state database {cli.folder}/flows/state/own.sqlite" in found.err
     assert f"flow.state.path is 'state/own.sqlite', relative to {cli.folder}/flows;" in found.err
