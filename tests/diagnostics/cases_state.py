@@ -64,7 +64,7 @@ CASES: dict[str, Case | Told] = {
     "AF602": Case(OK, f"{SQL}'create table theirs (x)'; {RUN}"),
     "AF603": Case(OK, f"{SQL}'pragma application_id = 0x41457466; pragma user_version = 99'; {RUN}"),
     "AF604": Case(OK, f"{RUN}; {SQL}\"update events set payload = '{{}}' where seq = 1\"; {RUN}"),
-    "AF605": Case(script="aetherflow runs list"),
+    "AF605": Case(script="aetherflow runs list --state no.sqlite"),
     "AF614": Case(process("command: [sh, -c, 'rm \"$STATE\"; sleep 9']"), RUN),
     "AF622": Case(steps(LOCKED % "{{env.API_TOKEN}}"), RUN, env={"API_TOKEN": "correct horse"}),
     "AF630": Case(OK, f"{RUN}; sed -i 's/items: .x./items: [x, y]/' flow.yaml; {RUN}"),
