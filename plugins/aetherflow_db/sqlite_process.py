@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -73,18 +74,17 @@ class SqliteProcess:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, unless it runs."""
+        """Start it, unless it runs, or the system has no room for one."""
         if self._child is not None:
             return
         specs = [find_spec(name) for name in PACKAGES]
         folders = {str(Path(spec.origin).parents[1]) for spec in specs if spec is not None and spec.origin}
-        self._child = subprocess.Popen(  # noqa: S603 - our own script, by our own interpreter
-            [sys.executable, "-I", "-S", WORKER, *sorted(folders)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pipesize=PIPE_BYTES,
-        )
+        words = [sys.executable, "-I", "-S", str(WORKER), *sorted(folders)]
+        with suppress(OSError):  # of too many processes, for one: `batches` reports that there is none
+            self._child = subprocess.Popen(  # noqa: S603 - our own script, by our own interpreter
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            _enlarge(self._child.stdout)
 
     def batches(self, request: Request, names: Sequence[str]) -> Iterator[Any]:
         """Run a query and return its rows as record batches.
@@ -121,6 +121,13 @@ class SqliteProcess:
                 with suppress(OSError):  # the request may not have reached it
                     pipe.close()
         child.wait()
+
+
+def _enlarge(pipe: IO[bytes] | None) -> None:
+    """Make a pipe larger; an unprivileged user has a quota of such memory, and a small pipe does too."""
+    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _read(file: IO[bytes], request: Request, names: Sequence[str]) -> Iterator[Any]:

@@ -144,6 +144,30 @@ async def test_parameters_are_bound(open_run: Open, tmp_path: Path, spy: Spy, mo
 
 
 @pytest.mark.parametrize(
+    ("changed", "value", "inexact"),
+    [
+        ("aetherflow_db.sqlite_process.PIPE_BYTES", 2**31 - 1, 0),  # more than the system gives
+        ("sys.executable", "/no/such/python", 1),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_small_pipe_does_too_and_without_the_other_process_the_rows_come_as_usual(
+    file_run: Open,
+    tmp_path: Path,
+    spy: Spy,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: str,
+    value: Any,
+    inexact: int,
+) -> None:
+    fill(tmp_path)
+    monkeypatch.setattr(changed, value)
+    async with file_run() as run:
+        await both_ways(run, monkeypatch, sql="SELECT * FROM data", format="csv")
+    assert (spy.begun, spy.inexact) == (1, inexact)
+
+
+@pytest.mark.parametrize(
     ("sql", "inexact"),
     [
         ("SELECT r FROM data WHERE r IS NOT NULL", 0),
