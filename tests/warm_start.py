@@ -10,7 +10,7 @@ share the seed of their hashes.
 A start is cold (an interpreter of its own) where this could make a difference: if the environment says
 something to the interpreter or to a module while it is imported, if other signals are ignored or blocked
 than usual, if a descriptor, a limit or another user is handed on; with the fixture `cold_start`; and in
-`just torture`. What a shell starts is cold as well: the commands of the manual, the demos.
+`just torture`. What a shell starts is cold as well: the demos, and commands of the manual that need a shell.
 `tests/test_warm_start.py` compares the two kinds.
 """
 
