@@ -104,7 +104,9 @@ def _print_runs(runs: list[ListedRun]) -> None:
     columns = f"{'STARTED':<20}  {'STATUS':<11}  {'TOOK':>12}  {'RUN':<{run_width}}"
     print_text(f"{columns}  {'FLOW':<{flow_width}}  FIRED BY")
     for run in runs:
-        took = "-" if run.duration_seconds is None else duration(run.duration_seconds)
+        took = "-"  # of an interrupted run only its last event is known, not when it died
+        if run.duration_seconds is not None and run.status != "INTERRUPTED":
+            took = duration(run.duration_seconds)
         by = "-" if run.fired_by is None else fired_by(run.fired_by)
         print_line(
             f"{run.started_at[:19]}Z  {run.status:<11}  {took:>12}  "

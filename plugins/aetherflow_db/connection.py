@@ -17,7 +17,7 @@ from aetherflow import Connector, Resource, StepContext, StepError, StopSwitch
 from aetherflow.data_files import ArrowRows, TextRows
 from aetherflow_db.column_kinds import columns_of, times_of_day
 from aetherflow_db.driver import Driver, SessionMode
-from aetherflow_db.failures import no_rows
+from aetherflow_db.failures import first_statement_failed, no_rows
 from aetherflow_db.fast_rows import Wanted, fast_rows
 from aetherflow_db.plain_calls import PlainCalls
 from aetherflow_db.query import Query, Row, Rows
@@ -158,6 +158,20 @@ class SqlConnector(PlainCalls, Connector):
                 session.close_cursors()
                 with switch.armed(process.kill):
                     yield ArrowRows(rows.columns, process.batches(request, rows.names))
+
+    def run_first(self, connection: Any, statement: str) -> None:
+        """Run a statement of the options that each connection begins with, on one that executes by itself.
+
+        Raises:
+            StepError: the database refuses it.
+            Exception: the driver's own error, if the connection is lost.
+        """
+        try:
+            connection.execute(statement)
+        except self.module.errors as error:
+            if self.module.cause(error, connection) == "lost":
+                raise
+            raise first_statement_failed(self.name, statement, error) from error
 
     def _fetched(self, session: Session, query: Query, fetch_size: int) -> Rows:
         declared = declared_columns(session.raw, query)

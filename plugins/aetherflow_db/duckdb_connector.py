@@ -14,7 +14,7 @@ from aetherflow import CheckResult, ConfigError, MissingExtra, Resource, StopSwi
 from aetherflow_db.connection import Loan, SqlConnector
 from aetherflow_db.driver import Driver
 from aetherflow_db.duckdb_driver import duckdb_driver
-from aetherflow_db.failures import connection_failed, first_line, first_statement_failed
+from aetherflow_db.failures import connection_failed, first_line
 from aetherflow_db.options import as_list, pragma_statements
 from aetherflow_db.sqlite_file import MEMORY, absolute_database, file_checks, make_folder
 
@@ -150,19 +150,11 @@ class DuckDbConnector(SqlConnector):
                     quoted = self._options.schema.replace("'", "''")
                     connection.execute(f"SET schema = '{quoted}'")
                 for statement in as_list(self._options.init_sql):
-                    self._first(connection, statement)
+                    self.run_first(connection, statement)
                 stack.pop_all()
         except errors as error:
             raise connection_failed(self.name, self.place, error) from error
         return connection
-
-    def _first(self, connection: DuckDBPyConnection, statement: str) -> None:
-        try:
-            connection.execute(statement)
-        except self._module.errors as error:
-            if self._module.cause(error, connection) == "lost":
-                raise
-            raise first_statement_failed(self.name, statement, error) from error
 
     def _opened(self) -> DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - an optional dependency, and slow to import
@@ -175,7 +167,7 @@ class DuckDbConnector(SqlConnector):
             for extension in self._options.extensions or []:
                 self._load(root, extension)
             for statement in pragma_statements(self._options.pragmas or {}):
-                self._first(root, statement.replace("PRAGMA", "SET", 1))
+                self.run_first(root, statement.replace("PRAGMA", "SET", 1))
         except BaseException:
             root.close()
             raise

@@ -15,7 +15,7 @@ from msgspec import Meta
 from aetherflow import CheckResult, ConfigError, MissingExtra, Resource, StopSwitch, connector, run_blocking
 from aetherflow_db.connection import Loan, SqlConnector
 from aetherflow_db.driver import Cause, Driver, SessionMode
-from aetherflow_db.failures import connection_failed, first_statement_failed
+from aetherflow_db.failures import connection_failed
 from aetherflow_db.options import PooledOptions
 from aetherflow_db.sqlalchemy_engine import unsupported
 
@@ -147,21 +147,13 @@ class ExasolConnector(SqlConnector):
             with ExitStack() as stack:
                 stack.callback(_close, connection)
                 for statement in options.first_statements:
-                    self._first(connection, statement)
+                    self.run_first(connection, statement)
                 connection.commit()
                 stack.pop_all()
         except errors as error:
             raise connection_failed(self.name, self.place, error) from error
         lent: ExaConnection = connection
         return lent
-
-    def _first(self, connection: ExaConnection, statement: str) -> None:
-        try:
-            connection.execute(statement)
-        except self._module.errors as error:
-            if self._module.cause(error, connection) == "lost":
-                raise
-            raise first_statement_failed(self.name, statement, error) from error
 
     def connect(self) -> ExaConnection:
         """Return a new connection, as `connect_raw`."""
