@@ -315,11 +315,10 @@ class _Explainer:
             how_long = "waits" if seconds is None else f"waited {duration(seconds)}"
             held = f", held by {'; '.join(wait.held_by)}" if wait.held_by else ""
             slots = f"{wait.slots} slot{'' if wait.slots == 1 else 's'}"
-            yield Reason(
-                "waited",
-                f"It {how_long} for {slots} of the pool {wait.pool} ({wait.size}){held}.",
-                wait.since,
-            )
+            what = f"the lock {wait.lock}" if wait.lock else f"{slots} of the pool {wait.pool} ({wait.size})"
+            if wait.lock and seconds is None and step.row.status != "RUNNING":
+                how_long = "waited in vain"
+            yield Reason("waited", f"It {how_long} for {what}{held}.", wait.since)
         for one in step.retries:
             of = f" of {one.max_attempts}" if one.max_attempts else ""
             yield Reason(

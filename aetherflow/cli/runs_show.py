@@ -221,6 +221,9 @@ def _wait(wait: WaitRow) -> str:
     seconds = seconds_between(wait.since, wait.ended_at) or 0.0
     number = f"{wait.slots} slot{'' if wait.slots == 1 else 's'}"
     held = f", held by {one_line('; '.join(wait.held_by))}" if wait.held_by else ""
+    if wait.lock:
+        how_long = "waits" if wait.ended_at is None else f"waited {duration(seconds)}"
+        return f"{how_long} for the lock {one_line(wait.lock)}{held}"
     return f"waited {duration(seconds)} for {number} of the pool {wait.pool} ({wait.size}){held}"
 
 

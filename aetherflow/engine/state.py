@@ -241,6 +241,9 @@ def _apply_to_step(state: RunState, event: e.StepEvent) -> None:
             step.step_type, step.attempt, step.error = event.step_type, event.attempt, None
             job.steps[event.step_id] = step
             return  # an interruption is still to be known when the step begins
+        case e.LockAwaited() | e.LockTaken():
+            check_transition(STEP_TABLE, status, event, status)
+            return
         case e.EffectIntended() | e.EffectConfirmed():
             check_transition(STEP_TABLE, status, event, status)
             _note_effect(step, event)

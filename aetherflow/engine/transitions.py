@@ -39,6 +39,8 @@ STEP_TABLE: Table = {
     (INTERRUPTED, e.StepStarted): frozenset({"RUNNING"}),
     (INTERRUPTED, e.StepFinished): frozenset({"FAILED", "SKIPPED", "CANCELLED"}),
     ("RUNNING", e.StepRetrying): frozenset({"PENDING"}),
+    ("RUNNING", e.LockAwaited): frozenset({"RUNNING"}),
+    ("RUNNING", e.LockTaken): frozenset({"RUNNING"}),
     ("RUNNING", e.EffectIntended): frozenset({"RUNNING"}),
     ("RUNNING", e.EffectConfirmed): frozenset({"RUNNING"}),
     ("RUNNING", e.StepFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),

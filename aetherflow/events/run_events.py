@@ -249,6 +249,34 @@ class StepWaiting(StepEvent, frozen=True, kw_only=True):
     ahead: int = 0
 
 
+class LockAwaited(StepEvent, frozen=True, kw_only=True):
+    """A step that runs waits for a lock that another holds. It stays RUNNING.
+
+    Attributes:
+        lock: the name of the lock.
+        held_by: the flow, run and step that held it when the wait began.
+        since: since when it held the lock (RFC 3339).
+        wait_seconds: how long the step waits at most; then it fails.
+    """
+
+    lock: str
+    held_by: str
+    since: str = ""
+    wait_seconds: float = 0.0
+
+
+class LockTaken(StepEvent, frozen=True, kw_only=True):
+    """A step has the lock that it waited for.
+
+    Attributes:
+        lock: the name of the lock.
+        waited_seconds: how long it waited.
+    """
+
+    lock: str
+    waited_seconds: float = 0.0
+
+
 class StepStarted(StepEvent, frozen=True, kw_only=True):
     """An attempt of a step began.
 
@@ -381,6 +409,8 @@ Journalled = (
     | StepWaiting
     | StepStarted
     | StepRetrying
+    | LockAwaited
+    | LockTaken
     | EffectIntended
     | EffectConfirmed
     | StepFinished
@@ -393,6 +423,12 @@ def waits_for(event: StepWaiting) -> str:
     held = f", held by {'; '.join(event.held_by)}" if event.held_by else ""
     ahead = f", {event.ahead} ahead" if event.ahead else ""
     return f"waits for {number} of the pool {event.pool} ({event.size}){held}{ahead}"
+
+
+def waits_for_lock(event: LockAwaited) -> str:
+    """Return which lock a step waits for, in words."""
+    since = f" since {event.since}" if event.since else ""
+    return f"waits for the lock {event.lock}, held by {event.held_by}{since}"
 
 
 def progress_text(event: StepProgress) -> str:

@@ -38,6 +38,7 @@ from aetherflow.plan.readers import reader_of_job_output, reader_of_output
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.redaction import names_a_secret
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.lock_wait import LockWait
 from aetherflow.sdk.pools import PoolWait
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_failure import failure_of, stored_text
@@ -125,6 +126,7 @@ class InstanceTask:
             attempt=attempt,
             effects=effects,
             marks=marks,
+            on_lock_wait=partial(self._report_lock_wait, step, attempt),
             is_foreign=_is_foreign(self._machine.plan.step_types.get(step.spec.type)),
             on_interrupt=step.spec.on_interrupt,
         )
@@ -307,6 +309,16 @@ class InstanceTask:
         if not slots.is_settled:
             slots.fail(self._timer.limit(step)[1])
             slots.give_back()
+
+    def _report_lock_wait(self, step: StepPlan, attempt: int, wait: LockWait) -> None:
+        """Report that a step which runs waits for a lock, or has it now."""
+        if wait.waited_seconds is not None:
+            self._post(
+                e.LockTaken, step, attempt, lock=wait.lock, waited_seconds=round(wait.waited_seconds, 3)
+            )
+        else:
+            fields = {"held_by": wait.held_by, "since": wait.since, "wait_seconds": wait.wait_seconds}
+            self._post(e.LockAwaited, step, attempt, lock=wait.lock, **fields)
 
     def _give_back_slots(self) -> None:
         if self._slots is not None:

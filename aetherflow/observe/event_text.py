@@ -24,6 +24,8 @@ from aetherflow.events.run_events import (
     HooksStarted,
     JobFinished,
     JobStarted,
+    LockAwaited,
+    LockTaken,
     Notice,
     RunFinished,
     RunPersisted,
@@ -38,6 +40,7 @@ from aetherflow.events.run_events import (
     StepWaiting,
     progress_text,
     waits_for,
+    waits_for_lock,
 )
 from aetherflow.observe.event_level import level_of
 from aetherflow.observe.line_writer import json_line
@@ -210,6 +213,18 @@ def _(event: StepFinished) -> str:
 
 def _marks(marks: Mapping[str, MarkUse]) -> str:
     return "".join(f"; mark {one_line(name)}: {one_line(str(use))}" for name, use in marks.items())
+
+
+@sentence.register
+def _(event: LockAwaited) -> str:
+    at_most = f", at most {duration(event.wait_seconds)}"
+    return f"{_step(event)}  {one_line(event.step_type)} {one_line(waits_for_lock(event))}{at_most}"
+
+
+@sentence.register
+def _(event: LockTaken) -> str:
+    waited = duration(event.waited_seconds)
+    return f"{_step(event)}  {one_line(event.step_type)} has the lock {one_line(event.lock)} after {waited}"
 
 
 @sentence.register

@@ -38,6 +38,7 @@ from aetherflow.sdk.blocking import (
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
 from aetherflow.sdk.files import atomic_write, remove_incomplete
+from aetherflow.sdk.lock_wait import OnLockWait, report_to_nobody
 from aetherflow.sdk.marks import NoMarks, check_mark_text
 from aetherflow.sdk.progress import ProgressGate, plain_number
 from aetherflow.sdk.services import Background, RunServices
@@ -72,14 +73,14 @@ class StepContext:
         attempt: int = 1,
         effects: EffectLog | None = None,
         marks: MarkLog | None = None,
+        on_lock_wait: OnLockWait = report_to_nobody,
         is_foreign: bool = True,
         on_interrupt: Literal["rerun", "fail", "skip"] = "rerun",
     ) -> None:
         self._services = services
         self.on_interrupt = on_interrupt
         self.is_foreign = is_foreign
-        self.job_id = job_id
-        self.step_id = step_id
+        self.job_id, self.step_id = job_id, step_id
         self.step_type = step_type
         self.attempt = attempt
         self.progress_note = ""
@@ -87,6 +88,7 @@ class StepContext:
         self._effects: EffectLog = effects or NoEffects()
         self._earlier_effects = dict(self._effects.stored())
         self.marks: MarkLog = marks or NoMarks()
+        self._on_lock_wait = on_lock_wait
         self._progress = ProgressGate()
         self._written: set[Path] = set()
         self._undo: list[Callable[[], Awaitable[object]]] = []
@@ -196,8 +198,7 @@ class StepContext:
             is_declared: whether the flow declares it as a resource; else the step chose it.
 
         Raises:
-            StepError: enterprise mode is on, and the manifest does not list the driver, or no
-                resource declares it.
+            StepError: in enterprise mode, the manifest does not list it, or no resource declares it.
         """
         allowed = self._services.zip_drivers
         if allowed is not None and not (driver in allowed and is_declared):
@@ -280,8 +281,7 @@ class StepContext:
         """Hold a named lock in an `async with` block; the engine renews its lease while the block runs.
 
         Raises:
-            StepError: the key contains a secret, but keys are stored and shown; or another step holds the
-                lock.
+            StepError: the key contains a secret, but keys are shown; or another step holds the lock.
         """
         if self.redactor.text(key) != key:
             raise StepError(
@@ -289,9 +289,8 @@ class StepContext:
                 hint="name the lock by something that may be seen",
                 code="AF622",
             )
-        return self._services.locks.hold(
-            key, ttl_seconds=ttl_seconds, wait_seconds=wait_seconds, job_id=self.job_id, step_id=self.step_id
-        )
+        hold = partial(self._services.locks.hold, key, job_id=self.job_id, step_id=self.step_id)
+        return hold(ttl_seconds=ttl_seconds, wait_seconds=wait_seconds, on_wait=self._on_lock_wait)
 
     def effect(
         self, key: str, *, verify: Verify | None = None, detail: Mapping[str, Any] | None = None
@@ -352,6 +351,7 @@ class StepContext:
             attempt=self.attempt,
             effects=NestedEffects(self._effects, step_id),
             marks=self.marks,
+            on_lock_wait=self._on_lock_wait,
             on_interrupt=self.on_interrupt,
         )
         inner._undo = self._undo
@@ -487,8 +487,7 @@ class StepContext:
         When the step is cancelled, the call ends with a StepError of kind "cancelled".
 
         Raises:
-            StepError: it was called on the event loop, which would wait for itself (AF549), or the step must
-                stop.
+            StepError: it would wait for itself, called on the event loop (AF549), or the step must stop.
         """
         call = current_call.get() or self._last_call
         if call is None or on_loop():

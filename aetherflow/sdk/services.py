@@ -20,6 +20,7 @@ from aetherflow.events.run_events import Event
 from aetherflow.ports import OutputStore
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.lock_wait import OnLockWait, report_to_nobody
 from aetherflow.sdk.marks import Marks, MemoryMarks
 from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.step import StepResult
@@ -50,9 +51,18 @@ class Locks(Protocol):
     """Named leases in the state database."""
 
     def hold(
-        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
+        self,
+        key: str,
+        *,
+        ttl_seconds: float,
+        wait_seconds: float,
+        job_id: str,
+        step_id: str,
+        on_wait: OnLockWait = report_to_nobody,
     ) -> AbstractAsyncContextManager[None]:
         """Hold the lock while the block runs; cancel the block if the lease is lost.
+
+        `on_wait` is called if another holds the lock and the step waits for it.
 
         Raises:
             StepError: another step holds the lock; the message says which, and since when.

@@ -10,9 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow.clock import Clock
 from aetherflow.errors import LockNotAcquired, StepError
+from aetherflow.sdk.lock_wait import LockWait, OnLockWait, report_to_nobody
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Lease, LeaseHolder, LeaseStatus
@@ -34,7 +36,14 @@ class LockTable(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def hold(
-        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
+        self,
+        key: str,
+        *,
+        ttl_seconds: float,
+        wait_seconds: float,
+        job_id: str,
+        step_id: str,
+        on_wait: OnLockWait = report_to_nobody,
     ) -> AsyncIterator[None]:
         """Hold the lock in the block; the block is cancelled if the lease is lost.
 
@@ -45,7 +54,7 @@ class LockTable(msgspec.Struct, frozen=True):
         """
         where = f"{job_id}.{step_id}" if step_id else job_id
         holder = f"{self.flow_id}, run {self.run_id}, {where}"
-        lease = await self._acquire(key, ttl_seconds, wait_seconds, holder)
+        lease = await self._acquire(key, ttl_seconds, wait_seconds, holder, on_wait)
         transact, now = self.database.transact, self.clock.now
         async with renewing(
             self.clock,
@@ -56,17 +65,23 @@ class LockTable(msgspec.Struct, frozen=True):
         ):
             yield
 
-    async def _acquire(self, key: str, ttl: float, wait: float, holder: str) -> Lease:
+    async def _acquire(self, key: str, ttl: float, wait: float, holder: str, on_wait: OnLockWait) -> Lease:
         def claim(raw: sqlite3.Connection) -> Lease | LeaseHolder:
             name, now = f"lock:{key}", self.clock.now()
             return leases.acquire(raw, name, self.owner, holder, now=now, ttl_seconds=ttl, run_id=self.run_id)
 
-        deadline = self.clock.monotonic() + wait
+        began = self.clock.monotonic()
+        reported: LockWait | None = None
         while isinstance(found := await self.database.transact(claim), LeaseHolder):
-            left = deadline - self.clock.monotonic()
+            left = began + wait - self.clock.monotonic()
             if left <= 0:
                 raise _held(key, found, wait, self.database.path)
+            if reported is None:
+                reported = LockWait(key, found.holder, found.acquired_at, wait)
+                on_wait(reported)
             await self.clock.sleep(min(POLL_SECONDS, left))
+        if reported is not None:
+            on_wait(replace(reported, waited_seconds=self.clock.monotonic() - began))
         return found
 
 

@@ -111,8 +111,8 @@ def project(events: Iterable[e.Event]) -> Rows:
     rows = Rows()
     for event in events:
         match event:
-            case e.EffectIntended() | e.EffectConfirmed():
-                pass  # `runs show` reads effects from the events
+            case e.EffectIntended() | e.EffectConfirmed() | e.LockAwaited() | e.LockTaken():
+                pass  # `runs show` reads effects and waits from the events
             case e.StepEvent():
                 _project_step(rows, event)
             case e.JobEvent():

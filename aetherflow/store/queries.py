@@ -10,7 +10,15 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.events.marks import MarkUse
-from aetherflow.events.run_events import EffectConfirmed, EffectIntended, RunResumed, RunStarted, StepWaiting
+from aetherflow.events.run_events import (
+    EffectConfirmed,
+    EffectIntended,
+    LockAwaited,
+    LockTaken,
+    RunResumed,
+    RunStarted,
+    StepWaiting,
+)
 from aetherflow.store.lease import LeaseValidity, lease_validity
 from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.projection import timestamp
@@ -19,6 +27,7 @@ _owners = msgspec.json.Decoder(ProcessIdentity)
 _beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
 _marks = msgspec.json.Decoder(dict[str, MarkUse])
 _waits = msgspec.json.Decoder(StepWaiting)
+_lock_waits = msgspec.json.Decoder(LockAwaited | LockTaken)
 _effects = msgspec.json.Decoder(EffectIntended | EffectConfirmed)
 
 
@@ -87,12 +96,13 @@ class EffectRow(msgspec.Struct, frozen=True):
 
 
 class WaitRow(msgspec.Struct, frozen=True):
-    """A wait of a step for slots of a pool, before an attempt.
+    """A wait of a step: for slots of a pool, before an attempt; or for a lock, in the attempt.
 
     Attributes:
-        ended_at: when the attempt began; None if it waits still, or never began.
+        ended_at: when the attempt began, or had the lock; None if it waits still, or waited in vain.
         held_by: who held the slots when the wait was reported last; the first ones only.
         ahead: how many others waited before it then.
+        lock: the lock; then there is no pool, and there are no slots.
     """
 
     job_id: str
@@ -104,6 +114,7 @@ class WaitRow(msgspec.Struct, frozen=True):
     ended_at: str | None
     held_by: list[str] = []
     ahead: int = 0
+    lock: str = ""
 
 
 class LockRow(msgspec.Struct, frozen=True):
@@ -213,7 +224,30 @@ def effects_of(raw: sqlite3.Connection, run_id: str) -> list[EffectRow]:
 
 
 def waits_of(raw: sqlite3.Connection, run_id: str) -> list[WaitRow]:
-    """Return the waits of a run's steps for slots of pools, in the order in which they began."""
+    """Return the waits of a run's steps: for slots of pools, then for locks, in the order of their begin."""
+    return [*_pool_waits(raw, run_id), *_waits_for_locks(raw, run_id)]
+
+
+def _waits_for_locks(raw: sqlite3.Connection, run_id: str) -> list[WaitRow]:
+    found: list[WaitRow] = []
+    waiting: dict[tuple[str, str, str], int] = {}
+    for (payload,) in raw.execute(
+        "SELECT payload FROM events WHERE run_id = ? AND event IN ('lock_awaited', 'lock_taken') "
+        "ORDER BY seq",
+        (run_id,),
+    ):
+        event = _lock_waits.decode(payload)
+        name, at = (event.job_id, event.step_id), timestamp(event.at)
+        if isinstance(event, LockAwaited):
+            waiting[*name, event.lock] = len(found)
+            held = f"{event.held_by} since {event.since}" if event.since else event.held_by
+            found.append(WaitRow(*name, "", 0, 0, at, None, [held], lock=event.lock))
+        elif (number := waiting.pop((*name, event.lock), None)) is not None:
+            found[number] = replace(found[number], ended_at=at)
+    return found
+
+
+def _pool_waits(raw: sqlite3.Connection, run_id: str) -> list[WaitRow]:
     rows = raw.execute(
         "SELECT payload FROM events WHERE run_id = ? AND event = 'step_waiting' ORDER BY seq", (run_id,)
     ).fetchall()

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+from msgspec.structs import replace
 
 from aetherflow.errors import LockNotAcquired, StepError
+from aetherflow.sdk.lock_wait import LockWait, OnLockWait, report_to_nobody
 
 
 class MemoryLocks:
@@ -24,7 +26,14 @@ class MemoryLocks:
 
     @asynccontextmanager
     async def hold(
-        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
+        self,
+        key: str,
+        *,
+        ttl_seconds: float,
+        wait_seconds: float,
+        job_id: str,
+        step_id: str,
+        on_wait: OnLockWait = report_to_nobody,
     ) -> AsyncIterator[None]:
         """Hold the lock while the block runs; `lose` cancels the block.
 
@@ -33,12 +42,18 @@ class MemoryLocks:
             StepError: the lock was lost while the block ran (AF621).
         """
         del ttl_seconds  # a lock in memory cannot outlive its holder
+        wait = LockWait(key, self.held[key], "", wait_seconds) if wait_seconds and key in self.held else None
+        if wait is not None:
+            on_wait(wait)
+        began = anyio.current_time()
         with anyio.move_on_after(wait_seconds):
             while key in self.held:
                 await self._released.wait()
         if key in self.held:
             message = f"the lock {key!r} is held by {self.held[key]}"
             raise LockNotAcquired(message, detail={"lock_key": key, "holder": self.held[key]})
+        if wait is not None:
+            on_wait(replace(wait, waited_seconds=anyio.current_time() - began))
         holder = self.held[key] = f"{job_id}.{step_id}" if step_id else job_id
         scope = self._scopes[key] = anyio.CancelScope()
         try:

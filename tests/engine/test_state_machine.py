@@ -88,7 +88,7 @@ class Lives(RuleBasedStateMachine):
     def status_for(self, event: e.Event) -> str:
         """Return the status of what an event is about: `step RUNNING`."""
         match event:
-            case e.EffectIntended() | e.EffectConfirmed():
+            case e.EffectIntended() | e.EffectConfirmed() | e.LockAwaited() | e.LockTaken():
                 return f"step {self.state.job(event.job_id).steps.get(event.step_id, StepState()).status}"
             case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
                 if (event.job_id, event.step_id) in self.state.interrupted:
@@ -145,6 +145,14 @@ class Lives(RuleBasedStateMachine):
         may_it = self.step_status(job, step) == "PENDING"
         event = e.StepWaiting(**COMMON, job_id=job, step_id=step, step_type="t", pool="p", slots=1, size=1)
         self.happens(event, may_it=may_it)
+
+    @rule(job=jobs, step=steps, got_it=st.booleans())
+    def a_step_waits_for_a_lock(self, job: str, step: str, *, got_it: bool) -> None:
+        may_it = self.step_status(job, step) == "RUNNING"
+        names: dict[str, Any] = {"job_id": job, "step_id": step, "step_type": "t", "lock": "k"}
+        self.happens(e.LockAwaited(**COMMON, **names, held_by="another"), may_it=may_it)
+        if got_it:
+            self.happens(e.LockTaken(**COMMON, **names, waited_seconds=1.5), may_it=may_it)
 
     @rule(job=jobs, step=steps, key=st.sampled_from(["p", "q"]))
     def a_step_intends_an_effect(self, job: str, step: str, key: str) -> None:

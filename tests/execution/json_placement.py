@@ -31,6 +31,7 @@ from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import as_text
+from aetherflow.sdk.lock_wait import OnLockWait, report_to_nobody
 from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepResult, StepType
 from aetherflow.sdk.step_failure import describe
@@ -117,9 +118,16 @@ class _Nothing:
         return []
 
     def hold(
-        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
+        self,
+        key: str,
+        *,
+        ttl_seconds: float,
+        wait_seconds: float,
+        job_id: str,
+        step_id: str,
+        on_wait: OnLockWait = report_to_nobody,
     ) -> NoReturn:
-        raise AssertionError((key, ttl_seconds, wait_seconds, job_id, step_id))
+        raise AssertionError((key, ttl_seconds, wait_seconds, job_id, step_id, on_wait))
 
     async def __call__(self, context: StepContext, inputs: dict[str, Any]) -> NoReturn:
         raise AssertionError((context, inputs))

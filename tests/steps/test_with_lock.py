@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import anyio
 import pytest
 
 from aetherflow.errors import StepError
+from aetherflow.events.run_events import LockAwaited, LockTaken
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.steps.check_items import check_items
 from aetherflow.steps.with_lock import with_lock
+from aetherflow.store.projection import timestamp
+from aetherflow.store.queries import waits_of
 from tests.execution.live_run import LiveRun, flow, live, one_step, query
 from tests.polling import eventually, wait_until
 from tests.warm_start import COMMAND, Popen
@@ -95,6 +99,39 @@ async def test_a_cancelled_inner_step_gives_the_lock_back(tmp_path: Path) -> Non
         run.executor.cancel("enough")
     assert run.step("a.s").status == "CANCELLED"
     assert held(tmp_path) == []
+
+
+@pytest.mark.asyncio
+async def test_a_wait_for_a_lock_is_an_event_with_its_holder_and_its_end_is_one_too(tmp_path: Path) -> None:
+    waiting = anyio.Event()
+
+    async def inner(context: StepContext, inputs: dict[str, Any]) -> None:
+        del context, inputs
+        await waiting.wait()
+
+    inputs = LOCKED % ", wait_seconds: 30"
+    text = flow(*(f"{{id: j{n}, steps: [{{id: s, type: with_lock, inputs: {inputs}}}]}}" for n in range(2)))
+    async with (
+        live(text, tmp_path, [with_lock, step("inner")(inner)]) as run,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(run.run)
+        assert await eventually(lambda: bool(run.seen.of(LockAwaited)))
+        waiting.set()
+    [awaited], [taken] = run.seen.of(LockAwaited), run.seen.of(LockTaken)
+    assert (awaited.lock, awaited.wait_seconds, awaited.step_id) == ("k", 30, "s")
+    other = {"j0": "j1", "j1": "j0"}[awaited.job_id]
+    assert awaited.held_by == f"demo, run run-1, {other}.s"
+    assert awaited.since <= timestamp(awaited.at)
+    assert (taken.job_id, taken.lock) == (awaited.job_id, "k")
+    assert taken.waited_seconds > 0
+    with closing(sqlite3.connect(tmp_path / "state.sqlite")) as raw:
+        [wait] = waits_of(raw, "run-1")
+    assert (wait.lock, wait.held_by, wait.ended_at) == (
+        "k",
+        [f"{awaited.held_by} since {awaited.since}"],
+        timestamp(taken.at),
+    )
 
 
 @pytest.mark.asyncio

@@ -84,6 +84,7 @@ class _Author:
                 yield self.let_step_wait(names, attempt + 1)
                 yield self.end_step(names, attempt, ["SKIPPED", "CANCELLED"])
             elif step.status == "RUNNING":
+                yield self.let_step_wait_for_a_lock(names, attempt)
                 yield self.retry_step(names, attempt)
                 yield self.end_step(names, attempt, ["SUCCESS", "FAILED", "SKIPPED", "CANCELLED"])
 
@@ -123,6 +124,9 @@ class _Author:
         return lambda: e.StepWaiting(
             **self.common, **names, attempt=attempt, pool="p", slots=1, size=2, held_by=["another"]
         )
+
+    def let_step_wait_for_a_lock(self, names: Names, attempt: int) -> Make:
+        return lambda: e.LockAwaited(**self.common, **names, attempt=attempt, lock="k", held_by="another")
 
     def retry_step(self, names: Names, attempt: int) -> Make:
         return lambda: e.StepRetrying(
