@@ -99,6 +99,8 @@ def run(
             params=given_params(checked, params_file, param or []),
             rerun=tuple(rerun or ()),
             show_traces=debug,
+            traceparent=os.environ.get("TRACEPARENT", ""),
+            tracestate=os.environ.get("TRACESTATE", ""),
         )
         if dry_run:
             return _print_plan(file, checked, request, show)

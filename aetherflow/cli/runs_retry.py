@@ -95,6 +95,8 @@ def retry_run(
             with_downstream=with_downstream,
             state=database,
             show_traces=debug,
+            traceparent=os.environ.get("TRACEPARENT", ""),
+            tracestate=os.environ.get("TRACESTATE", ""),
         )
         print_note(f"resuming run {found.run_id} of {checked.plan.flow_id} with {file}")
         return execute("runs.retry", checked, request, show)

@@ -162,6 +162,7 @@ class RunState(msgspec.Struct, gc=False):
         marks: the marks that steps have used successfully, by name.
         event_count: how many events have led here.
         stale: the readers whose results are stale, with what they had read, as its last event has it.
+        traceparent, tracestate: see `RunStarted`.
     """
 
     flow_id: str = ""
@@ -184,6 +185,8 @@ class RunState(msgspec.Struct, gc=False):
     marks: dict[str, MarkOfRun] = {}
     event_count: int = 0
     stale: dict[str, list[str]] = {}
+    traceparent: str = ""
+    tracestate: str = ""
 
     def job(self, job_id: str) -> JobState:
         """Return the state of a job; PENDING if it has no events yet."""
@@ -320,6 +323,7 @@ def _apply_to_run(state: RunState, event: e.Event) -> None:
             state.phase, state.attempt, state.started_at = "RUNNING", 1, event.at
             state.scheduled_at, state.secrets = event.scheduled_at, event.secrets
             state.timezone = event.timezone
+            state.traceparent, state.tracestate = event.traceparent, event.tracestate
         case e.RunResumed():
             check_transition(RUN_TABLE, state.phase, event, "RUNNING")
             state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries

@@ -88,6 +88,8 @@ class RunStarted(Event, frozen=True, kw_only=True):
         secrets: parameters that are stored masked and whose values do not come from the flow.
         timezone: the zone of the run's dates (IANA); empty: UTC.
         plan: the jobs of the flow in order, and its hooks.
+        traceparent: the span in which the run was started, if it was (W3C Trace Context).
+        tracestate: what systems of that trace pass on with it.
     """
 
     flow_file: str
@@ -102,6 +104,8 @@ class RunStarted(Event, frozen=True, kw_only=True):
     timezone: str = ""
     bundle: BundleUse | None = None
     plan: list[PlannedJob] = []
+    traceparent: str = ""
+    tracestate: str = ""
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
@@ -124,6 +128,8 @@ class RunResumed(Event, frozen=True, kw_only=True):
         plan: the jobs of the flow as it is now, in order, and its hooks.
         stale: results that stay although what they had read runs again: by reader (`job`, `job[n]` or
             `job/step`), what it had read.
+        traceparent: the span in which the run was started, which its trace continues.
+        resumed_in: the span in which it is resumed now, if it is: mostly of another trace.
     """
 
     attempt: int
@@ -145,6 +151,8 @@ class RunResumed(Event, frozen=True, kw_only=True):
     bundle: BundleUse | None = None
     plan: list[PlannedJob] = []
     stale: dict[str, list[str]] = {}
+    traceparent: str = ""
+    resumed_in: str = ""
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):

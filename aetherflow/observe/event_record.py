@@ -20,10 +20,13 @@ from aetherflow.events.run_events import (
     RunFinished,
     RunResumed,
     RunStarted,
+    StepEvent,
+    StepFinished,
     StepOutput,
+    StepStarted,
 )
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
-from aetherflow.events.trace_ids import span_id, trace_id
+from aetherflow.events.trace_ids import RunTrace
 from aetherflow.observe.event_level import Level, level_of
 from aetherflow.observe.event_text import one_line, sentence
 from aetherflow.observe.line_writer import json_line
@@ -74,8 +77,10 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
         attempt: of a step which attempt, from 1 on; of a resume which execution of the run.
         duration_seconds: how long it took: a run or a step that ended, a job from its start to its end.
         reason: why.
-        trace_id: of the run: 32 hexadecimal digits, computed from the ids of flow and run (W3C).
-        span_id: of the step, else the job, else the run: 16 hexadecimal digits, computed from the ids.
+        trace_id: of the run: 32 hexadecimal digits (W3C), computed from the ids of flow and run; of a run
+            that was started inside a trace (`TRACEPARENT`), the id of that one.
+        span_id: of the attempt of the step, else the job, else the run: 16 hexadecimal digits, computed from
+            the ids. Each execution of the run has its own.
     """
 
     schema: Literal["aetherflow.event/1"]
@@ -115,10 +120,16 @@ class Cut(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Memory(msgspec.Struct):
-    """What later records of a run need from its earlier events; of jobs their start and their item."""
+    """What later records of a run need from its earlier events; of jobs their start and their item.
+
+    Attributes:
+        running: the step that each job executes; a step inside it has its span.
+    """
 
     digest: Digest = Digest()
     started: dict[str, tuple[datetime, str]] = {}
+    running: dict[str, str] = {}
+    trace: RunTrace = RunTrace("", "")
 
 
 class Recorder:
@@ -169,16 +180,21 @@ class Recorder:
     def remember(self, event: Event) -> _Memory:
         """Take in an event that gets no record; return what is remembered of its run."""
         if isinstance(event, ScheduleEvent):
-            return _Memory()
+            return _Memory(trace=RunTrace(event.flow_id, event.run_id))
         if isinstance(event, RunStarted | RunResumed):
-            memory = self._runs[event.run_id] = _Memory()
+            memory = self._runs[event.run_id] = _Memory(trace=_trace_of(event))
         elif (known := self._runs.get(event.run_id)) is not None:
             memory = known
         else:
-            memory = self._runs[event.run_id] = _Memory()
+            memory = self._runs[event.run_id] = _Memory(trace=RunTrace(event.flow_id, event.run_id))
         memory.digest = digested(memory.digest, event)
-        if isinstance(event, JobStarted):
-            memory.started[event.job_id] = event.at, event.item
+        match event:
+            case JobStarted():
+                memory.started[event.job_id] = event.at, event.item
+            case StepStarted():
+                memory.running[event.job_id] = event.step_id
+            case StepFinished():
+                memory.running.pop(event.job_id, None)
         return memory
 
     def _file_of(self, event: Event) -> str:
@@ -194,6 +210,20 @@ class Recorder:
 def record_name(kind: type[Event]) -> str:
     """Return the name that the records of a kind of event have; the end of a run is its `run_summary`."""
     return "run_summary" if kind is RunFinished else str(kind.__struct_config__.tag)
+
+
+def _trace_of(event: RunStarted | RunResumed) -> RunTrace:
+    execution = event.attempt if isinstance(event, RunResumed) else 1
+    return RunTrace(event.flow_id, event.run_id, event.traceparent, execution=execution)
+
+
+def _span_of(event: Event, memory: _Memory) -> str:
+    """Return the span of an event; a step inside another step (`with_lock`) has the span of that one."""
+    job_id, step_id = getattr(event, "job_id", ""), getattr(event, "step_id", "")
+    running = memory.running.get(job_id, "")
+    if running and step_id.startswith(f"{running}."):
+        step_id = running
+    return memory.trace.span_id(job_id, step_id, event.attempt if isinstance(event, StepEvent) else 1)
 
 
 def _head(event: Event, memory: _Memory) -> EventRecord:
@@ -222,8 +252,8 @@ def _head(event: Event, memory: _Memory) -> EventRecord:
         attempt=getattr(event, "attempt", 0),
         duration_seconds=duration,
         reason=getattr(event, "reason", ""),
-        trace_id=trace_id(event.flow_id, event.run_id) if event.run_id else "",
-        span_id=span_id(event.flow_id, event.run_id, job_id, step_id) if event.run_id else "",
+        trace_id=memory.trace.trace_id if event.run_id else "",
+        span_id=_span_of(event, memory) if event.run_id else "",
     )
 
 

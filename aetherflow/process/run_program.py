@@ -50,7 +50,7 @@ async def run_program(
         context: of the step; its environment is the program's.
         argv: the program, which is searched in the PATH of the run, and its arguments.
         directory: where it runs; default: the job's artifacts.
-        env: variables that are added to the environment.
+        env: variables that are added to the environment, which already names the step's span (`TRACEPARENT`).
         stdin: what it reads; None: nothing.
         timeout_seconds: then it is ended.
 
@@ -60,7 +60,7 @@ async def run_program(
     program = Program(
         argv=tuple(map(str, argv)),
         directory=directory or context.artifacts,
-        environment={**context.env, **(env or {})},
+        environment={**context.env, **context.trace_variables, **(env or {})},
         stdin=stdin,
     )
     stdout, stderr = _Beginning(), _Beginning()

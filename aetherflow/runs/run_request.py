@@ -37,6 +37,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         is_recovery: a server died while it executed the run, which is resumed only if it has not ended since.
         claimed_at: when that server claimed the run. If the run had ended before, the server died before it
             could resume it.
+        traceparent, tracestate: the trace in which the run is started or resumed, as the environment has it;
+            what is not valid is ignored.
 
     Raises:
         UsageError: the run id could name a folder that is not the run's own.
@@ -58,6 +60,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     item_timeout_seconds: float | None = None
     is_recovery: bool = False
     claimed_at: datetime | None = None
+    traceparent: str = ""
+    tracestate: str = ""
 
     def __post_init__(self) -> None:
         if self.run_id:

@@ -14,6 +14,7 @@ from aetherflow.engine.template_scope import RunView
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.masking import masked
+from aetherflow.events.trace_ids import RunTrace
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.connector_pool import ConnectorPool
 from aetherflow.execution.local_placement import call_nested
@@ -97,6 +98,9 @@ async def run_services(
             record_output=recorded_output,
             place=checked.plan.place,
             marks=MarkTable(database.database, state.flow_id),
+            trace=RunTrace(
+                state.flow_id, state.run_id, state.traceparent, state.tracestate, execution=state.attempt
+            ),
         )
         try:
             yield services

@@ -16,6 +16,7 @@ from aetherflow.engine.transitions import IllegalEvent
 from aetherflow.errors import RunEnded, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.events.trace_ids import checked_traceparent, checked_tracestate
 from aetherflow.language.dates import day_in, utc_text
 from aetherflow.plan.planned import planned_jobs
 from aetherflow.runs.adoption import adoption_sentence, refuse_begun_before
@@ -109,6 +110,7 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
     register_named_inputs(plan, state, params, env, checked.redactor)
     secrets = secrets_to_give(plan.flow.params, params, checked.redactor)
     at = request.scheduled_at
+    traceparent = checked_traceparent(request.traceparent)
     events = EventFactory(clock, plan.flow_id, run.run_id)
     started = events.make(
         e.RunStarted,
@@ -124,6 +126,8 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         timezone=zone,
         bundle=checked.bundle,
         plan=planned_jobs(plan, run.selected),
+        traceparent=traceparent,
+        tracestate=checked.redactor.text(checked_tracestate(request.tracestate)) if traceparent else "",
     )
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
@@ -179,6 +183,8 @@ def _resume(
         recoveries=state.recoveries + was_in_a_step if request.is_recovery else 0,
         bundle=checked.bundle,
         plan=planned_jobs(plan, run.selected),
+        traceparent=state.traceparent,
+        resumed_in=checked_traceparent(request.traceparent),
     )
     apply(state, resumed)
     state.params = params

@@ -15,7 +15,6 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from aetherflow.clock import Clock
 from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
@@ -25,7 +24,6 @@ from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProg
 from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.plugin_output import Level
 from aetherflow.ports import EffectLog, EffectState, MarkLog
-from aetherflow.redaction import Redactor
 from aetherflow.run_ids import folder_name
 from aetherflow.sdk.blocking import (
     ThreadCall,
@@ -44,7 +42,7 @@ from aetherflow.sdk.progress import ProgressGate, plain_number
 from aetherflow.sdk.services import Background, RunServices
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import plugin_errors_contained
-from aetherflow.spec.flow_place import FlowPlace
+from aetherflow.sdk.step_identity import StepIdentity
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StepEvent)
@@ -54,7 +52,7 @@ _LEVELS = frozenset({"debug", "info", "warning", "error"})
 """The levels that observers have."""
 
 
-class StepContext:
+class StepContext(StepIdentity):
     """The context of one attempt of one step; the first argument of every step function.
 
     Attributes:
@@ -77,12 +75,9 @@ class StepContext:
         is_foreign: bool = True,
         on_interrupt: Literal["rerun", "fail", "skip"] = "rerun",
     ) -> None:
-        self._services = services
+        super().__init__(services, job_id=job_id, step_id=step_id, step_type=step_type, attempt=attempt)
         self.on_interrupt = on_interrupt
         self.is_foreign = is_foreign
-        self.job_id, self.step_id = job_id, step_id
-        self.step_type = step_type
-        self.attempt = attempt
         self.progress_note = ""
         self._last_call: ThreadCall | None = None
         self._effects: EffectLog = effects or NoEffects()
@@ -92,56 +87,6 @@ class StepContext:
         self._progress = ProgressGate()
         self._written: set[Path] = set()
         self._undo: list[Callable[[], Awaitable[object]]] = []
-
-    @property
-    def flow_id(self) -> str:
-        """The id of the flow."""
-        return self._services.flow_id
-
-    @property
-    def run_id(self) -> str:
-        """The id of the run; it stays the same when the run is resumed."""
-        return self._services.run_id
-
-    @property
-    def scheduled_at(self) -> str:
-        """The time for which the run was scheduled, else when it started (RFC 3339, UTC)."""
-        return self._services.scheduled_at
-
-    @property
-    def run_date(self) -> str:
-        """The date of `scheduled_at` in the time zone of the run (ISO 8601)."""
-        return self._services.run_date
-
-    @property
-    def execution(self) -> int:
-        """How many times the run has been started or resumed, including now."""
-        return self._services.execution
-
-    @property
-    def env(self) -> Mapping[str, str]:
-        """The environment snapshot of the run, which a step reads instead of `os.environ`."""
-        return self._services.env
-
-    @property
-    def flow_place(self) -> FlowPlace:
-        """Where the flow file is, and its folder; empty in a test of a step alone."""
-        return self._services.place
-
-    @property
-    def clock(self) -> Clock:
-        """Time and randomness, replaceable in tests."""
-        return self._services.clock
-
-    @property
-    def redactor(self) -> Redactor:
-        """Masks secrets in texts that people will read."""
-        return self._services.redactor
-
-    @property
-    def idempotency_key(self) -> str:
-        """`run/job/step`: the same in every attempt, so that a server can recognise a repeated request."""
-        return f"{self.run_id}/{self.job_id}/{self.step_id}"
 
     @property
     def artifacts(self) -> Path:
@@ -354,7 +299,7 @@ class StepContext:
             on_lock_wait=self._on_lock_wait,
             on_interrupt=self.on_interrupt,
         )
-        inner._undo = self._undo
+        inner._undo, inner.span_step = self._undo, self.span_step
         try:
             return await self._services.nested_step(inner, inputs)
         finally:

@@ -17,6 +17,7 @@ import msgspec
 from aetherflow.clock import Clock
 from aetherflow.errors import ErrorInfo
 from aetherflow.events.run_events import Event
+from aetherflow.events.trace_ids import RunTrace
 from aetherflow.ports import OutputStore
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
@@ -109,6 +110,7 @@ class RunServices(msgspec.Struct, frozen=True):
         place: where the flow file is; empty in a test of a step alone.
         record_output: records what the code of a step prints and logs in a block.
         marks: the high-water marks of the flow.
+        trace: the trace that the programs of steps continue; None: that of a run that began inside none.
     """
 
     flow_id: str
@@ -134,3 +136,4 @@ class RunServices(msgspec.Struct, frozen=True):
     background: Background | None = None
     place: FlowPlace = FlowPlace()
     marks: Marks = msgspec.field(default_factory=MemoryMarks)
+    trace: RunTrace | None = None

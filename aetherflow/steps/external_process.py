@@ -254,6 +254,7 @@ def _environment(
 ) -> dict[str, str]:
     """Return the program's environment; `env` of the step overrides everything else."""
     environment = dict(context.env) if inputs.inherit_env else {}
+    environment.pop("TRACESTATE", None)  # it belongs to a TRACEPARENT
     environment |= {
         "AETHERFLOW_FLOW_ID": context.flow_id,
         "AETHERFLOW_RUN_ID": context.run_id,
@@ -263,6 +264,7 @@ def _environment(
         "AETHERFLOW_STEP_ID": context.step_id,
         "AETHERFLOW_IDEMPOTENCY_KEY": context.idempotency_key,
         OUTPUT_VARIABLE: str(output_file.path),
+        **context.trace_variables,
         **context.flow_place.variables,
     }
     if folder is not None:

@@ -197,6 +197,7 @@ def _environment(context: StepContext, env: Mapping[str, str | None]) -> dict[st
         "AETHERFLOW_JOB_ID": context.job_id,
         "AETHERFLOW_STEP_ID": context.step_id,
         "AETHERFLOW_IDEMPOTENCY_KEY": context.idempotency_key,
+        **context.trace_variables,
     }
     return own | {name: value or "" for name, value in env.items()}
 
