@@ -98,9 +98,15 @@ def test_attempts_and_executions_have_spans_of_their_own_and_so_have_jobs_and_th
     first, second = RunTrace("f", "r"), RunTrace("f", "r", execution=2)
 
     spans = [
-        trace.span_id(*place)
+        span
         for trace in (first, second)
-        for place in [(), ("job",), ("job", "step"), ("job", "step", 2), ("job[0]", "step")]
+        for span in (
+            trace.span_id(),
+            trace.span_id("job"),
+            trace.span_id("job", "step"),
+            trace.span_id("job", "step", 2),
+            trace.span_id("job[0]", "step"),
+        )
     ]
     assert len(set(spans)) == len(spans) == 10
     assert first.span_id("job", attempt=7) == first.span_id("job")
