@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.context import StepContext
     from aetherflow.sdk.effects import NOT_DONE, Effect
     from aetherflow.sdk.input_types import Duration, PathText
+    from aetherflow.sdk.observer import EventObserver, ObservedRun
     from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
     from aetherflow.sdk.remote_shell import RemoteProgram, RemoteShell
     from aetherflow.sdk.step import OutputNames, Skipped, StepResult, StepType
@@ -64,11 +65,13 @@ __all__ = [
     "Connector",
     "Duration",
     "Effect",
+    "EventObserver",
     "FinalError",
     "LocalFiles",
     "LockNotAcquired",
     "Mark",
     "MissingExtra",
+    "ObservedRun",
     "OutputNames",
     "PathText",
     "ProgramResult",
@@ -124,6 +127,7 @@ _HOMES = {
         "sdk.effects": ("NOT_DONE", "Effect"),
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),
+        "sdk.observer": ("EventObserver", "ObservedRun"),
         "sdk.remote_files": ("RemoteEntry", "RemoteFiles"),
         "sdk.remote_shell": ("RemoteProgram", "RemoteShell"),
         "sdk.step": ("OutputNames", "Skipped", "StepResult", "StepType"),

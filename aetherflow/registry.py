@@ -6,7 +6,7 @@ entry points of all installed packages and load the plugin paths.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
     from aetherflow.bundle.source import BundleSource
     from aetherflow.plugins.plugin_search import Plugins
+    from aetherflow.sdk.observer import EventObserver, ObservedRun
 
 STEPS: Mapping[str, str] = targets("step type")
 CONNECTORS: Mapping[str, str] = targets("connector")
 SOURCES: Mapping[str, str] = targets("bundle source")
+OBSERVERS: Mapping[str, str] = targets("observer")
 
 STEP = "step type"
 CONNECTOR = "connector"
@@ -293,6 +295,35 @@ def bundle_source(name: str) -> type[BundleSource]:
             code="AF541",
         )
     return found
+
+
+def observer_class(name: str, redactor: Redactor | None = None) -> Callable[[ObservedRun], EventObserver]:
+    """Return what makes observers of this name, imported now if it was not.
+
+    Raises:
+        ConfigError: there is none of that name (with the nearest one), or it cannot be imported.
+    """
+    group = "aetherflow.observers"
+    installed = {} if name in OBSERVERS else _entries(group)
+    if name not in OBSERVERS and name not in installed:
+        from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
+
+        known = sorted({*OBSERVERS, *installed})
+        raise ConfigError(
+            f"there is no observer {name!r}",
+            hint=did_you_mean(name, known) or f"correct the setting observers; there is: {', '.join(known)}",
+            code="AF512",
+        )
+    target = OBSERVERS.get(name) or installed[name][0].value
+    found = _import_type(f"the observer {name!r}", *target.split(":"), redactor=redactor)
+    if not callable(found):
+        raise ConfigError(
+            f"the observer {name!r} is registered, but what it names is a {type(found).__name__}",
+            hint="register a class with the methods of aetherflow.EventObserver",
+            code="AF541",
+        )
+    made: Callable[[ObservedRun], EventObserver] = found
+    return made
 
 
 def _shipped(what: str) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ import shutil
 import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import aetherflow
@@ -16,6 +17,7 @@ from aetherflow.config.metrics_module import load_metrics
 from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.settings import unknown_variables
 from aetherflow.errors import AetherFlowError, StateUnusable
+from aetherflow.registry import observer_class
 from aetherflow.sdk.checks import CheckResult, free_space_check
 from aetherflow.shared_environment import installed_old_packages, repair, sentence
 from aetherflow.store.filesystem import refuse_network
@@ -54,6 +56,7 @@ def machine_results(environment: Environment, *, now: datetime | None = None) ->
         results.append(
             _as_result("metrics module", lambda: f"{module}, {type(load_metrics(module)).__name__}")
         )
+    results += [_as_result(f"observer {name}", partial(_observer, name)) for name in settings.observers]
     if old := installed_old_packages():
         results.append(CheckResult("installation", "error", sentence(old), f"repair it: {repair()}"))
     return [*results, _clock(now or datetime.now(UTC)), _zones(environment)]
@@ -174,6 +177,11 @@ def _roughly(span: timedelta) -> str:
         return f"{span.days} days"
     minutes = round(span / timedelta(minutes=1))
     return f"{minutes // 60} h" if span >= timedelta(hours=2) else f"{minutes} min"
+
+
+def _observer(name: str) -> str:
+    found = observer_class(name)
+    return f"{found.__module__}.{getattr(found, '__qualname__', name)}"
 
 
 def _as_result(subject: str, look: Callable[[], str]) -> CheckResult:

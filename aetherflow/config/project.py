@@ -60,6 +60,7 @@ class Project(msgspec.Struct, frozen=True, eq=False):
         for name, value in msgspec.structs.asdict(spec.settings).items():
             if value is not None:
                 resolved = written_path(value, self.folder, home=home) if name in _PATH_SETTINGS else value
+                resolved = tuple(dict.fromkeys(value)) if isinstance(value, list) else resolved
                 found[name] = Given(resolved, self.written.origin(("settings", name)))
         if spec.profiles:
             path = written_path(spec.profiles, self.folder, home=home)

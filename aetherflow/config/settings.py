@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         secrets_path: the secrets provider, a Python file.
         settings_module: a module with `SETTINGS = {...}`; the environment wins over it.
         metrics_module: a module whose `METRICS` is called with the progress of runs.
+        observers: who else gets the events of runs, separated by commas: `otel`, `openlineage`, or observers
+            of installed packages.
         connector_cache_default: who shares an open connector: the steps of a run, all runs of a process,
             or nobody.
         connector_cache_disabled: `true`: connectors are never shared, even if resources say so.
@@ -92,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secrets_path: Path | None = None
     settings_module: str | None = None
     metrics_module: str | None = None
+    observers: tuple[str, ...] = ()
     connector_cache_default: Literal["run", "process", "none"] = "run"
     connector_cache_disabled: bool = False
     mode: Literal["internal_fast", "enterprise"] = "internal_fast"
@@ -247,6 +250,11 @@ def _paths(text: str, home: Path | None) -> tuple[Path, ...]:
     return tuple(_path(part.strip(), home) for part in text.split(",") if part.strip())
 
 
+def _names(text: str, _home: Path | None) -> tuple[str, ...]:
+    """Return the names of a list, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 def _choice(*allowed: str) -> Callable[[str, Path | None], str]:
     spellings = {value.lower(): value for value in allowed}
 
@@ -262,6 +270,7 @@ _OF_TYPE: dict[Any, Callable[[str, Path | None], Any]] = {
     Path: _path,
     Path | None: _path,
     tuple[Path, ...]: _paths,
+    tuple[str, ...]: _names,
     bool: _boolean,
     str | None: _text,
 }

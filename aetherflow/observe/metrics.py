@@ -18,9 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from weakref import WeakValueDictionary
-
-from anyio.lowlevel import RunVar
 
 from aetherflow.events.run_events import (
     Event,
@@ -34,7 +31,7 @@ from aetherflow.events.run_events import (
     StepStarted,
 )
 from aetherflow.observe.event_record import Recorder
-from aetherflow.observe.sink import Sink
+from aetherflow.observe.sink import shared_sink
 
 
 class MetricsObserver:
@@ -49,7 +46,7 @@ class MetricsObserver:
         self._has_hooks = any(hasattr(metrics, name) for name in _HOOKS)
         self._began: dict[str, datetime] = {}
         self._recorder = Recorder()
-        self._sink = _sink_of(metrics)
+        self._sink = shared_sink(metrics)
 
     async def __call__(self, events: Sequence[Event]) -> None:
         """Call the hooks for a batch of events; an exception of a hook detaches the observer."""
@@ -91,17 +88,6 @@ class MetricsObserver:
                 return "on_step_end", {**_step(event), "status": event.status, "duration_ms": duration}
             case _:
                 return None
-
-
-_Sinks = WeakValueDictionary[int, Sink]
-_sinks: RunVar[_Sinks] = RunVar("aetherflow_metrics_sinks")
-"""The sinks of the objects that runs call now: a hook that hangs holds one thread, not one for each run."""
-
-
-def _sink_of(metrics: Any) -> Sink:
-    sinks: _Sinks = _sinks.get(WeakValueDictionary())
-    _sinks.set(sinks)
-    return sinks.setdefault(id(metrics), Sink())
 
 
 _HOOKS = ("on_run_start", "on_run_end", "on_job_start", "on_job_end", "on_step_start", "on_step_end")

@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import TypeVarTuple
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 from aetherflow.plugin_errors import named
 
@@ -55,3 +57,15 @@ class Sink:
             finally:
                 if beginning.acquire(blocking=False):
                     ended.set()
+
+
+_Sinks = WeakValueDictionary[int, Sink]
+_sinks: RunVar[_Sinks] = RunVar("aetherflow_shared_sinks")
+"""The sinks of the objects that runs call now: a hook that hangs holds one thread, not one for each run."""
+
+
+def shared_sink(target: object) -> Sink:
+    """Return the sink of an object that several runs call; as long as one of them has it, it is the same."""
+    sinks: _Sinks = _sinks.get(WeakValueDictionary())
+    _sinks.set(sinks)
+    return sinks.setdefault(id(target), Sink())

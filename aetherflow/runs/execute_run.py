@@ -34,6 +34,7 @@ from aetherflow.runs.received_signals import ReceivedSignals
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.resume_hint import ResumeHint
 from aetherflow.runs.run_control import RunControl
+from aetherflow.runs.run_observers import observers_of_settings
 from aetherflow.runs.run_output import run_output
 from aetherflow.runs.run_paths import resolve_run_paths, with_folders
 from aetherflow.runs.run_request import RunRequest
@@ -87,7 +88,7 @@ async def run_flow(
         UsageError: the request does not fit the flow, or the run id belongs to another flow.
         HeldByAnother: another process executes the run, or another run of a flow that runs one at a time.
         StateError: the state database cannot be used.
-        ConfigError: a path or the metrics module cannot be used.
+        ConfigError: a path, the metrics module or an observer cannot be used.
     """
     clock = clock or SystemClock()
     run = resolve_run(checked, request, clock)
@@ -135,11 +136,11 @@ async def execute_run(
         UsageError: the request does not fit the flow, or the run id belongs to another flow.
         HeldByAnother: another process executes the run, or another run of a flow that runs one at a time.
         StateError: the state database cannot be used.
-        ConfigError: a path or the metrics module cannot be used.
+        ConfigError: a path, the metrics module or an observer cannot be used.
     """
     hint = ResumeHint(run.run_id, run.state)
     with run_output() as output, hint.on_state_error():
-        observers = [*observers, *await _metrics_observers(run.checked)]
+        observers = [*observers, *await observers_of_settings(run.checked, run.run_id, _threads)]
         async with claim(run, states, clock, precondition, hint) as claimed:
             secrets = EarlySecrets(run.checked, run.run_id, clock)
             if secrets.are_needed:
@@ -177,22 +178,6 @@ async def execute_run(
     if report.status == "SUCCESS":
         return report
     return replace(report, resume=retry_command(run.run_id, run.state, start.secrets))
-
-
-async def _metrics_observers(checked: CheckedFlow) -> list[ObserverSpec]:
-    """Return the observer that feeds the `METRICS` of the metrics module, if there is one.
-
-    Raises:
-        ConfigError: the module cannot be used.
-    """
-    module = checked.environment.settings.metrics_module
-    if not module:
-        return []
-    from aetherflow.config.metrics_module import load_metrics  # noqa: PLC0415 - few runs have one
-    from aetherflow.observe.metrics import MetricsObserver  # noqa: PLC0415 - as above
-
-    metrics = await _threads.run(load_metrics, module, abandon_on_cancel=True)  # foreign code
-    return [ObserverSpec("metrics", partial(MetricsObserver, metrics), "drop")]
 
 
 def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, clock: Clock) -> list[e.Event]:

@@ -47,6 +47,7 @@ class ProjectSettings(_Spec, frozen=True):
         secrets_path: the secrets provider, a Python file.
         settings_module: a module with more settings; this file wins over it.
         metrics_module: a module whose METRICS is called with the progress of runs.
+        observers: who else gets the events of runs.
         connector_cache_default: who shares an open connector.
         connector_cache_disabled: whether connectors are never shared.
         mode: enterprise restricts what flows may do.
@@ -67,6 +68,7 @@ class ProjectSettings(_Spec, frozen=True):
     secrets_path: Text | None = None
     settings_module: Text | None = None
     metrics_module: Text | None = None
+    observers: list[Text] | None = None
     connector_cache_default: Literal["run", "process", "none"] | None = None
     connector_cache_disabled: bool | None = None
     mode: Literal["internal_fast", "enterprise"] | None = None

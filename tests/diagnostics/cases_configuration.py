@@ -39,6 +39,7 @@ CASES: dict[str, Case | Told] = {
     "AF503": Case(OK, env={"AETHERFLOW_ENV_FILES_JSON": '[{"type": "dotenv", "path": "nowhere.env"}]'}),
     "AF510": Case(resource("kind: db, driver: sqlalchemy, config: {url: 'sqlite://'}"), WITHOUT_SQLALCHEMY),
     "AF511": Case(OK, RUN, {"site/ops.py": "METRICS = 5\n"}, SITE | {"AETHERFLOW_METRICS_MODULE": "ops"}),
+    "AF512": Case(OK, RUN, env={"AETHERFLOW_OBSERVERS": "otle"}),
     "AF513": Case(
         resource("kind: db, driver: sqlite3, config: {path: ':memory:'}, options: {cache: ever}"), RUN
     ),

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
@@ -23,11 +23,13 @@ from aetherflow.events.run_events import Event, Notice, RunStarted
 from aetherflow.execution import bus as bus_module
 from aetherflow.execution.bus import Bus
 from aetherflow.observe.event_stream import EventStreamObserver
+from aetherflow.observe.installed_observer import InstalledObserver
 from aetherflow.observe.live_tree import LiveTreeObserver
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.metrics import MetricsObserver
 from aetherflow.observe.sink import Sink
 from aetherflow.ports import Observer
+from aetherflow.sdk.observer import ObservedRun
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 
@@ -90,6 +92,25 @@ class RecordingObserver:
         """Do nothing."""
 
 
+class Passing:
+    """An observer of an installed package."""
+
+    def __init__(self, target: Target, run: ObservedRun) -> None:
+        self._target = target
+        assert run is RUN
+
+    def take(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write the records."""
+        for record in records:
+            self._target.take(dict(record))
+
+    def close(self, deadline_seconds: float) -> None:
+        """Have nothing left."""
+
+
+RUN = ObservedRun(flow_id="f", run_id="r", env={})
+
+
 def _log(target: Target, form: str) -> Callable[[], Observer]:
     return partial(LogObserver, cast("Any", target), sink=Sink(), format=cast("Any", form), level="info")
 
@@ -99,6 +120,7 @@ KINDS: dict[str, Callable[[Target], Callable[[], Observer]]] = {
     "json log": lambda target: _log(target, "json"),
     "event stream": lambda target: EventStreamObserver(cast("Any", target)).join,
     "metrics": lambda target: partial(MetricsObserver, target.take),
+    "installed": lambda target: partial(InstalledObserver, partial(Passing, target), RUN),
     "progress lines": lambda target: partial(LiveTreeObserver, cast("Any", target)),
     "progress tree": lambda target: partial(LiveTreeObserver, cast("Any", target)),
     "recorder": lambda target: partial(RecordingObserver, target, Sink()),
