@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +108,12 @@ def started() -> Iterator[list[Popen[bytes]]]:
         process.communicate()
 
 
-def start(cli: CommandLine, *words: str, **options: Any) -> Popen[bytes]:
-    """Start a command, with options of Popen."""
+def start(
+    cli: CommandLine, *words: str, program: Sequence[str | Path] = (COMMAND,), **options: Any
+) -> Popen[bytes]:
+    """Start a command, or a program that is made of it, with options of Popen."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": cli.folder, "env": cli.env}
-    return Popen([COMMAND, *words], **{"stdin": subprocess.DEVNULL, **pipes, **options})
+    return Popen([*program, *words], **{"stdin": subprocess.DEVNULL, **pipes, **options})
 
 
 def ended(cli: CommandLine, *words: str, is_warm: bool, **options: Any) -> Result:
@@ -157,23 +159,35 @@ def fresh(cli: CommandLine, name: str) -> dict[str, str]:
     return cli.env
 
 
+SHORT_LEASE = warm_start.TESTS / "torture" / "short_lease.py"
+FROM_ROOT = {"PYTHONPATH": str(warm_start.TESTS.parent)}
+
+
 @pytest.mark.parametrize(
-    ("changed", "options"),
+    ("program", "changed", "options"),
     [
-        ({}, {}),
-        ({"LANG": None}, {}),
-        ({"LANG": "C"}, {}),
-        ({"LC_ALL": "C", "LC_CTYPE": "C.UTF-8"}, {}),
-        ({"TZ": "Asia/Tokyo", "TMPDIR": "/var/tmp"}, {}),  # noqa: S108 - only its name
-        ({"TEXT": "fünf\udcff\n= 5"}, {"umask": 0o027}),
-        ({}, {"start_new_session": True}),
-        ({}, {"process_group": 0}),
-        ({}, {"stdin": None, "cwd": None}),
-        ({}, {"stderr": subprocess.STDOUT, "stdin": subprocess.PIPE}),
+        ([COMMAND], {}, {}),
+        ([COMMAND], {"LANG": None}, {}),
+        ([COMMAND], {"LANG": "C"}, {}),
+        ([COMMAND], {"LC_ALL": "C", "LC_CTYPE": "C.UTF-8"}, {}),
+        ([COMMAND], {"TZ": "Asia/Tokyo", "TMPDIR": "/var/tmp"}, {}),  # noqa: S108 - only its name
+        ([COMMAND], {"TEXT": "fünf\udcff\n= 5"}, {"umask": 0o027}),
+        ([COMMAND], {}, {"start_new_session": True}),
+        ([COMMAND], {}, {"process_group": 0}),
+        ([COMMAND], {}, {"stdin": None, "cwd": None}),
+        ([COMMAND], {}, {"stderr": subprocess.STDOUT, "stdin": subprocess.PIPE}),
+        (
+            [COMMAND],
+            {"PYTHONPATH": f"{Path(__file__).parents[1]}{os.pathsep}{Path(__file__).parent}/cli"},
+            {},
+        ),
+        ([sys.executable, SHORT_LEASE, "30"], {}, {}),
+        ([sys.executable, SHORT_LEASE, "30"], FROM_ROOT, {"start_new_session": True}),
+        ([sys.executable, "-m", "tests.torture.short_lease", "30"], FROM_ROOT, {}),
     ],
 )
 def test_both_kinds_are_the_same_process(
-    cli: CommandLine, changed: dict[str, str | None], options: dict[str, Any]
+    cli: CommandLine, program: list[Any], changed: dict[str, str | None], options: dict[str, Any]
 ) -> None:
     cli.write("plugins/facts.py", FACTS)
     cli.write("flow.yaml", OK.replace("check_items", "facts"))
@@ -187,7 +201,11 @@ def test_both_kinds_are_the_same_process(
     def facts(*, is_warm: bool) -> tuple[dict[str, Any], set[str]]:
         file = cli.folder / "facts.json"
         process = start(
-            cli, "validate", str(cli.folder / "flow.yaml"), **{**options, "env": {**env, "FACTS": str(file)}}
+            cli,
+            "validate",
+            str(cli.folder / "flow.yaml"),
+            program=program,
+            **{**options, "env": {**env, "FACTS": str(file)}},
         )
         out, err = process.communicate(timeout=SECONDS)
         assert process.is_warm is is_warm
@@ -201,7 +219,7 @@ def test_both_kinds_are_the_same_process(
 
     assert warm == cold
     assert warm["parent"] == os.getpid()
-    assert warm["tests"] == []
+    assert warm["tests"] == (["tests", "tests.torture"] if "-m" in program else [])
     assert cold_modules - warm_modules == set()
 
 
@@ -209,6 +227,8 @@ def test_both_kinds_are_the_same_process(
     ("changed", "options"),
     [
         ({"PYTHONPATH": "."}, {}),
+        ({"PYTHONPATH": "/no/such/folder"}, {}),
+        ({"PYTHONPATH": str(Path(json.__file__).parents[1])}, {}),  # its modules are imported already
         ({"PYTHONWARNINGS": "error"}, {}),
         ({"LD_PRELOAD": ""}, {}),
         ({"TYPER_USE_RICH": "0"}, {}),
@@ -246,6 +266,9 @@ def test_a_test_of_the_start_is_cold(cli: CommandLine) -> None:
 
 def test_other_programs_and_missing_folders_are_left_to_subprocess(cli: CommandLine) -> None:
     with Popen(["true"]) as process:
+        assert process.wait(SECONDS) == 0
+    assert not process.is_warm
+    with Popen([sys.executable, "-c", "pass"]) as process:
         assert process.wait(SECONDS) == 0
     assert not process.is_warm
     assert warm_start.run([COMMAND, "--version"], capture_output=True, text=True, check=True).stderr == ""

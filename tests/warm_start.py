@@ -5,12 +5,14 @@ The tests start the command thousands of times, and nearly all that a start cost
 worker, see `warm_starter.py`) forks a process that becomes what was wanted: its arguments, environment,
 folder, streams, session and process group; a child of the test as any other. The installed script then runs
 in it. Two things differ from a new interpreter: more modules are imported, and the commands of one starter
-share the seed of their hashes.
+share the seed of their hashes. Programs of the tests that are the command, but with a part of it changed
+(`python tests/.../dying_command.py`, or `-m tests...`), start in the same way.
 
 A start is cold (an interpreter of its own) where this could make a difference: if the environment says
-something to the interpreter or to a module while it is imported, if other signals are ignored or blocked
-than usual, if a descriptor, a limit or another user is handed on; with the fixture `cold_start`; and in
-`just torture`. What a shell starts is cold as well: the demos, and commands of the manual that need a shell.
+something to the interpreter or to a module while it is imported (a PYTHONPATH may name folders none of
+whose modules the starter has imported), if other signals are ignored or blocked than usual, if a
+descriptor, a limit or another user is handed on; with the fixture `cold_start`; and in `just torture`. What
+a shell starts is cold as well: the demos, and commands of the manual that need a shell.
 `tests/test_warm_start.py` compares the two kinds.
 """
 
@@ -34,7 +36,8 @@ from typing import Any, AnyStr
 from tests.sizes import LARGE
 
 COMMAND = Path(sys.executable).with_name("aetherflow")
-STARTER = Path(__file__).with_name("warm_starter.py")
+TESTS = Path(__file__).parent
+STARTER = TESTS / "warm_starter.py"
 SECONDS = 60
 """How long a starter may take; far more than it needs."""
 
@@ -107,12 +110,25 @@ class _Starter:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[other.fileno()],
             )
-        self.read_names = set(json.loads(self._line())) - NOT_DECISIVE
+        imported = json.loads(self._line())
+        self.read_names = set(imported["names"]) - NOT_DECISIVE
+        self.modules = set(imported["modules"])
 
-    def serves(self, environment: Mapping[str, str]) -> bool:
+    def serves(self, environment: Mapping[str, str], path: list[str]) -> bool:
         """Whether a new interpreter with this environment would be as the starter is, but for the locale."""
         decisive = self.read_names & environment.keys()
-        return self.signals == _signals() and all(map(_is_of_the_locale, decisive))
+        return (
+            self.signals == _signals()
+            and all(map(_is_of_the_locale, decisive))
+            and all(folder == str(TESTS.parent) or self._adds_modules(Path(folder)) for folder in path)
+        )
+
+    def _adds_modules(self, folder: Path) -> bool:
+        """Whether no import of the starter would have found something else with this folder in its path."""
+        if not folder.is_absolute() or not folder.is_dir():
+            return False
+        names = {entry.name.partition(".")[0] for entry in folder.iterdir()}
+        return names.isdisjoint(self.modules | {"sitecustomize", "usercustomize"})
 
     def start(self, request: bytes, descriptors: list[int]) -> int:
         """Fork a command; return its process id."""
@@ -158,19 +174,22 @@ def _is_of_the_locale(name: str) -> bool:
 
 def _start_warm(wanted: Mapping[str, Any]) -> int | None:
     """Start a command if it may be warm; return its process id."""
-    words = wanted["args"]
-    if isinstance(words, str | bytes | os.PathLike) or os.fspath(words[0]) != str(COMMAND):
+    if isinstance(wanted["args"], str | bytes | os.PathLike):
         return None
-    if _all_cold or any(wanted[name] != value for name, value in _EXPECTED.items()):
+    words = [os.fsdecode(word) for word in wanted["args"]]
+    program = _program(words)
+    if program is None or _all_cold or any(wanted[name] != value for name, value in _EXPECTED.items()):
         return None
     environment = {
         os.fsdecode(name): os.fsdecode(value)
         for name, value in (os.environ if wanted["env"] is None else wanted["env"]).items()
     }
-    if any(name.startswith(OF_THE_INTERPRETER) for name in environment):
+    if any(name.startswith(OF_THE_INTERPRETER) for name in environment.keys() - {"PYTHONPATH"}):
         return None
+    path = environment["PYTHONPATH"].split(os.pathsep) if environment.get("PYTHONPATH") else []
     request = {
-        "argv": [os.fsdecode(word) for word in words],
+        **program,
+        "path": path,
         "env": environment,
         "umask": _umask() if wanted["umask"] < 0 else wanted["umask"],
         "start_new_session": wanted["start_new_session"],
@@ -183,7 +202,7 @@ def _start_warm(wanted: Mapping[str, Any]) -> int | None:
     with _lock:
         locale = frozenset(item for item in environment.items() if _is_of_the_locale(item[0]))
         starter = _starter_of(os.getpid(), locale)
-        if not starter.serves(environment):
+        if not starter.serves(environment, path):
             return None
         here = os.open(wanted["cwd"] or ".", os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -192,6 +211,20 @@ def _start_warm(wanted: Mapping[str, Any]) -> int | None:
             )
         finally:
             os.close(here)
+
+
+def _program(words: list[str]) -> dict[str, Any] | None:
+    """Return what these words run: the installed command, or a program of the tests that is made of it."""
+    program, *rest = words
+    if program == str(COMMAND):
+        return {"kind": "command", "run": program, "argv": words}
+    if program != sys.executable:
+        return None
+    if rest[:1] == ["-m"] and rest[1].startswith(f"{TESTS.name}."):
+        return {"kind": "module", "run": rest[1], "argv": rest[1:]}
+    if rest and Path(rest[0]).is_relative_to(TESTS):
+        return {"kind": "script", "run": rest[0], "argv": rest}
+    return None
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 It imports the standard library and `aetherflow`, and nothing of the tests: a command must not find their
 modules. It opens nothing and starts no thread. Its argument is the number of a socket. A request on it is
-JSON (`argv`, `env`, `umask`, `start_new_session`, `process_group`) with four descriptors: the working
-directory and the standard streams. The answer is the command's process id. The starter ends when the socket
-does.
+JSON (`kind` of `run`, `argv`, `path`, `env`, `umask`, `start_new_session`, `process_group`) with four
+descriptors: the working directory and the standard streams. The answer is the command's process id. The
+starter ends when the socket does.
 """
 
 from __future__ import annotations
@@ -38,12 +38,16 @@ def main() -> None:
     opened = {int(entry.name) for entry in Path("/proc/self/fd").iterdir() if entry.exists()} - expected
     assert not opened, f"an import opened the descriptors {opened}"
     assert threading.active_count() == 1, f"an import started {threading.enumerate()}"
-    channel.sendall(json.dumps(read_names).encode() + b"\n")
+    modules = sorted({name.partition(".")[0] for name in sys.modules})
+    channel.sendall(json.dumps({"names": read_names, "modules": modules}).encode() + b"\n")
     request, descriptors = _serve(channel)
     _become(request, descriptors, on_ctrl_c)
     channel.sendall(b"%d\n" % os.getpid())
     channel.close()
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    if request["kind"] == "module":
+        runpy.run_module(request["run"], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(request["run"], run_name="__main__")
 
 
 def _import_all() -> list[str]:
@@ -120,11 +124,17 @@ def _become(request: dict[str, Any], descriptors: list[int], on_ctrl_c: Any) -> 
     os.environ.update(request["env"])  # what is there already is of the locale, which the two share
     time.tzset()
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # Python 3.11 forgets it
+    is_command, is_module = (request["kind"] == kind for kind in ("command", "module"))
     sys.argv = list(request["argv"])
-    sys.orig_argv = [sys.executable, *sys.argv]
-    sys.path[0] = str(Path(sys.argv[0]).parent)
+    sys.orig_argv = [sys.executable, *(["-m"] if is_module else []), *sys.argv]
+    own_folder = Path.cwd() if is_module else Path(sys.argv[0]).parent
+    sys.path[:] = [
+        str(own_folder),
+        *request["path"],
+        *(one for one in sys.path[1:] if one not in request["path"]),
+    ]
     importlib.invalidate_caches()
-    Path("/proc/self/comm").write_text(Path(sys.argv[0]).name)
+    Path("/proc/self/comm").write_text(Path(sys.argv[0] if is_command else sys.executable).name)
     sys.stdin = sys.__stdin__ = _stream(0, "r")  # type: ignore[misc]  # as the interpreter does
     sys.stdout = sys.__stdout__ = _stream(1, "w")  # type: ignore[misc]  # as above
     sys.stderr = sys.__stderr__ = _stream(2, "w")  # type: ignore[misc]  # as above

@@ -6,6 +6,7 @@ leases, heartbeats and waits follow it. It says `ready` on standard output.
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -51,4 +52,5 @@ def main(state: str, schedule: str, speed: str, origin: str) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()
     main(*sys.argv[1:])

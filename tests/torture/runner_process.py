@@ -8,6 +8,7 @@ nothing is left. FLOW may be a bundle's manifest `bundle.yaml`: then it is the b
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from pathlib import Path
@@ -69,5 +70,6 @@ async def main(slots: int, wanted: list[tuple[str, str]]) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()
     names = sys.argv[2:]
     anyio.run(main, int(sys.argv[1]), list(zip(names[::2], names[1::2], strict=True)))

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.warm_start import Popen
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
 
@@ -48,8 +50,8 @@ class Runners:
 
     def start(self, *wanted: str, slots: int = 4) -> subprocess.Popen[str]:
         """Start a process that runs `FLOW RUN_ID ...`."""
-        return subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", "tests.torture.runner_process", str(slots), *wanted],
+        return Popen(
+            [sys.executable, "-m", "tests.torture.runner_process", str(slots), *wanted],
             cwd=self.folder,
             env=self.env,
             stdin=subprocess.DEVNULL,

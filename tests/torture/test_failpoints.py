@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_start
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.dying_command import POINTS
@@ -62,13 +63,14 @@ def flow_text(root: Path) -> str:
 def die_at(point: str, passage: int, flow: Path, run_id: str) -> int:
     """Run until the point; return the exit code, minus the signal's number."""
     with flow.with_name(f"{run_id}.log").open("ab") as log:
-        return subprocess.run(
+        done = warm_start.run(
             [sys.executable, LAUNCHER, point, str(passage), "run", flow, "--run-id", run_id],
             stdout=subprocess.DEVNULL,
             stderr=log,
             timeout=60,
             check=False,
-        ).returncode
+        )
+    return int(done.returncode)
 
 
 def acknowledged(database: Path, run_id: str) -> Counter[str]:

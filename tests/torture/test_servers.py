@@ -23,6 +23,7 @@ import pytest
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import query, seed
+from tests.warm_start import Popen
 
 SCRIPT = Path(__file__).with_name("fast_server.py")
 TICKS = 5000 if LARGE else 25
@@ -81,17 +82,9 @@ class Fleet:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a server."""
-        return subprocess.Popen(
-            [
-                sys.executable,
-                "-X",
-                "faulthandler",
-                SCRIPT,
-                self.state,
-                self.root / "scheduler.yaml",
-                str(SPEED),
-                str(self.origin),
-            ],
+        schedule = self.root / "scheduler.yaml"
+        return Popen(
+            [sys.executable, SCRIPT, self.state, schedule, str(SPEED), str(self.origin)],
             stdout=subprocess.DEVNULL,
             stderr=self.log,
             cwd=self.root,

@@ -18,10 +18,11 @@ import msgspec
 import pytest
 
 from aetherflow.stop_signals import STOP_SIGNALS, name_of
+from tests import warm_start
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import UNIQUE, marked, query, seed
-from tests.warm_start import COMMAND
+from tests.warm_start import COMMAND, Popen
 
 pytestmark = pytest.mark.torture
 
@@ -112,7 +113,7 @@ class Place(msgspec.Struct, frozen=True):
 
     def start(self, phase: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a command that waits in a phase, and return when it does."""
-        process = subprocess.Popen(
+        process = Popen(
             [*WAITING, phase, *arguments],
             cwd=self.folder,
             env=self.env(phase),
@@ -192,7 +193,7 @@ def resume(place: Place, what: str) -> None:
     """Resume the run under its id: nothing that was done is repeated, the hooks run once for each ending."""
     command = [str(COMMAND), "run", str(place.flow), "--run-id", place.run_id]
     place.let_go()
-    done = subprocess.run(
+    done = warm_start.run(
         command, cwd=place.folder, env=place.env(""), capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, (what, done.stderr)
