@@ -1,4 +1,7 @@
-"""Build complete commands for hints and summaries, which a user can paste in any folder and shell."""
+"""Build complete commands for hints and summaries, which a user can paste in any folder and shell.
+
+An empty `state` names no database: that of the command is the usual one of the user.
+"""
 
 from __future__ import annotations
 
@@ -46,4 +49,5 @@ def _of_run(command: str, run_id: str, state: Path | str, options: str = "") -> 
 def _command(command: str, run_id: str, state: Path | str, options: str = "") -> str:
     """Return a command about a run; an id that looks like an option comes last."""
     named, last = ("", f" -- {shlex.quote(run_id)}") if run_id[:1] == "-" else (f" {shlex.quote(run_id)}", "")
-    return f"aetherflow {command}{named} {state_option(state)}{options}{last}"
+    database = f" {state_option(state)}" if state else ""
+    return f"aetherflow {command}{named}{database}{options}{last}"

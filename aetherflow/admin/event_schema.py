@@ -13,11 +13,11 @@ from aetherflow.events.marks import Mark, MarkUse
 from aetherflow.events.run_events import BundleUse, Event, RunFinished, StoredItems
 from aetherflow.events.schedule_events import LeftFiring, UpcomingItem
 from aetherflow.observe.event_record import Cut, EventRecord, own_fields, record_name
-from aetherflow.observe.run_summary import Failure
+from aetherflow.observe.run_failures import Failure
 from aetherflow.spec.json_schema import DRAFT, Schema, case, described
 
 SUMMARY_FIELDS: dict[str, tuple[Any, str]] = {
-    "failures": (list[Failure], "What failed, the first 20."),
+    "failures": (list[Failure], "What failed, each distinct failure once: the first 20."),
     "more_failures": (int, "How many more failures there are."),
     "resume": (str, "The command that resumes the run, if it did not succeed."),
     "repeat": (str, "The command that makes the stale results of the run again, if it has any."),

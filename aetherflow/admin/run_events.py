@@ -52,11 +52,13 @@ async def find_run_id(database: Database, name: str) -> str:
     return await database.read(found)
 
 
-async def stored_events(database: Database, run_id: str, *, follow: bool) -> AsyncIterator[StoredEvents]:
+async def stored_events(
+    database: Database, run_id: str, *, follow: bool, is_usual_state: bool
+) -> AsyncIterator[StoredEvents]:
     """Iterate over the events of a run in batches; with `follow` until nobody executes it any more.
 
     Where the run began or was resumed, the transient event follows that says where it is stored: a record
-    needs it for the command that resumes the run.
+    needs it for the command that resumes the run. `is_usual_state` is whether a command finds the database.
 
     Raises:
         UsageError: there is no such run.
@@ -76,7 +78,7 @@ async def stored_events(database: Database, run_id: str, *, follow: bool) -> Asy
             if isinstance(event, RunStarted):
                 secrets = event.secrets
             if isinstance(event, RunStarted | RunResumed):
-                events.append(_persisted(event, database, secrets))
+                events.append(_persisted(event, database, secrets, is_usual_state=is_usual_state))
         seq += len(found)
         if len(found) == BATCH_EVENTS:
             yield StoredEvents(events)
@@ -92,13 +94,16 @@ def is_left(status: str) -> bool:
     return status == INTERRUPTED
 
 
-def _persisted(event: Event, database: Database, secrets: list[str]) -> RunPersisted:
+def _persisted(
+    event: RunStarted | RunResumed, database: Database, secrets: list[str], *, is_usual_state: bool
+) -> RunPersisted:
     logs = logs_beside(database.path) / folder_name(event.run_id)
     return RunPersisted(
         at=event.at,
         flow_id=event.flow_id,
         run_id=event.run_id,
         state=str(database.path),
+        is_usual_state=is_usual_state and not event.origin,
         logs=str(logs),
         secrets=secrets,
     )

@@ -34,6 +34,7 @@ class RunHistory(msgspec.Struct, frozen=True):
         plan: the jobs of the flow as the last execution read it; empty for a run of an earlier version.
         stale: the results that are older than what they had read: by reader, what it had read.
         definition: the fingerprint of the flow as the last execution read it.
+        resume_from: what a resume must run again as well (`on_stale: fail`).
     """
 
     run: ListedRun
@@ -47,6 +48,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     plan: list[PlannedJob] = []
     stale: dict[str, list[str]] = {}
     definition: str = ""
+    resume_from: list[str] = []
 
     @property
     def resumed_at(self) -> str:
@@ -99,4 +101,5 @@ def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHist
         starts[-1].plan if starts else [],
         rows.stale_of(raw, run_id),
         starts[-1].definition if starts else "",
+        rows.resume_from_of(raw, run_id),
     )

@@ -10,6 +10,7 @@ from aetherflow.config.project import project_here
 from aetherflow.errors import StateUnusable
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.run_paths import run_paths_of
+from aetherflow.runs.usual_state import is_usual_state
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.old_database import beside_old, old_beside
 from aetherflow.written_path import setting_path
@@ -52,6 +53,12 @@ def find_state_path(
         hint = f"{named}the first run creates it; name another one: --state FILE, or --flow-yaml FLOW"
         refuse_missing(path, hint)
     return path
+
+
+def named_state_path(path: Path, process_env: Mapping[str, str]) -> Path | str:
+    """Return the database as commands about its runs must name it; empty if they find it."""
+    environment = load_environment(process_env, project=project_here().project)
+    return "" if is_usual_state(path, environment, process_env) else path
 
 
 def refuse_missing(path: Path, hint: str) -> None:

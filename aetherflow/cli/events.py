@@ -11,7 +11,7 @@ import typer
 from aetherflow.admin.run_events import find_run_id, is_left, stored_events
 from aetherflow.cli.options import LineFormat, NamedRun
 from aetherflow.cli.printing import print_note
-from aetherflow.cli.state_access import FlowOfState, State, history_path
+from aetherflow.cli.state_access import FlowOfState, State, history_path, named_state
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import TRANSIENT
 from aetherflow.observe.event_record import Recorder
@@ -51,7 +51,8 @@ async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud
     try:
         if not (run := await find_run_id(database, run)):
             return False
-        async for batch in stored_events(database, run, follow=follow):
+        is_usual = not named_state(path)
+        async for batch in stored_events(database, run, follow=follow, is_usual_state=is_usual):
             lines = bytearray()
             for event in batch.events:
                 if event.seq < since or isinstance(event, TRANSIENT):

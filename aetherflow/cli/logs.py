@@ -21,7 +21,7 @@ from aetherflow.cli import completers
 from aetherflow.cli.options import Json, NamedRun
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
-from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_path, say_no_runs
+from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_path, named_state, say_no_runs
 from aetherflow.cli_hints import show_command
 from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import one_line
@@ -82,7 +82,7 @@ def logs(
     found = source.logs()
     if not found and not follow:
         which = "step that fits these options" if job or step or failed else f"step of run {source.run_id}"
-        raise UsageError(f"no {which} wrote a log", hint=show_command(source.run_id, path))
+        raise UsageError(f"no {which} wrote a log", hint=show_command(source.run_id, named_state(path)))
     if json:
         print_report("logs", {"run_id": source.run_id, "logs": found})
         return

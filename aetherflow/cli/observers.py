@@ -155,7 +155,7 @@ def _log(show: ShowOptions, settings: Settings, *, many_runs: bool, in_order: bo
         log = partial(log, stream, format=show.format(settings))
     else:
         stream = stderr
-        log = partial(log, stream, format="text", many_runs=many_runs)
+        log = partial(log, stream, format="text", many_runs=many_runs, dated=not stream.isatty())
     return ObserverSpec("log", log, when_full(stream), order=order)
 
 

@@ -18,7 +18,7 @@ from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.resume_words import resume_lines
 from aetherflow.cli.runs_list import fired_by
-from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_path, say_no_runs
+from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_path, named_state, say_no_runs
 from aetherflow.cli_hints import retry_command
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.events.run_events import BundleUse
@@ -107,10 +107,13 @@ def _head(found: RunHistory, path: Path) -> Iterator[str]:
     if found.interrupted:
         yield f"  interrupted: {', '.join(found.interrupted)}"
     if run.status in completers.UNFINISHED:
-        yield f"  resume: {one_line(retry_command(run.run_id, path, found.secrets))}"
+        command = retry_command(run.run_id, named_state(path), found.secrets, found.resume_from)
+        yield f"  resume: {one_line(command)}"
     if found.stale:
         yield f"  stale: {one_line(stale_text(found.stale))}"
-        command = retry_command(run.run_id, path, found.secrets, map(shown, readers_to_run(found.stale)))
+        command = retry_command(
+            run.run_id, named_state(path), found.secrets, map(shown, readers_to_run(found.stale))
+        )
         yield f"  repeat: {one_line(command)}"
 
 

@@ -12,7 +12,7 @@ import anyio
 import typer
 
 from aetherflow.admin.queries import StateQueries, open_queries
-from aetherflow.admin.state_path import find_state_path
+from aetherflow.admin.state_path import find_state_path, named_state_path
 from aetherflow.cli.printing import print_line, print_note
 from aetherflow.errors import UsageError
 from aetherflow.store.database import Database
@@ -55,6 +55,11 @@ def history_path(state: Path | None, flow: Path | None, named: str = "") -> Path
     if state is None and not named and is_missing(path) and not old_beside(path):
         return None
     return state_path(state, flow)
+
+
+def named_state(path: Path) -> Path | str:
+    """Return the database as a command in a hint names it; empty if the command finds it without."""
+    return named_state_path(path, os.environ)
 
 
 def list_of_state(

@@ -21,6 +21,7 @@ from aetherflow.written_path import UnclearPath, setting_path
 
 PREFIX = "AETHERFLOW_"
 DEFAULT = "default"
+STATE_FILE = "aetherflow.sqlite"
 ENVIRONMENT = "environment"
 OTHER_VARIABLES = frozenset(
     f"{PREFIX}{name}"
@@ -105,7 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def state_database(self) -> Path:
         """The state database of flows and scheduler files that name none; absolute."""
-        return absolute(self.state_root / "aetherflow.sqlite")
+        return absolute(self.state_root / STATE_FILE)
 
 
 def load_settings(
@@ -145,6 +146,15 @@ def load_settings(
     sources |= {name: source for name, (_, source) in texts.items()}
     sources |= {name: given.origin for name, given in project.items()}
     return Settings(state_root=state_root, work_root=work_root, **values, sources=sources)
+
+
+def default_state_database(env: Mapping[str, str]) -> Path:
+    """Return the state database of a user whose settings name no other.
+
+    Raises:
+        ConfigError: there is no home directory.
+    """
+    return absolute(_default_state_root(env) / STATE_FILE)
 
 
 def with_absolute_settings(variables: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ from aetherflow.engine.commands import (
 )
 from aetherflow.engine.decide import decide, next_start, unmasked
 from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue
+from aetherflow.engine.resume import refused_readers
 from aetherflow.engine.stale_results import stale_results
 from aetherflow.engine.state import RunState, apply
 from aetherflow.engine.template_scope import Resolve, run_scope, same_outputs
@@ -84,6 +85,7 @@ class RunMachine:
         self.state = state
         self.clock = clock
         self.ready_queue = ReadyQueue(plan, state, selected, limit)
+        self._selected = selected
         self.large = large
         self.resolve: Resolve = large.resolve if large is not None else same_outputs
         self.names: dict[str, Any] = run_scope(
@@ -160,9 +162,13 @@ class RunMachine:
                     steps=steps,
                     duration_seconds=seconds,
                     stale=stale_results(self.plan, self.state) if self.state.attempt > 1 else {},
+                    resume_from=[] if status == "SUCCESS" else self._refused(),
                 )
             case _:
                 return None
+
+    def _refused(self) -> list[str]:
+        return refused_readers(self.plan, self.state, self._selected)
 
     def _job_started(self, command: StartJob) -> e.JobStarted:
         """Return the start event of a job, with the current fingerprints of its gate and items."""

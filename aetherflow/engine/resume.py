@@ -159,6 +159,18 @@ def plan_resume(
     return planner.result()
 
 
+def refused_readers(plan: Plan, state: RunState, selected: Collection[int] | None) -> list[str]:
+    """Return what must be named, as `job.step`, so that a flow which refuses stale results can be resumed.
+
+    A resume would repeat what the kept results of these jobs and steps had read (`on_stale: fail`).
+    """
+    if plan.flow.on_stale != "fail":
+        return []
+    taking_part = [job for job in plan.jobs if selected is None or job.index in selected]
+    stale = stale_results(plan, state, _again(state, taking_part, (), ()))
+    return [shown(reader) for reader in readers_to_run(stale)]
+
+
 def _again(
     state: RunState, taking_part: Sequence[JobPlan], rerun: Collection[str], reopened: Collection[str]
 ) -> set[str]:

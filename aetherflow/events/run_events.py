@@ -178,6 +178,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
     Attributes:
         stale: results that are older than what they had read: by reader (`job`, `job[n]` or `job/step`),
             what it had read.
+        resume_from: what a resume must run again as well, as the flow refuses stale results: `job.step`.
     """
 
     status: RunEnd
@@ -186,6 +187,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
     jobs: dict[str, int] = {}
     steps: dict[str, int] = {}
     stale: dict[str, list[str]] = {}
+    resume_from: list[str] = []
 
 
 class StoredItems(msgspec.Struct, frozen=True, rename={"file": "$file"}):
@@ -395,11 +397,13 @@ class RunPersisted(Event, frozen=True, kw_only=True):
 
     Attributes:
         state: the absolute path of the state database.
+        is_usual_state: whether a command that names no database finds this one.
         logs: the folder of the run's step logs.
         secrets: the parameters that a resume must be given again: they are secret, hence not stored.
     """
 
     state: str
+    is_usual_state: bool = False
     logs: str = ""
     secrets: list[str] = []
 

@@ -30,7 +30,8 @@ from aetherflow.events.trace_ids import RunTrace
 from aetherflow.observe.event_level import Level, level_of
 from aetherflow.observe.event_text import one_line, sentence
 from aetherflow.observe.line_writer import json_line
-from aetherflow.observe.run_summary import Digest, Failure, digested, repeat_command, resume_command
+from aetherflow.observe.run_failures import Digest, Failure, digested
+from aetherflow.observe.run_summary import repeat_command, resume_command
 
 SCHEMA: Literal["aetherflow.event/1"] = "aetherflow.event/1"
 """The version of the record; a field that gets another meaning or goes away raises it."""
@@ -47,8 +48,10 @@ ROOM_BYTES = 8192
 ENVELOPE_BYTES = 4096
 """For what a CloudEvent has around a record."""
 
-_INTERNAL = frozenset({"at", "definition", "when", "for_each", "ending_count", "plan"})
-"""Fields of events that only later processes need: fingerprints, counters, the jobs of the flow."""
+_INTERNAL = frozenset(
+    {"at", "definition", "when", "for_each", "ending_count", "plan", "is_usual_state", "resume_from"}
+)
+"""Fields of events that only later processes need, or commands in hints: fingerprints, counters, the plan."""
 _ZERO_IS_EMPTY = frozenset({"max_attempts", "recoveries", "was_interrupted", "is_planned"})
 
 

@@ -1,7 +1,8 @@
-"""Render an event for people: `time LEVEL where  what`; further lines of a record are indented.
+"""Render an event for people, on one line: `time LEVEL where  what`.
 
-A value never starts a line at the margin and never reaches the terminal as a control sequence, so that the
-output of a program cannot pass for a record or repaint the screen.
+What has several lines, as a traceback, has the time and the level on each of them. A value never starts a
+line and never reaches the terminal as a control sequence, so that the output of a program cannot pass for a
+record or repaint the screen.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ from aetherflow.observe.line_writer import json_line
 
 MINUTE = 60
 HOUR = 60 * MINUTE
-INDENT = " " * len("22:14:03 INFO  ")
 
 _COLOUR = r"\x1b\[[0-?]*[ -/]*[@-~]"  # compiled where the first text has such: many runs print none
 _CONTROL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
@@ -68,9 +68,19 @@ def one_line(text: str) -> str:
     return re.sub(_CONTROL, lambda found: found[0].encode("unicode_escape").decode(), plain)
 
 
-def indented(text: str) -> str:
-    """Return the text with its further lines indented, each free of control characters."""
-    return f"\n{INDENT}".join(one_line(line) for line in text.splitlines())
+def safe_lines(text: str, before: str = "") -> str:
+    """Return the text with its lines, each free of control characters; further ones are indented."""
+    return f"\n{before}  ".join(one_line(line) for line in text.splitlines())
+
+
+def flat(text: str) -> str:
+    """Return a text of several lines on one line."""
+    return one_line("; ".join(line.strip() for line in text.splitlines() if line.strip()))
+
+
+def shortened(text: str, most: int) -> str:
+    """Return the beginning of a text that is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def duration(seconds: float) -> str:
@@ -90,9 +100,8 @@ def counts(numbers: dict[str, int]) -> str:
 
 
 def problem(error: ErrorInfo) -> str:
-    """Return an error as `CODE: message`, with the hint on a line of its own."""
-    text = f"{error.code}: {error.message}"
-    return indented(f"{text}\nhint: {error.hint}" if error.hint else text)
+    """Return an error as `CODE: message` without the further lines of it; the summary of the run has them."""
+    return one_line(f"{error.code}: {error.message}".partition("\n")[0])
 
 
 def moment(at: datetime) -> str:
@@ -107,25 +116,31 @@ def head(event: Event, zone: tzinfo | None, *, dated: bool) -> str:
 
 
 def render_text(
-    event: Event, *, zone: tzinfo | None = UTC, detail: bool = False, dated: bool = False
+    event: Event,
+    *,
+    zone: tzinfo | None = UTC,
+    detail: bool = False,
+    dated: bool = False,
+    before: str = "",
 ) -> str | None:
-    """Return an event as lines for people, or None if it is not for them.
+    """Return an event as a line for people, or None if it is not for them.
 
     Args:
         event: what happened.
         zone: the zone of the time shown; None is the machine's own.
         detail: also show outputs.
         dated: the time is shown with its date and offset.
+        before: what each line has before its words.
     """
     if isinstance(event, RunStarted | RunResumed):  # their words have the time too: one zone in a line
         event = replace(event, at=event.at.astimezone(zone))
     words = sentence(event)
     if words is None:
         return None
-    text = head(event, zone, dated=dated) + words
     if detail and isinstance(event, StepFinished | JobFinished) and event.outputs:
-        text += f"\n{INDENT}outputs: {_json(event.outputs)}"
-    return text
+        words += f"; outputs: {_json(event.outputs)}"
+    start = head(event, zone, dated=dated) + before
+    return "\n".join(start + line for line in words.split("\n"))
 
 
 @singledispatch
@@ -155,7 +170,7 @@ def _(event: RunPersisted) -> str:
 
 @sentence.register
 def _(event: CancelRequested) -> str:
-    return f"{_run(event)}  {_CAUSE[event.cause]}: {indented(event.reason)}"
+    return f"{_run(event)}  {_CAUSE[event.cause]}: {flat(event.reason)}"
 
 
 @sentence.register
@@ -165,10 +180,7 @@ def _(event: HooksStarted) -> str:
 
 @sentence.register
 def _(event: RunFinished) -> str:
-    return (
-        f"{_run(event)}  {event.status} in {duration(event.duration_seconds)}{_because(event.reason)}"
-        f"\n{INDENT}jobs:  {counts(event.jobs)}\n{INDENT}steps: {counts(event.steps)}"
-    )
+    return f"{_run(event)}  {event.status} in {duration(event.duration_seconds)}{_because(event.reason)}"
 
 
 @sentence.register
@@ -252,7 +264,7 @@ def _(event: StepOutput) -> str:
 def _(event: Notice) -> str:
     where = f"{_step(event)}  " if event.job_id else ""
     code = f"{one_line(event.code)}: " if event.code else ""
-    return f"{where}{code}{indented(event.message)}"
+    return f"{where}{code}{safe_lines(event.message, where)}"
 
 
 def _run(event: Event) -> str:
@@ -270,7 +282,7 @@ def _attempt(number: int) -> str:
 def _because(reason: str, error: ErrorInfo | None = None) -> str:
     if error is not None:
         return f": {problem(error)}"
-    return f": {indented(reason)}" if reason else ""
+    return f": {flat(reason)}" if reason else ""
 
 
 def _json(value: dict[str, Any]) -> str:

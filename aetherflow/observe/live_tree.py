@@ -15,7 +15,8 @@ from aetherflow.observe.event_level import SEVERITY, Level, level_of, parse_leve
 from aetherflow.observe.event_text import render_text
 from aetherflow.observe.line_writer import writing_to
 from aetherflow.observe.log import LogObserver
-from aetherflow.observe.run_summary import Digest, digested, render_summary
+from aetherflow.observe.run_failures import Digest, digested
+from aetherflow.observe.run_summary import summary_lines
 from aetherflow.observe.run_tree import RunTree
 from aetherflow.observe.sink import Sink
 from aetherflow.observe.tree_frame import Line, frame
@@ -119,7 +120,7 @@ class LiveTreeObserver:
             if isinstance(event, RunFinished):
                 self._print(live.console, lines)
                 self._end()
-                lines = [(render_summary(event, self._digest, zone=None), level_of(event))]
+                lines = [("\n".join(summary_lines(event, self._digest)), level_of(event))]
             elif SEVERITY[level_of(event)] >= self._least and (text := render_text(event, zone=None)):
                 lines.append((text, level_of(event)))
         self._print(live.console, lines)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from aetherflow.events.run_events import Event, JobEvent, RunFinished
 from aetherflow.observe.event_level import SEVERITY, level_of, parse_level
 from aetherflow.observe.event_record import Recorder, record_name
-from aetherflow.observe.event_text import head, one_line, render_text
+from aetherflow.observe.event_text import one_line, render_text
 from aetherflow.observe.line_writer import LineWriter
-from aetherflow.observe.run_summary import Digest, digested, render_summary
+from aetherflow.observe.run_failures import Digest, digested
+from aetherflow.observe.run_summary import render_summary
 from aetherflow.observe.sink import Sink
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class LogObserver:
         order: in which many runs write to the stream, where they are to be in the order of their times.
         format: lines for people, or a JSON object per line: a record, or a CloudEvent with a record in it.
         level: debug, info, warning or error, in any case; events below it are left out.
-        many_runs: the log of a server. Its times have date and offset, in UTC as those of firings are; lines
-            about jobs and steps also show the run id.
+        many_runs: the log of a server. Its times are in UTC as those of firings are; lines about jobs and
+            steps also show the run id.
+        dated: the times that people see have date and offset, as those of a server always have.
         zone: the zone of the times that people see; None is the machine's own. JSON is always UTC.
     """
 
@@ -49,6 +51,7 @@ class LogObserver:
         level: str,
         zone: tzinfo | None = None,
         many_runs: bool = False,
+        dated: bool = False,
     ) -> None:
         self._writer = LineWriter(stream)
         self._sink = sink or Sink()
@@ -56,6 +59,7 @@ class LogObserver:
         self._level = parse_level(level)
         self._zone = UTC if many_runs else zone
         self._many_runs = many_runs
+        self._dated = dated or many_runs
         self._digest = Digest()
         self._rendered = io.StringIO()
         self._recorder = Recorder()
@@ -98,12 +102,14 @@ class LogObserver:
 
     def _text(self, event: Event) -> str | None:
         if isinstance(event, RunFinished):
-            return render_summary(event, self._digest, zone=self._zone, dated=self._many_runs)
-        text = render_text(event, zone=self._zone, detail=self._level == "debug", dated=self._many_runs)
-        if text is not None and self._many_runs and isinstance(event, JobEvent):
-            at = len(head(event, self._zone, dated=True))
-            text = f"{text[:at]}{one_line(event.run_id)}  {text[at:]}"
-        return text
+            return render_summary(event, self._digest, zone=self._zone, dated=self._dated)
+        return render_text(
+            event,
+            zone=self._zone,
+            detail=self._level == "debug",
+            dated=self._dated,
+            before=f"{one_line(event.run_id)}  " if self._many_runs and isinstance(event, JobEvent) else "",
+        )
 
     def _make_logger(self) -> FilteringBoundLogger:
         structlog = _structlog()

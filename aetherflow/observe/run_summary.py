@@ -1,103 +1,66 @@
-"""Render the end of a run for people: how it ended, what failed, and the command that resumes it."""
+"""Render the end of a run for people: what failed and why, the command that resumes it, how it ended.
+
+`summary_lines` is the whole; the log, the live tree and messages about a run use it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, tzinfo
 
-import msgspec
-
 from aetherflow.cli_hints import retry_command, show_command
-from aetherflow.errors import ErrorInfo
-from aetherflow.events.run_events import (
-    Event,
-    JobFinished,
-    RunFinished,
-    RunPersisted,
-    RunResumed,
-    RunStarted,
-    StepFinished,
-)
-from aetherflow.events.stale_readers import readers_to_run, shown, stale_text
-from aetherflow.observe.event_text import INDENT, indented, one_line, render_text
+from aetherflow.events.run_events import RunFinished
+from aetherflow.events.stale_readers import job_of, readers_to_run, shown, stale_text
+from aetherflow.observe.event_text import counts, head, one_line, sentence, shortened
+from aetherflow.observe.run_failures import Digest, Failure
 
-MOST_FAILURES = 20
-"""How many failures a summary lists; `runs show` lists the others."""
+FAILURE_LINES = 16
+"""How many lines of one failure are shown: its message with the last lines of output, and its hint."""
 
-
-class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A step or a job that failed.
-
-    Attributes:
-        job_id: the job, or the instance of a job with `for_each`.
-        step_id: the step; absent if the job itself failed.
-        step_type: the type of the step.
-        error: its code, message, hint ...; absent if another failure of the list has the same.
-        reason: why, without an error.
-    """
-
-    job_id: str
-    step_id: str = ""
-    step_type: str = ""
-    error: ErrorInfo | None = None
-    reason: str = ""
-
-    @property
-    def where(self) -> str:
-        """The place for people: `load.read (db_load)`, or the job."""
-        return f"{self.job_id}.{self.step_id} ({self.step_type})" if self.step_id else self.job_id
-
-
-class Digest(msgspec.Struct, frozen=True):
-    """What the summary of a run needs from its earlier events; `more` failures are not in the list."""
-
-    state: str = ""
-    logs: str = ""
-    secrets: tuple[str, ...] = ()
-    failures: tuple[Failure, ...] = ()
-    more: int = 0
-
-
-def digested(digest: Digest, event: Event) -> Digest:
-    """Return the digest with one more event in it."""
-    match event:
-        case RunStarted() | RunResumed():
-            return Digest()
-        case RunPersisted():
-            return msgspec.structs.replace(
-                digest, state=event.state, logs=event.logs, secrets=tuple(event.secrets)
-            )
-        case StepFinished(status="FAILED"):
-            failure = Failure(event.job_id, event.step_id, event.step_type, event.error, event.reason)
-            return _with(digest, failure)
-        case JobFinished(status="FAILED") if not _is_reported(digest, event):
-            return _with(digest, _of_job(digest, event))
-        case _:
-            return digest
+LINE_CHARACTERS = 300
+"""How much of a line of an error is shown."""
 
 
 def render_summary(
     event: RunFinished, digest: Digest, *, zone: tzinfo | None = UTC, dated: bool = False
 ) -> str:
-    """Return the last record of a run for people, a short block of lines."""
-    lines = [render_text(event, zone=zone, dated=dated) or ""]
-    for failure in digest.failures:
-        why = f"{failure.error.code}, see above" if failure.error else failure.reason or "no reason given"
-        lines.append(f"{INDENT}failed: {one_line(failure.where)}: {indented(why)}")
-    if digest.more:
-        lines.append(f"{INDENT}and more: {one_line(show_command(event.run_id, digest.state))}")
-    if event.stale:
-        lines.append(f"{INDENT}stale:  {one_line(stale_text(event.stale))}")
-        lines.append(f"{INDENT}repeat: {one_line(repeat_command(event, digest))}")
-    if command := resume_command(event, digest):
-        lines.append(f"{INDENT}resume: {one_line(command)}")
-    return "\n".join(lines)
+    """Return the summary as lines of a log: each begins with the time, the level and the run."""
+    start = f"{head(event, zone, dated=dated)}{run_of(event)}  "
+    *more, _ = summary_lines(event, digest)
+    return "\n".join(start + line for line in [*more, _headline(event)])
+
+
+def summary_lines(event: RunFinished, digest: Digest) -> list[str]:
+    """Return the summary of a run as lines for people; the last one says how it ended."""
+    return [*_details(event, digest), headline(event)]
+
+
+def headline(event: RunFinished) -> str:
+    """Return in one line how a run ended, how long it took, and how many jobs and steps ended how."""
+    return f"{run_of(event)}  {_headline(event)}"
+
+
+def failure_lines(failure: Failure) -> list[str]:
+    """Return a failure as lines: where and why; then the last lines of output, and what to do."""
+    lines, hint = [failure.reason or "no reason given"], ""
+    if failure.error is not None:
+        lines = f"{failure.error.code}: {failure.error.message}".splitlines()
+        hint = failure.error.hint
+    if len(lines) > FAILURE_LINES:
+        lines = [*lines[: FAILURE_LINES - 1], f"... {len(lines) - FAILURE_LINES + 1} more lines"]
+    if hint:
+        lines += [f"hint: {line}" for line in hint.splitlines()]
+    first, *more = (shortened(one_line(line), LINE_CHARACTERS) for line in lines)
+    if failure.count > 1:
+        more.insert(0, _items(failure))
+    return [f"failed: {_where(failure)}: {first}", *(f"  {line}" for line in more)]
 
 
 def resume_command(event: RunFinished, digest: Digest) -> str:
     """Return the command that resumes a run which did not succeed; empty for one that did."""
     if event.status == "SUCCESS":
         return ""
-    return retry_command(event.run_id, digest.state, digest.secrets)
+    return retry_command(event.run_id, digest.named_state, digest.secrets, event.resume_from)
 
 
 def repeat_command(event: RunFinished, digest: Digest) -> str:
@@ -105,24 +68,44 @@ def repeat_command(event: RunFinished, digest: Digest) -> str:
     if not event.stale:
         return ""
     readers = map(shown, readers_to_run(event.stale))
-    return retry_command(event.run_id, digest.state, digest.secrets, readers)
+    return retry_command(event.run_id, digest.named_state, digest.secrets, readers)
 
 
-def _is_reported(digest: Digest, event: JobFinished) -> bool:
-    """Whether the error of the job is reported already, by one of its steps."""
-    same_job = [failure for failure in digest.failures if failure.job_id == event.job_id]
-    if event.error is None:
-        return bool(same_job)
-    return any(failure.error and failure.error.message == event.error.message for failure in same_job)
+def run_of(event: RunFinished) -> str:
+    """Return which run of which flow, in words."""
+    return one_line(f"run {event.run_id} of {event.flow_id}")
 
 
-def _of_job(digest: Digest, event: JobFinished) -> Failure:
-    """Return why a job failed; if an instance of a `for_each` job has reported the error, only the reason."""
-    is_known = event.reason and any(failure.error == event.error for failure in digest.failures)
-    return Failure(event.job_id, error=None if is_known else event.error, reason=event.reason)
+def _details(event: RunFinished, digest: Digest) -> Iterator[str]:
+    for failure in digest.failures:
+        yield from failure_lines(failure)
+    if digest.more:
+        command = show_command(event.run_id, digest.named_state)
+        yield one_line(f"failed: {digest.more} more; all: {command}")
+    if event.stale:
+        yield one_line(f"stale:  {stale_text(event.stale)}")
+        yield one_line(f"repeat: {repeat_command(event, digest)}")
+    if command := resume_command(event, digest):
+        yield one_line(f"resume: {command}")
 
 
-def _with(digest: Digest, failure: Failure) -> Digest:
-    if len(digest.failures) >= MOST_FAILURES:
-        return msgspec.structs.replace(digest, more=digest.more + 1)
-    return msgspec.structs.replace(digest, failures=(*digest.failures, failure))
+def _headline(event: RunFinished) -> str:
+    words = sentence(event) or ""
+    ended = words.removeprefix(run_of(event)).strip()
+    return f"{ended}; jobs: {counts(event.jobs)}; steps: {counts(event.steps)}"
+
+
+def _where(failure: Failure) -> str:
+    """Return the place of a failure: `load[3].copy (external.process) at flow.yaml:12, item a.csv`."""
+    job_id = failure.job_id if failure.count == 1 else job_of(failure.job_id)
+    name = f"{job_id}.{failure.step_id} ({failure.step_type})" if failure.step_id else job_id
+    place = f" at {failure.place}" if failure.place else ""
+    item = f", item {failure.item}" if failure.item and failure.count == 1 else ""
+    return one_line(f"{name}{place}{item}")
+
+
+def _items(failure: Failure) -> str:
+    """Return how many instances failed in this way, and the items of the first ones."""
+    number = f"{failure.count} of {failure.of} items" if failure.of else f"{failure.count} items"
+    more = ", ..." if failure.count > len(failure.items) else ""
+    return one_line(f"{number}: {', '.join(failure.items)}{more}")

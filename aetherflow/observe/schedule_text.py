@@ -21,7 +21,7 @@ from aetherflow.events.schedule_events import (
     UpcomingItem,
 )
 from aetherflow.observe.event_level import LATE_SECONDS
-from aetherflow.observe.event_text import INDENT, duration, indented, moment, one_line, sentence
+from aetherflow.observe.event_text import duration, flat, moment, one_line, safe_lines, sentence
 from aetherflow.observe.time_words import distance
 
 MOST_NAMES = 10
@@ -42,7 +42,7 @@ def _(event: FiringScheduled) -> str:
     what += _CAUSES[event.cause]
     if event.late_seconds >= LATE_SECONDS:
         what += f", late by {duration(event.late_seconds)}"
-    return f"{what}: {indented(event.reason)}" if event.reason else what
+    return f"{what}: {flat(event.reason)}" if event.reason else what
 
 
 @sentence.register
@@ -50,11 +50,11 @@ def _(event: FiringMissed) -> str:
     if event.first_at is not None:
         which = f"{event.ticks} ticks from {_tick(event.first_at)} to {_tick(event.scheduled_at)}"
         return (
-            f"item {one_line(event.item_id)}  {which} {event.outcome}: {indented(event.reason)}; "
+            f"item {one_line(event.item_id)}  {which} {event.outcome}: {flat(event.reason)}; "
             f"{event.runs or 'none'} of those due then run{'s' if event.runs == 1 else ''}"
         )
     ticks = f"{event.ticks} ticks up to " if event.ticks > 1 else ""
-    return f"{ticks}{_firing(event)}  {event.outcome}: {indented(event.reason)}"
+    return f"{ticks}{_firing(event)}  {event.outcome}: {flat(event.reason)}"
 
 
 @sentence.register
@@ -65,14 +65,14 @@ def _(event: FiringTakenOver) -> str:
 
 @sentence.register
 def _(event: FiringFinished) -> str:
-    why = f": {indented(event.reason)}" if event.reason else ""
+    why = f": {flat(event.reason)}" if event.reason else ""
     return f"{_firing(event)}  {event.outcome} (run {one_line(event.run_id)}){why}"
 
 
 @sentence.register
 def _(event: FiringLate) -> str:
     ticks = f"{event.ticks} ticks up to " if event.ticks > 1 else ""
-    what = f"{ticks}{_firing(event)}  {event.alert}: {indented(event.reason)}"
+    what = f"{ticks}{_firing(event)}  {event.alert}: {flat(event.reason)}"
     return f"{what}; on_late is run {one_line(event.on_late_run)}" if event.on_late_run else what
 
 
@@ -101,7 +101,7 @@ def _(event: ScheduleUpcoming) -> str:
 def _(event: ScheduleInvalid) -> str:
     return (
         f"schedule {one_line(event.file)}  is invalid now; the previous version stays in force: "
-        f"{indented(event.problem)}"
+        f"{safe_lines(event.problem)}"
     )
 
 
@@ -109,14 +109,14 @@ def _(event: ScheduleInvalid) -> str:
 def _(event: ScheduleNotice) -> str:
     where = f"item {one_line(event.item_id)}  " if event.item_id else ""
     code = f"{one_line(event.code)}: " if event.code else ""
-    return f"{where}{code}{indented(event.message)}"
+    return f"{where}{code}{safe_lines(event.message)}"
 
 
 def _upcoming(event: ScheduleLoaded | ScheduleUpcoming) -> str:
     """Return a line for each item with its next time in its own zone, as a person on call reads it."""
     width = max((len(item.item_id) for item in event.upcoming), default=0)
     lines = [f"{one_line(item.item_id):{width}}  {_next(item, event.at)}" for item in event.upcoming]
-    return "".join(f"\n{INDENT}{line}" for line in lines)
+    return "".join(f"\n  {line}" for line in lines)
 
 
 def _next(item: UpcomingItem, now: datetime) -> str:

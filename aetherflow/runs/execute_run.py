@@ -16,6 +16,7 @@ from aetherflow import exit_codes
 from aetherflow.cli_hints import retry_command
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.machine import RunMachine
+from aetherflow.engine.resume import refused_readers
 from aetherflow.engine.state import ENDED_BADLY, RunState
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
@@ -94,7 +95,7 @@ async def run_flow(
     run = resolve_run(checked, request, clock)
     control, states = RunControl(), DatabasePool()
     received: list[int] = []
-    then = f"the process exits now, and {retry_command(run.run_id, run.state)} resumes the run"
+    then = f"the process exits now, and {retry_command(run.run_id, run.named_state)} resumes the run"
     with (
         ForcedEnd(FORCED_END_SECONDS, f"run {run.run_id}", then) as forced_end,
         ReceivedSignals(forced_end.count) as signals,
@@ -138,7 +139,7 @@ async def execute_run(
         StateError: the state database cannot be used.
         ConfigError: a path, the metrics module or an observer cannot be used.
     """
-    hint = ResumeHint(run.run_id, run.state)
+    hint = ResumeHint(run.run_id, run.named_state)
     with run_output() as output, hint.on_state_error():
         observers = [*observers, *await observers_of_settings(run.checked, run.run_id, _threads)]
         async with claim(run, states, clock, precondition, hint) as claimed:
@@ -177,14 +178,21 @@ async def execute_run(
     report = replace(_report(state, bus), state=str(run.state))
     if report.status == "SUCCESS":
         return report
-    return replace(report, resume=retry_command(run.run_id, run.state, start.secrets))
+    again = refused_readers(run.checked.plan, state, run.selected)
+    return replace(report, resume=retry_command(run.run_id, run.named_state, start.secrets, again))
 
 
 def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, clock: Clock) -> list[e.Event]:
     """Return the event that starts or resumes the run, and the notices that follow it."""
     factory = EventFactory(clock, start.state.flow_id, run.run_id)
     logs = str(logs_beside(run.state) / folder_name(run.run_id))
-    persisted = factory.make(e.RunPersisted, state=str(run.state), logs=logs, secrets=start.secrets)
+    persisted = factory.make(
+        e.RunPersisted,
+        state=str(run.state),
+        is_usual_state=run.is_usual_state,
+        logs=logs,
+        secrets=start.secrets,
+    )
     return [start.event, persisted, *start.notices, *secrets.notices(factory)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from aetherflow.runs.adoption import refuse_begun_before
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.run_paths import resolve_run_paths, state_path
 from aetherflow.runs.run_request import RunRequest, selected_jobs
+from aetherflow.runs.usual_state import is_usual_state
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.old_database import beside_old, old_beside
 from aetherflow.written_path import folder_of
@@ -43,6 +45,18 @@ class ResolvedRun(msgspec.Struct, frozen=True, eq=False):
     day: date
     selected: set[int] | None
     adopts: Path | None = None
+
+    @property
+    def is_usual_state(self) -> bool:
+        """Whether commands find the database unnamed; that of a server may be another user's."""
+        if self.request.origin:
+            return False
+        return is_usual_state(self.state, self.checked.environment, os.environ)
+
+    @property
+    def named_state(self) -> Path | str:
+        """The database that commands about the run must name; empty if they find it."""
+        return "" if self.is_usual_state else self.state
 
     def params_on(self, day: date) -> dict[str, Any]:
         """Return the parameters for another date: `yesterday` is another day then.

@@ -59,11 +59,11 @@ class Attempt:
     def ending_failure(self, accepted: list[int], timeout_seconds: float | None) -> StepError | None:
         """Return the error of a program that timed out or gave another exit code than the accepted ones."""
         if self.end.timed_out:
-            message = f"{self._command}: not finished after {timeout_seconds:g} s, so it was ended"
+            message = f"not finished after {timeout_seconds:g} s, so it was ended: {self._command}"
             error = self._error(message + _last_lines(self._recorder), TIMEOUT)
             error.kind, error.hint = "timeout", "raise timeout_seconds if the work needs that long"
         elif self.end.exit_code not in accepted:
-            error = self._error(f"{self._command}: {self.how}{_last_lines(self._recorder)}", EXIT_CODE)
+            error = self._error(f"{self.how}: {self._command}{_last_lines(self._recorder)}", EXIT_CODE)
             error.kind = "exit_code"
             error.hint = _HINTS.get(self.end.exit_code, "") or self._where_the_reason_is()
         elif self._recorder.file_problem:
@@ -74,7 +74,7 @@ class Attempt:
 
     def check_failure(self, problems: list[str], base: object) -> StepError:
         """Return the error for a program that succeeded without leaving the expected files."""
-        error = self._error(f"{self._command}: {self.how}, but {'; '.join(problems)}", CHECK_FAILED)
+        error = self._error(f"{self.how}, but {'; '.join(problems)}: {self._command}", CHECK_FAILED)
         error.hint = f"relative paths are under {base}"
         return error
 
@@ -102,7 +102,7 @@ class Attempt:
 def unfinished(context: StepContext, program: Program, recorder: OutputRecorder) -> str:
     """Return what to show of a program that a time limit of its step, job or run ended."""
     command = _shown(context.redactor.value(list(program.argv)))
-    return f"{command}: not finished, so it was ended{_last_lines(recorder)}{_whole_output(recorder)}"
+    return f"not finished, so it was ended: {command}{_last_lines(recorder)}{_whole_output(recorder)}"
 
 
 def _last_lines(recorder: OutputRecorder) -> str:

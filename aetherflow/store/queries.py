@@ -154,6 +154,16 @@ def stale_of(raw: sqlite3.Connection, run_id: str) -> dict[str, list[str]]:
     return msgspec.json.decode(row[0], type=dict[str, list[str]]) if row and row[0] else {}
 
 
+def resume_from_of(raw: sqlite3.Connection, run_id: str) -> list[str]:
+    """Return what a resume of a run must run again as well, as its last end has it."""
+    row = raw.execute(
+        "SELECT json_extract(payload, '$.resume_from') FROM events "
+        "WHERE run_id = ? AND event = 'run_finished' ORDER BY seq DESC LIMIT 1",
+        (run_id,),
+    ).fetchone()
+    return msgspec.json.decode(row[0], type=list[str]) if row and row[0] else []
+
+
 def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
     """Return the jobs of a run in the order in which they started."""
     rows = raw.execute(

@@ -45,10 +45,9 @@ def test_a_record_is_the_same_in_every_channel_and_its_number_continues_in_a_res
     assert [(seq, name.replace("run_finished", "run_summary")) for seq, name in stored] == shown
     summary = first.lines()[-1]
     assert [event["seq"] for event in records if event["event"] == "run_resumed"] == [summary["seq"] + 1]
-    assert {(one["job_id"], one.get("step_id")) for one in summary["failures"]} == {
-        ("load[1]", "read"),
-        ("load", None),
-    }
+    (failure,) = summary["failures"]
+    assert (failure["job_id"], failure["step_id"], failure["item"]) == ("load[1]", "read", "south")
+    assert failure["place"].startswith("flow.yaml:")
     assert summary["resume"] == f"aetherflow runs retry r1 --state {cli.state}"
     assert {one["trace_id"] for one in records} == {records[0]["trace_id"]}
     steps = [one for one in records if one["event"] == "step_started"]

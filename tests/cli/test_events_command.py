@@ -116,7 +116,6 @@ def test_jq_reads_every_line_and_the_failures_of_the_summary(cli: CommandLine) -
     )
 
     assert sorted(result.out.splitlines()) == [
-        "load\t2 of 2 instances failed, the first is load[0]",
         "load[0]\tAF732",
         "load[1]\tAF732",
     ]

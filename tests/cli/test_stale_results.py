@@ -45,7 +45,8 @@ def test_a_stale_result_is_said_until_its_reader_runs_again(tmp_path: Path) -> N
     assert done.code == 0
     assert "WARN  AF868: stale: collect read load; " in done.err
     repeat = f"repeat: aetherflow runs retry r --state {cli.state} --from collect\n"
-    assert f"stale:  collect read load\n               {repeat}" in done.err
+    assert "  stale:  collect read load\n" in done.err
+    assert f"  {repeat}" in done.err
     shown = cli.run("runs", "show", "r")
     assert f"  stale: collect read load\n  {repeat}" in shown.out
     assert cli.run("runs", "show", "r", "--json").json()["stale"] == {"collect": ["load"]}
@@ -70,3 +71,17 @@ def test_a_flow_that_refuses_stale_results_is_not_resumed_without_the_readers(tm
     assert cli.query("select count(*) from events where event = 'run_resumed'") == [(0,)]
     done = cli.run("run", "flow.yaml", "--run-id", "r", "--rerun", "collect")
     assert (done.code, "stale: " in done.err) == (0, False)
+
+
+def test_the_command_that_resumes_a_run_names_the_readers_where_stale_results_are_refused(
+    tmp_path: Path,
+) -> None:
+    cli = CommandLine(tmp_path)
+    cli.write("flow.yaml", FLOW.replace("DIR", str(tmp_path)).replace("sales", "sales, on_stale: fail"))
+    failed = cli.run("run", "flow.yaml", "--run-id", "r", "--json")
+    command = f"aetherflow runs retry r --state {cli.state} --from collect"
+    assert failed.json()["resume"] == command
+    assert f"  resume: {command}\n" in failed.err
+    assert f"  resume: {command}\n" in cli.run("runs", "show", "r").out
+    (tmp_path / "go").touch()
+    assert cli.run(*shlex.split(command)[1:]).code == 0

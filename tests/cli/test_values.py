@@ -17,7 +17,7 @@ def run(
 
 def told(result: Result) -> list[str]:
     """Return the lines of the log without their times."""
-    return [line[9:] for line in result.err.splitlines()]
+    return [line.partition(" ")[2] for line in result.err.splitlines()]
 
 
 SAYS = """

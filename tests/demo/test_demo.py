@@ -209,8 +209,7 @@ def test_what_failed_is_mended_and_only_that_runs_again(reader: Reader) -> None:
     assert broken.code == 1
     failed = next(line for line in broken.err.splitlines() if "failed: " in line)
     assert "extract_only.extract" in failed
-    assert failed.endswith("AF740, see above")
-    assert broken.err.count("AF740: ") == 1, "its error is printed once"
+    assert ": AF740: " in failed
     assert "does_not_exist" in broken.err
     assert "run demo_resume_001 of demo_flow  FAILED" in broken.err
     assert no_trace(broken)

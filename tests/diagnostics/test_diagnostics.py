@@ -54,7 +54,7 @@ CASES: dict[str, Case | Told] = {
     **cases_writing.CASES,
 }
 CHANGING = (
-    (re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE), ""),
+    (re.compile(r"^\d{4}-\d\d-\d\dT\S+ (?=(DEBUG|INFO|WARN|ERROR)\b)", re.MULTILINE), ""),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "TIME"),
     (re.compile(r"\bin \d+\.\d\d s\b"), "in N s"),
     (re.compile(r"\b(pid|process) \d+( on \S+)?"), r"\1 N"),
@@ -63,6 +63,8 @@ CHANGING = (
     (re.compile(r"(in the PATH of the step: )\S+"), r"\1PATH"),
     (re.compile(r"(than this AetherFlow knows) \(\d+\)"), r"\1 (N)"),
 )
+SUMMARY = re.compile(r"^\S+ (INFO |WARN |ERROR) run \S+ of \S+  (?=failed: | )", re.MULTILINE)
+"""How the lines of a summary begin in a log."""
 PLAIN = re.compile(r"aetherflow (?P<words>[\w./=:, -]+)")
 """A script that is one command, without anything that a shell would replace."""
 
@@ -103,10 +105,14 @@ def told_by_function(case: Told, folder: Path, capsys: pytest.CaptureFixture[str
 
 
 def paragraph(text: str, code: str) -> str:
-    """Return the first line that names the code, with the indented lines that belong to it."""
-    lines = text.splitlines()
-    first = next((number for number, line in enumerate(lines) if code in line), None)
-    assert first is not None, f"{code} is not reported:\n{text}"
+    """Return the first line that names the code, with the indented lines that belong to it.
+
+    What failed in a run is in its summary, with all its lines.
+    """
+    lines = SUMMARY.sub("", text).splitlines()
+    named = [number for number, line in enumerate(lines) if code in line]
+    assert named, f"{code} is not reported:\n{text}"
+    first = next((number for number in named if lines[number].startswith("failed: ")), named[0])
     last = first + 1
     while last < len(lines) and lines[last].startswith("  "):
         last += 1

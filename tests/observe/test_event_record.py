@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.planned_jobs import PlannedJob, PlannedStep
 from aetherflow.events.run_events import (
     Event,
     JobFinished,
@@ -90,7 +91,7 @@ def test_a_summary_carries_the_first_failures_how_many_more_and_the_command_that
         StepFinished(
             **STEP | {"job_id": f"load[{number}]"},
             status="FAILED",
-            error=ErrorInfo(code="AF732", message=f"exit code {number}"),
+            error=ErrorInfo(code="AF732", message=f"exit code {number}", detail={"exit_code": number}),
         )
         for number in range(25)
     ]
@@ -100,6 +101,34 @@ def test_a_summary_carries_the_first_failures_how_many_more_and_the_command_that
     assert summary["failures"][3]["job_id"] == "load[3]"
     assert summary["more_failures"] == 5
     assert summary["resume"] == "aetherflow runs retry r1 --state /var/s.sqlite"
+
+
+def test_a_summary_has_the_item_and_the_place_of_what_failed_in_several_instances_once() -> None:
+    plan = [PlannedJob(id="load", steps=[PlannedStep(id="read", type="t", line=12)])]
+    error = ErrorInfo(code="AF700", message="no such file")
+    events: list[Event] = [
+        RunStarted(**RUN, flow_file="flow.yaml", owner="x", plan=plan),
+        JobStarted(**RUN, job_id="load", items=["a.csv", "b.csv", "c.csv"]),
+    ]
+    for number, item in enumerate(("a.csv", "b.csv")):
+        job_id = f"load[{number}]"
+        events.append(JobStarted(**RUN, job_id=job_id, item=item))
+        events.append(StepFinished(**STEP | {"job_id": job_id}, status="FAILED", error=error))
+    *_, summary = records(*events, RunFinished(**RUN, status="FAILED", duration_seconds=1.0))
+
+    assert summary["failures"] == [
+        {
+            "job_id": "load[0]",
+            "step_id": "read",
+            "step_type": STEP["step_type"],
+            "item": "a.csv",
+            "place": "flow.yaml:12",
+            "count": 2,
+            "items": ("a.csv", "b.csv"),
+            "of": 3,
+            "error": {"code": "AF700", "message": "no such file"},
+        }
+    ]
 
 
 def test_a_long_line_of_output_is_cut_with_the_log_file_that_has_all_of_it() -> None:

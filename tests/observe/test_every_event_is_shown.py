@@ -103,9 +103,7 @@ def test_outputs_and_items_are_recorded_but_no_fingerprints() -> None:
     assert record(step)["job_outputs"] == {"all": 3}
     assert record(each)["items"] == [1, 2]
     assert {"when", "for_each"} & record(each).keys() == set()
-    assert render_text(step, detail=True) == (
-        '22:14:03 INFO  a.b  t SUCCESS in 0.00 s\n               outputs: {"rows":3}'
-    )
+    assert render_text(step, detail=True) == '22:14:03 INFO  a.b  t SUCCESS in 0.00 s; outputs: {"rows":3}'
 
 
 def test_a_record_is_in_utc_and_a_line_in_the_given_zone() -> None:

@@ -71,11 +71,9 @@ async def test_a_run_reads_like_a_story() -> None:
         "22:14:03 ERROR a.s  external.process FAILED in 0.50 s: AF730: exit code 3\n"
         "22:14:03 ERROR a  FAILED: step s failed\n"
         "22:14:03 WARN  b  BLOCKED: a FAILED\n"
-        "22:14:03 ERROR run r1 of demo  FAILED in 0.70 s\n"
-        "               jobs:  1 FAILED, 1 BLOCKED\n"
-        "               steps: none\n"
-        "               failed: a.s (external.process): AF730, see above\n"
-        "               resume: aetherflow runs retry r1 --state /var/state.sqlite\n"
+        "22:14:03 ERROR run r1 of demo  failed: a.s (external.process): AF730: exit code 3\n"
+        "22:14:03 ERROR run r1 of demo  resume: aetherflow runs retry r1 --state /var/state.sqlite\n"
+        "22:14:03 ERROR run r1 of demo  FAILED in 0.70 s; jobs: 1 FAILED, 1 BLOCKED; steps: none\n"
     )
 
 

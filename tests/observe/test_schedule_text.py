@@ -28,7 +28,7 @@ from aetherflow.observe import schedule_text
 from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import render_text
 from aetherflow.observe.log import LogObserver
-from aetherflow.observe.run_summary import Digest
+from aetherflow.observe.run_failures import Digest
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 TICK = datetime(2026, 1, 2, 22, 14, tzinfo=UTC)
@@ -160,15 +160,15 @@ CASES: list[tuple[Event, str]] = [
         ),
         (
             "22:14:03 INFO  schedule s.yaml  loaded: 10 items\n"
-            "               nightly  next 2026-01-03 02:30:00+01:00 (in 3 h 16 min)\n"
-            "               report   next 2026-01-03 06:00:00+00:00 (in 7 h 46 min), after nightly\n"
-            "               off      disabled\n"
-            "               once     no firing is ahead\n"
-            "               boot     at the next boot\n"
-            "               begin    fires now, as the machine has booted\n"
-            "               late     next 2026-01-03 02:30:00+01:00 (in 3 h 16 min), overdue since "
+            "22:14:03 INFO    nightly  next 2026-01-03 02:30:00+01:00 (in 3 h 16 min)\n"
+            "22:14:03 INFO    report   next 2026-01-03 06:00:00+00:00 (in 7 h 46 min), after nightly\n"
+            "22:14:03 INFO    off      disabled\n"
+            "22:14:03 INFO    once     no firing is ahead\n"
+            "22:14:03 INFO    boot     at the next boot\n"
+            "22:14:03 INFO    begin    fires now, as the machine has booted\n"
+            "22:14:03 INFO    late     next 2026-01-03 02:30:00+01:00 (in 3 h 16 min), overdue since "
             "2026-01-02 02:30:00+01:00 (20 h 44 min ago), cannot run: there is no file /f/gone.yaml\n"
-            "               left     disabled, to take over: run r1 of 2026-01-02 02:30:00+01:00, RUNNING, "
+            "22:14:03 INFO    left     disabled, to take over: run r1 of 2026-01-02 02:30:00+01:00, RUNNING, "
             "and 2 more to take over"
         ),
     ),
@@ -183,8 +183,8 @@ CASES: list[tuple[Event, str]] = [
         ),
         (
             "22:14:03 INFO  schedule s.yaml  items 301 to 302 of 302\n"
-            "               once  no firing is ahead\n"
-            "               off   disabled"
+            "22:14:03 INFO    once  no firing is ahead\n"
+            "22:14:03 INFO    off   disabled"
         ),
     ),
     (
@@ -200,7 +200,7 @@ CASES: list[tuple[Event, str]] = [
         (
             "22:14:03 ERROR schedule s.yaml  is invalid now; the previous version stays in force: "
             "s.yaml:1:1: wrong\n"
-            "               hint"
+            "22:14:03 ERROR   hint"
         ),
     ),
     (

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.planned_jobs import PlannedJob, PlannedStep
 from aetherflow.events.run_events import (
     CancelRequested,
     Event,
     JobFinished,
+    JobStarted,
     Notice,
     RunFinished,
     RunPersisted,
@@ -24,8 +26,9 @@ from aetherflow.events.run_events import (
     StepRetrying,
 )
 from aetherflow.observe.event_record import Recorder
-from aetherflow.observe.event_text import INDENT, counts, duration, indented, one_line, render_text
-from aetherflow.observe.run_summary import Digest, Failure, digested, render_summary
+from aetherflow.observe.event_text import counts, duration, flat, one_line, render_text
+from aetherflow.observe.run_failures import Digest, Failure, digested
+from aetherflow.observe.run_summary import failure_lines, render_summary, resume_command
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 
@@ -65,23 +68,21 @@ def is_calm(text: str) -> bool:
 def test_no_text_can_start_a_line_at_the_margin_or_steer_the_terminal(text: str) -> None:
     for event in events_that_say(text):
         shown = render_text(event, detail=True) or ""
-        first, *more = shown.splitlines()
-        assert first.startswith("22:14:03 ")
-        assert all(line.startswith(INDENT) for line in more)
+        lines = shown.splitlines()
+        assert all(line.startswith("22:14:03 ") for line in lines)
+        assert len(lines) == 1 or isinstance(event, Notice)
         assert is_calm(shown)
         shown.encode()  # lone surrogates would break the stream
 
 
 @given(text=nasty)
 def test_a_summary_is_as_safe_as_a_line(text: str) -> None:
-    failure = Failure(text, text, text, ErrorInfo(code=text, message=text, hint=text))
+    failure = Failure(text, text, text, error=ErrorInfo(code=text, message=text, hint=text))
     end = RunFinished(at=AT, flow_id=text, run_id=text, status="FAILED", duration_seconds=1)
 
     shown = render_summary(end, Digest(state=text, secrets=(text,), failures=(failure,), more=1))
 
-    first, *more = shown.splitlines()
-    assert first.startswith("22:14:03 ERROR ")
-    assert all(line.startswith(INDENT) for line in more)
+    assert all(line.startswith("22:14:03 ERROR run ") for line in shown.splitlines())
     assert is_calm(shown)
 
 
@@ -114,8 +115,8 @@ def test_control_characters_become_visible_and_colours_go(text: str, shown: str)
     assert one_line(text) == shown
 
 
-def test_further_lines_of_a_value_are_indented() -> None:
-    assert indented("a\r\nb\n\nc") == f"a\n{INDENT}b\n{INDENT}\n{INDENT}c"
+def test_a_text_of_several_lines_is_put_on_one() -> None:
+    assert flat("a\r\n  b\n\nc\x1b[31m") == "a; b; c"
 
 
 @pytest.mark.parametrize(
@@ -157,32 +158,84 @@ def test_a_summary_lists_what_failed_and_the_command_that_resumes() -> None:
         **run, status="FAILED", duration_seconds=6.2, jobs={"FAILED": 2, "BLOCKED": 1}, steps={"FAILED": 1}
     )
 
-    assert render_summary(end, digest) == (
-        "22:14:03 ERROR run r1 of demo  FAILED in 6.20 s\n"
-        "               jobs:  2 FAILED, 1 BLOCKED\n"
-        "               steps: 1 FAILED\n"
-        "               failed: load.put (db_load): AF700, see above\n"
-        "               failed: gate: AF300, see above\n"
-        "               resume: aetherflow runs retry r1 --state '/my states/s.sqlite' --param token=VALUE"
-    )
+    assert render_summary(end, digest).splitlines() == [
+        f"22:14:03 ERROR run r1 of demo  {line}"
+        for line in (
+            "failed: load.put (db_load): AF700: no such table",
+            "  hint: create it",
+            "failed: gate: AF300: bad when",
+            "resume: aetherflow runs retry r1 --state '/my states/s.sqlite' --param token=VALUE",
+            "FAILED in 6.20 s; jobs: 2 FAILED, 1 BLOCKED; steps: 1 FAILED",
+        )
+    ]
 
 
-def test_the_error_of_an_instance_is_shown_once_and_its_job_says_how_many_failed() -> None:
-    error = ErrorInfo(code="AF732", message="exit code 3")
+def test_a_command_does_not_name_the_usual_database() -> None:
     run: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
-    digest = Digest()
-    for event in (
-        StepFinished(**run, job_id="fan[1]", step_id="s", step_type="t", status="FAILED", error=error),
-        JobFinished(**run, job_id="fan[1]", status="FAILED", reason="step s failed", error=error),
-        JobFinished(**run, job_id="fan", status="FAILED", reason="1 of 3 instances failed", error=error),
-    ):
-        digest = digested(digest, event)
+    digest = digested(Digest(), RunPersisted(**run, state="/home/ann/s.sqlite", is_usual_state=True))
+    end = RunFinished(**run, status="CANCELLED", duration_seconds=6.2, resume_from=["collect"])
 
-    shown = render_summary(RunFinished(**run, status="FAILED", duration_seconds=1), digest)
+    assert resume_command(end, digest) == "aetherflow runs retry r1 --from collect"
 
-    assert shown.count("AF732") == 1
-    assert "exit code 3" not in shown, "it was shown when the step failed"
-    assert f"{INDENT}failed: fan: 1 of 3 instances failed\n" in shown
+
+def failures_of(items: list[str], messages: list[str]) -> Digest:
+    """Return the digest of a run of a job with `for_each` whose instances fail with these messages."""
+    run: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
+    steps = [PlannedStep(id="s", type="t", line=12)]
+    plan = [PlannedJob(id="other", line=3), PlannedJob(id="fan", line=10, steps=steps)]
+    digest = digested(Digest(), RunStarted(**run, flow_file="flow.yaml", owner="x", plan=plan))
+    digest = digested(digest, JobStarted(**run, job_id="fan", items=items))
+    for number, item in enumerate(items):
+        digest = digested(digest, JobStarted(**run, job_id=f"fan[{number}]", item=item))
+    for number, message in enumerate(messages):
+        instance: dict[str, Any] = {**run, "job_id": f"fan[{number}]"}
+        error = ErrorInfo(code="AF732", message=message)
+        failed = StepFinished(**instance, step_id="s", step_type="t", status="FAILED", error=error)
+        ended = JobFinished(**instance, status="FAILED", reason="step s failed", error=error)
+        digest = digested(digested(digest, failed), ended)
+    error = ErrorInfo(code="AF732", message=messages[0])
+    ended = JobFinished(**run, job_id="fan", status="FAILED", reason="some instances failed", error=error)
+    return digested(digest, ended)
+
+
+def test_instances_that_fail_in_the_same_way_are_one_failure() -> None:
+    items = [f"day-{number}.csv" for number in range(300)]
+    messages = [
+        f"exit code 1: sh -c 'cat $1' sh {item}\nlast lines of stderr:\n  no {item}" for item in items
+    ]
+
+    (failure,) = failures_of(items, messages).failures
+
+    assert (failure.count, failure.of, failure.item) == (300, 300, "day-0.csv")
+    assert failure_lines(failure) == [
+        "failed: fan.s (t) at flow.yaml:12: AF732: exit code 1: sh -c 'cat $1' sh day-0.csv",
+        "  300 of 300 items: day-0.csv, day-1.csv, day-2.csv, day-3.csv, day-4.csv, ...",
+        "  last lines of stderr:",
+        "    no day-0.csv",
+    ]
+
+
+def test_instances_that_fail_otherwise_are_failures_of_their_own() -> None:
+    digest = failures_of(["a", "c", "e"], ["sh -c 'x' a", "sh -c 'x' c", "disk full"])
+
+    assert [(one.job_id, one.item, one.count) for one in digest.failures] == [
+        ("fan[0]", "a", 2),
+        ("fan[2]", "e", 1),
+    ]
+    assert failure_lines(digest.failures[1]) == [
+        "failed: fan[2].s (t) at flow.yaml:12, item e: AF732: disk full"
+    ]
+    assert (digest.items, digest.reported) == ({}, frozenset()), "nothing is remembered of what has ended"
+
+
+def test_a_long_message_is_cut() -> None:
+    message = "\n".join(["first" + "x" * 1000, *map(str, range(100))])
+
+    first, *more = failure_lines(Failure("load", error=ErrorInfo(code="AF700", message=message)))
+
+    assert len(first) < 350
+    assert first.endswith("xxx ...")
+    assert more[-1] == "  ... 86 more lines"
 
 
 def test_a_run_that_went_well_has_nothing_to_resume() -> None:
@@ -195,7 +248,7 @@ def test_a_resumed_run_forgets_the_failures_of_the_time_before() -> None:
     old = Digest("/s.sqlite", failures=(Failure("a", "b", "t"),))
     resumed = RunResumed(at=AT, flow_id="demo", run_id="r1", attempt=2, owner="x", flow_file="new.yaml")
 
-    assert digested(old, resumed) == Digest()
+    assert digested(old, resumed) == Digest(flow_file="new.yaml")
 
 
 def test_a_summary_lists_only_the_first_failures_and_says_where_the_others_are() -> None:
@@ -211,5 +264,6 @@ def test_a_summary_lists_only_the_first_failures_and_says_where_the_others_are()
 
     lines = render_summary(end, digest).splitlines()
 
-    assert sum("failed: " in line for line in lines) == 20
-    assert f"{INDENT}and more: aetherflow runs show r1 --state /var/f.sqlite" in lines
+    assert sum("failed: " in line for line in lines) == 21
+    more = "failed: 980 more; all: aetherflow runs show r1 --state /var/f.sqlite"
+    assert f"22:14:03 ERROR run r1 of demo  {more}" in lines

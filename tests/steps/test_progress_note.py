@@ -14,7 +14,7 @@ from tests.execution.live_run import LiveRun, live
 from tests.store.clock_double import FakeClock
 
 PROGRAM = "command: [sh, -c, 'echo waits for the table sales >&2; exec sleep 60'], kill_grace_seconds: 1"
-COMMAND = "sh -c 'echo waits for the table sales >&2; exec sleep 60': not finished, so it was ended"
+COMMAND = "not finished, so it was ended: sh -c 'echo waits for the table sales >&2; exec sleep 60'"
 LAST_LINES = "last lines of stderr:\n  waits for the table sales"
 
 

@@ -112,7 +112,7 @@ async def test_a_command_line_needs_shell(tmp_path: Path, server: OpenSsh) -> No
 
 async def test_an_exit_code_a_signal_and_a_wrong_folder_are_failures(tmp_path: Path, server: OpenSsh) -> None:
     async with reached(tmp_path, server) as host:
-        with pytest.raises(StepError, match=r"127\.0\.0\.1:\d+: sh -c .*: exit code 3") as raised:
+        with pytest.raises(StepError, match=r"exit code 3: .*127\.0\.0\.1:\d+: sh -c ") as raised:
             await host.sh("echo 'no such table' >&2; exit 3")
         assert "no such table" in raised.value.message
         assert raised.value.kind == "exit_code"
