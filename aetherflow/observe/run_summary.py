@@ -17,7 +17,7 @@ from aetherflow.observe.run_failures import Digest, Failure
 FAILURE_LINES = 16
 """How many lines of one failure are shown: its message with the last lines of output, and its hint."""
 
-LINE_CHARACTERS = 300
+LINE_CHARACTERS = 1000
 """How much of a line of an error is shown."""
 
 
