@@ -29,6 +29,7 @@ from aetherflow.execution.held_resource import HeldResource
 from aetherflow.execution.inbox import Inbox
 from aetherflow.execution.job_locks import JobLocks
 from aetherflow.execution.job_timer import JobTimer
+from aetherflow.execution.message_attempt import attempt_message
 from aetherflow.execution.ports import Placement
 from aetherflow.execution.step_effects import StepEffects
 from aetherflow.execution.step_marks import MarkUsers, StepMarks
@@ -42,6 +43,7 @@ from aetherflow.sdk.lock_wait import LockWait
 from aetherflow.sdk.pools import PoolWait
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_failure import failure_of, stored_text
+from aetherflow.spec.messages import MessageStep
 from aetherflow.task_errors import one_error
 
 S = TypeVar("S", bound=e.StepEvent)
@@ -161,6 +163,10 @@ class InstanceTask:
         goes_anywhere = step_type is not None and step_type.placement == "anywhere"
         placement = self._parts.anywhere if goes_anywhere else self._parts.local
         attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit)
+        if isinstance(step.spec, MessageStep):
+            attempt = partial(
+                attempt_message, self._parts.run, context, step, step.spec, scope, placement, limit
+            )
         protect_task("engine")
         async with context.recording_output():
             if limit is None and not context.is_foreign:

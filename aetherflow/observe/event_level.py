@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from typing import Literal
 
 from aetherflow.errors import UsageError
+from aetherflow.events.occasions import is_message
 from aetherflow.events.run_events import (
     CancelRequested,
     EffectConfirmed,
     EffectIntended,
     Event,
     JobFinished,
+    JobStarted,
     Notice,
     RunFinished,
     RunPersisted,
     StepFinished,
     StepProgress,
     StepRetrying,
+    StepStarted,
 )
 from aetherflow.events.schedule_events import (
     FiringFinished,
@@ -53,6 +56,12 @@ def parse_level(name: str) -> Level:
 
 def level_of(event: Event) -> Level:
     """Return how much an event matters."""
+    if isinstance(event, JobStarted | JobFinished | StepStarted | StepFinished) and is_message(event.job_id):
+        return _level_of_message(event)
+    return _level_of_other(event)
+
+
+def _level_of_other(event: Event) -> Level:
     match event:
         case Notice() | ScheduleNotice() | StepProgress():
             return event.level
@@ -76,3 +85,14 @@ def level_of(event: Event) -> Level:
             return "warning" if event.late_seconds >= LATE_SECONDS else "info"
         case _:
             return "info"
+
+
+def _level_of_message(event: JobStarted | JobFinished | StepStarted | StepFinished) -> Level:
+    """Return how much it matters what becomes of a message: one that is not due says nothing."""
+    match event:
+        case JobFinished(status="FAILED") | StepFinished(status="FAILED"):
+            return "warning"
+        case StepFinished(status="SUCCESS"):
+            return "info"
+        case _:
+            return "debug"

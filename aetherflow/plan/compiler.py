@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from aetherflow.config.param_declarations import wrong_declarations
 from aetherflow.errors import Severity
+from aetherflow.events.occasions import NOTIFY
 from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.date_format import is_format
 from aetherflow.language.reference import Reference
@@ -20,11 +21,22 @@ from aetherflow.plan.flow_dates import check_timezone, date_problem, is_date
 from aetherflow.plan.for_each import check_for_each, item_keys, known_item, part_hint
 from aetherflow.plan.hooks import HOOK
 from aetherflow.plan.path_hints import job_path_hint, own_job_hint, root_hint
-from aetherflow.plan.plan import DAY_ROOTS, FLOW_KEYS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
+from aetherflow.plan.plan import (
+    DAY_ROOTS,
+    FLOW_KEYS,
+    MESSAGE_KEYS,
+    MESSAGE_ROOT,
+    RUN_KEYS,
+    JobPlan,
+    Plan,
+    StepPlan,
+    find_cycle,
+)
 from aetherflow.plan.written_inputs import StepTypeOf, written_inputs
 from aetherflow.sdk.step import follow_up_id, follow_up_of
-from aetherflow.spec.flow import HOOKS, FlowFile, JobSpec, RetrySpec, StepSpec
+from aetherflow.spec.flow import HOOKS, FlowFile, JobSpec, NotifySpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
+from aetherflow.spec.messages import MessageStep, message_step, wrong_keys
 from aetherflow.spec.suggest import did_you_mean
 
 STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run", "flow", *DAY_ROOTS)
@@ -48,6 +60,7 @@ def build_plan(
     compiler = _Compiler(loaded.spec, sink, version_of, step_type_of)
     jobs = tuple(compiler.job(index, job) for index, job in enumerate(loaded.spec.jobs))
     hooks = tuple(compiler.hook(name) for name in HOOKS if getattr(loaded.spec.flow, name))
+    hooks += tuple(compiler.messages(loaded.spec.flow.notify))
     compiler.metadata()
     compiler.refuse_cycles(jobs)
     definition = hashlib.blake2b(msgspec.json.encode(loaded.document.value), digest_size=16).hexdigest()
@@ -112,6 +125,27 @@ class _Compiler:
         return JobPlan(
             index=-1, id=f"{HOOK}{name}", steps=self._steps(spec, base, set()), place=self.sink.place(base)
         )
+
+    def messages(self, entries: Sequence[NotifySpec]) -> Iterator[JobPlan]:
+        """Compile the entries of `notify`, each as a job that waits for all others."""
+        for number, entry in enumerate(entries, 1):
+            if self.sink.is_guess(("flow", "notify", number - 1, "to")):
+                continue
+            wrong = list(wrong_keys(entry, self.spec.resources, is_in_flow=True))
+            for where, code, message, hint in wrong:
+                self.sink.add(("flow", "notify", number - 1, *where), code, message, hint)
+            if wrong:
+                continue
+            name = f"{NOTIFY}{number}"
+            base: Path = ("flow", name.removeprefix(HOOK))
+            spec = JobSpec(id=f"_{name}", steps=[message_step(entry, number)])
+            yield JobPlan(
+                index=-1,
+                id=name,
+                steps=self._steps(spec, base, set()),
+                timeout_seconds=entry.timeout_seconds,
+                place=self.sink.place((*base, 0)),
+            )
 
     def metadata(self) -> None:
         """Check the declarations of parameters, and the templates of the flow's keys and its resources."""
@@ -200,6 +234,8 @@ class _Compiler:
         self, job: JobSpec, spec: StepSpec, base: Path, earlier: set[str], retry: RetrySpec, after: set[int]
     ) -> StepPlan:
         roots = (*STEP_ROOTS, *ITEM_ROOTS) if job.for_each is not None else STEP_ROOTS
+        if isinstance(spec, MessageStep):
+            roots = (*roots, MESSAGE_ROOT)
         at = (*base, "inputs")
         given = written_inputs(spec.type, spec.inputs, self.step_type_of, self.sink.written, at)
         inputs = self._template(given, at, job, roots, earlier, after)
@@ -280,6 +316,11 @@ class _Compiler:
         elif root == "flow" and ".".join(rest) not in FLOW_KEYS:
             message = f"{'.'.join(reference.path)!r} is not known"
             hint = did_you_mean(".".join(rest), FLOW_KEYS) or f"flow has {', '.join(FLOW_KEYS)}"
+            self._report(reference, base, "AF403", message, hint)
+        elif root == MESSAGE_ROOT and (not rest or rest[0] not in MESSAGE_KEYS):
+            message = f"{'.'.join(reference.path)!r} is not known"
+            hint = did_you_mean(rest[0], MESSAGE_KEYS) if rest else ""
+            hint = hint or f"notify has {', '.join(MESSAGE_KEYS)}"
             self._report(reference, base, "AF403", message, hint)
         elif root in ("steps", "jobs") and not rest:
             hint = "write steps.STEP.KEY or jobs.JOB.outputs.KEY"

@@ -1,12 +1,24 @@
-"""Find the hooks of a plan: `on_success`, `on_failure` and `on_exit` become jobs like `@on_exit`. Pure."""
+"""Find the hooks of a plan: `on_exit` becomes the job `@on_exit`, an entry of `notify` `@notify-1`. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from aetherflow.events.occasions import Occasion
 from aetherflow.events.run_events import RunEnd
 from aetherflow.plan.plan import JobPlan, Plan
+from aetherflow.spec.messages import MessageStep
 
 HOOK = "@"
-"""First character of the job ids of `@on_success`, `@on_failure` and `@on_exit`: no job of a flow has it."""
+"""First character of the job ids of hooks, such as `@on_failure` and `@notify-1`: no job of a flow has it."""
+
+
+OCCASIONS: Mapping[RunEnd, frozenset[Occasion]] = {
+    "FAILED": frozenset({"failure"}),
+    "SUCCESS": frozenset({"recovery", "success"}),
+    "CANCELLED": frozenset(),
+}
+"""What a run that ended so may be reported as; that a person cancelled it is no failure."""
 
 
 def is_hook(job_id: str) -> bool:
@@ -24,4 +36,10 @@ def hooks_for(plan: Plan, status: RunEnd) -> list[JobPlan]:
     keys = {f"{HOOK}on_exit"}
     if status != "CANCELLED":
         keys.add(f"{HOOK}on_{'success' if status == 'SUCCESS' else 'failure'}")
-    return [job for job in plan.hooks if job.id in keys]
+    return [job for job in plan.hooks if job.id in keys or _reports(job, status)]
+
+
+def _reports(job: JobPlan, status: RunEnd) -> bool:
+    """Whether a hook is a message about runs that end so; whether it is due is decided when it begins."""
+    spec = job.steps[0].spec
+    return isinstance(spec, MessageStep) and not OCCASIONS[status].isdisjoint(spec.on)

@@ -31,6 +31,13 @@ RUN_KEYS = (
 DAY_ROOTS = ("today", "yesterday")
 """The date of the run and the day before it, as templates and conditions name them."""
 
+MESSAGE_ROOT = "notify"
+MESSAGE_KEYS = (
+    *("event", "subject", "text", "short", "status", "reason", "failures", "resume"),
+    *("duration", "duration_seconds", "flow", "run", "item", "scheduled_at", "ended_at", "host"),
+)
+"""What the templates of a message may name: `notify.text` and so on."""
+
 FLOW_KEYS = ("id", "dir", "file")
 """What templates may name of the flow: `flow.dir` and so on."""
 

@@ -28,7 +28,7 @@ from aetherflow.redaction import Redactor
 from aetherflow.registry import Registry, registry_of
 from aetherflow.runs.check_resources import check_resources
 from aetherflow.runs.flow_folders import with_flow_variables, with_likely_work_root
-from aetherflow.runs.named_inputs import register_constant_inputs
+from aetherflow.runs.named_inputs import register_addresses, register_constant_inputs
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.flow_place import place_of
@@ -163,6 +163,7 @@ def _planned_and_checked(
     inherited = _inherited(own, bundle, shapes_of)
     profiles = configured_profiles(settings, (*inherited.values(), *own.values()), shapes_of)
     plan = msgspec.structs.replace(plan, resources=inherited | own)
+    register_addresses(plan, environment.variables, redactor)
     about_the_flow = len(sink.diagnostics)
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, sink, inherited))
     of_run = environment, profiles, registry, restrictions, redactor, severity

@@ -10,10 +10,14 @@ from typing import Any
 
 from aetherflow.engine.state import RunState
 from aetherflow.engine.template_scope import StepsView, run_scope
+from aetherflow.events.occasions import NOTIFY
 from aetherflow.language.template import compile_template
 from aetherflow.language.template_error import TemplateError
 from aetherflow.plan.plan import Plan, StepPlan
 from aetherflow.redaction import Redactor
+
+LEAST_SECRET_PATH = 12
+"""From how many characters on the path of an address is masked without its host: `hook` is none."""
 
 
 def register_named_inputs(
@@ -35,6 +39,24 @@ def register_constant_inputs(plan: Plan, redactor: Redactor) -> None:
     for job in (*plan.jobs, *plan.hooks):
         for step in job.steps:
             redactor.add_named(_known(step.inputs.raw, {}))
+
+
+def register_addresses(plan: Plan, env: Mapping[str, str], redactor: Redactor) -> None:
+    """Register the addresses of webhooks: who knows the address of a chat can write to it."""
+    for name, resource in plan.resources.items():
+        if name.startswith(NOTIFY) and isinstance(url := resource.config["base_url"], str):
+            address = _known(url, {"env": env, "flow": plan.flow_names})
+            if isinstance(address, str):
+                _register_address(address, redactor)
+
+
+def _register_address(address: str, redactor: Redactor) -> None:
+    """Register an address, and what follows its host, which a message of an error may have alone."""
+    redactor.add(address)
+    _, _, behind = address.partition("://")
+    _, _, path = behind.partition("/")
+    if len(path) >= LEAST_SECRET_PATH:
+        redactor.add(path)
 
 
 def _known_inputs(step: StepPlan, scope: Mapping[str, Any]) -> Any:

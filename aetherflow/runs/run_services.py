@@ -24,6 +24,7 @@ from aetherflow.process import guardian
 from aetherflow.process.printed_output import recorded_output
 from aetherflow.runs.background import BackgroundTasks, reports_of
 from aetherflow.runs.early_secrets import EarlySecrets
+from aetherflow.runs.flow_messages import FlowMessages
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.resolved_resource import resolve
 from aetherflow.runs.run_paths import RunPaths
@@ -73,6 +74,7 @@ async def run_services(
     )
     async with one_error() as tasks:
         background = BackgroundTasks(tasks)
+        locks = LockTable(database.database, clock, owner, state.flow_id, state.run_id)
         view = RunView(state, state.scheduled_at or None)
         services = RunServices(
             flow_id=state.flow_id,
@@ -84,7 +86,7 @@ async def run_services(
             zip_drivers=checked.restrictions.zip_drivers,
             log_directory=paths.logs,
             connectors=connectors,
-            locks=LockTable(database.database, clock, owner, state.flow_id, state.run_id),
+            locks=locks,
             pools=RunPools(database, clock, owner, state.flow_id, state.run_id),
             nested_step=partial(call_nested, step_type_of=checked.step_type),
             announce=announce,
@@ -101,6 +103,7 @@ async def run_services(
             trace=RunTrace(
                 state.flow_id, state.run_id, state.traceparent, state.tracestate, execution=state.attempt
             ),
+            messages=FlowMessages(state, database.database, locks, clock, redactor),
         )
         try:
             yield services

@@ -6,8 +6,8 @@ the database.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,7 @@ import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.marks import MarkUse
 from aetherflow.events.run_events import Event
 from aetherflow.events.trace_ids import RunTrace
 from aetherflow.ports import OutputStore
@@ -27,6 +28,7 @@ from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.workspace import Workspace
 from aetherflow.spec.flow_place import FlowPlace
+from aetherflow.spec.messages import MessageStep
 
 if TYPE_CHECKING:
     from aetherflow.sdk.context import StepContext
@@ -91,6 +93,42 @@ class Background(Protocol):
         ...
 
 
+class Message(msgspec.Struct, frozen=True):
+    """What a step that sends a message is to send.
+
+    Attributes:
+        values: what `notify` is in its templates.
+        skipped: why nothing is sent: what it would say has been reported, or is not to be.
+        marks: how the marks of the flow move when it was sent; they say what has been reported.
+    """
+
+    values: dict[str, Any] = {}
+    skipped: str = ""
+    marks: dict[str, MarkUse] = {}
+
+
+class Messages(Protocol):
+    """Decides what messages about a run are to be sent."""
+
+    def about(self, step: MessageStep, job_id: str) -> AbstractAsyncContextManager[Message]:
+        """Return the message of an entry of `notify`; no other run decides about it during the block.
+
+        Raises:
+            StepError: another run sends it for too long.
+            StateError: the state database could not be used.
+        """
+        ...
+
+
+class NoMessages:
+    """The messages of a run that reports nothing."""
+
+    @asynccontextmanager
+    async def about(self, step: MessageStep, job_id: str) -> AsyncIterator[Message]:  # noqa: ARG002 - a protocol
+        """Return that nothing is sent."""
+        yield Message(skipped="this run reports nothing")
+
+
 def _record_nothing(_context: StepContext) -> AbstractAsyncContextManager[None]:
     return nullcontext()
 
@@ -111,6 +149,7 @@ class RunServices(msgspec.Struct, frozen=True):
         record_output: records what the code of a step prints and logs in a block.
         marks: the high-water marks of the flow.
         trace: the trace that the programs of steps continue; None: that of a run that began inside none.
+        messages: decides what messages about the run are sent.
     """
 
     flow_id: str
@@ -137,3 +176,4 @@ class RunServices(msgspec.Struct, frozen=True):
     place: FlowPlace = FlowPlace()
     marks: Marks = msgspec.field(default_factory=MemoryMarks)
     trace: RunTrace | None = None
+    messages: Messages = msgspec.field(default_factory=NoMessages)

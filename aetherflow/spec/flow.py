@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from aetherflow.events.occasions import Occasion
 from aetherflow.spec.spelling import AS_DURATION, IS_DURATION, NUMBERS_AS_WRITTEN, SCALARS_AS_WRITTEN
 
 JobStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
@@ -192,6 +193,45 @@ class StepSpec(_Spec, frozen=True):
     slots: PositiveInt = 1
 
 
+class NotifySpec(_Spec, frozen=True):
+    """An entry of `notify`: who gets a message about what, and how.
+
+    Attributes:
+        to: mail, webhook (an HTTP request) or command (a program).
+        on: about what; late is for a scheduler file only.
+        resource: what it is sent by: a resource of kind mail, or for a webhook one of kind rest.
+        recipients: who gets the mail: addresses with commas between them, or a list.
+        subject: of the mail; default: "{{notify.subject}}".
+        body: the text of a mail, the body of a webhook (a mapping or list is sent as JSON), the standard
+            input of a command; default: "{{notify.text}}", for a webhook {"text": "{{notify.short}}"}.
+        url: where a webhook is, instead of `resource`; it is a secret and never shown.
+        headers: of the request of a webhook.
+        command: the program and its arguments; no shell reads them.
+        env: more variables for the program.
+        runs: scheduled: only about runs that an item of a scheduler file has started.
+        timeout_seconds: how long sending may take, retries included.
+        retry: when sending is repeated; default: 3 attempts, after 2 and 4 s.
+    """
+
+    called = "an entry of 'notify'"
+
+    to: Literal["mail", "webhook", "command"]
+    on: Annotated[list[Occasion], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["failure", "recovery"]
+    )
+    resource: str | None = None
+    recipients: str | list[str] = []
+    subject: str | None = None
+    body: Value = None
+    url: str | dict[str, str] | None = None
+    headers: dict[str, str] = {}
+    command: list[str] = []
+    env: dict[str, str] = {}
+    runs: Literal["all", "scheduled"] = "all"
+    timeout_seconds: PositiveSeconds = 60
+    retry: RetrySpec | None = None
+
+
 class JobSpec(_Spec, frozen=True):
     """One job: steps that run in order.
 
@@ -240,6 +280,7 @@ class FlowMeta(_Spec, frozen=True):
         on_success: steps that run after a run that succeeded.
         on_failure: steps that run after a run that failed.
         on_exit: steps that run after every run.
+        notify: who gets a message when a run fails, succeeds after a failure, or succeeds.
     """
 
     called = "'flow'"
@@ -260,6 +301,7 @@ class FlowMeta(_Spec, frozen=True):
     on_success: list[StepSpec] = []
     on_failure: list[StepSpec] = []
     on_exit: list[StepSpec] = []
+    notify: list[NotifySpec] = []
 
 
 class ResourceSpec(_Spec, frozen=True):

@@ -13,6 +13,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file, scan_text
 from aetherflow.spec.file_kind import OwnKind, another_kind
 from aetherflow.spec.flow import HOOKS, FlowFile, ProfileSpec
+from aetherflow.spec.messages import with_messages
 from aetherflow.spec.schedule import ScheduleFile, is_schedule
 from aetherflow.spec.suggest import quoted
 from aetherflow.spec.tolerant_read import Assumptions, mend
@@ -69,7 +70,11 @@ def read_flow(path: Path, job: str = "", text: bytes = b"") -> tuple[FlowDocumen
                 return None, found
             flow, moved = flow_of_on_late(schedule.spec, document, job)
             return FileDocument(flow, moved, path), found
-    return _decoded(path, document, diagnostics, FlowFile)
+    loaded, found = _decoded(path, document, diagnostics, FlowFile)
+    if loaded is None or not loaded.spec.flow.notify:
+        return loaded, found
+    flow, moved = with_messages(loaded.spec, loaded.document)
+    return FileDocument(flow, moved, path, loaded.guesses), found
 
 
 def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]]:

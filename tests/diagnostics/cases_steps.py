@@ -139,4 +139,14 @@ CASES: dict[str, Case | Told] = {
     ),
     "AF758": Case(process("command: ['true']"), f"mkdir -p state/work && touch state/work/f; {RUN}"),
     "AF810": Case(script="aetherflow explain-code AF111 > /dev/full"),
+    "AF880": Case(
+        process(
+            "command: ['true']", head="flow: {id: f, notify: [{to: mail, resource: smtp}, {to: webhook}]}"
+        )
+    ),
+    "AF881": Case(
+        process(
+            "command: ['true']", head="flow: {id: f, notify: [{on: [late], to: command, command: [page]}]}"
+        )
+    ),
 }

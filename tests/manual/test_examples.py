@@ -50,6 +50,7 @@ def test_every_flow_and_scheduler_file_of_a_page_is_valid_without_a_warning(
             visitor.write(block.file, block.text.replace("/home/ann", str(tmp_path)))
     plugins = ",".join(sorted(path.name for path in tmp_path.glob("[!t]*.py")))
     env = {
+        "CHAT_URL": "https://chat.example.org/hook",
         "DB_FILE": "x",
         "GPG_PASSPHRASE": "example-only",
         "MAIL_PASSWORD": "example-only",
@@ -57,6 +58,7 @@ def test_every_flow_and_scheduler_file_of_a_page_is_valid_without_a_warning(
         "SEVEN_PASSWORD": "example-only",
         "TEAM": "x",
         "REGION": "x",
+        "ROUTING_KEY": "x",
         "AETHERFLOW_PLUGIN_PATHS": plugins,
     }
     if (tmp_path / "profiles.yaml").exists():

@@ -1,0 +1,172 @@
+"""Write what a message about a run says: the subject, the summary, the values for templates. Pure."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from aetherflow.events.occasions import Occasion, is_message
+from aetherflow.events.run_events import (
+    Event,
+    JobFinished,
+    JobStarted,
+    RunEnd,
+    RunFinished,
+    RunPersisted,
+    RunResumed,
+    RunStarted,
+    StepFinished,
+)
+from aetherflow.language.dates import utc_text
+from aetherflow.observe.event_text import one_line
+from aetherflow.observe.run_summary import Digest, Failure, digested, render_summary, resume_command
+from aetherflow.observe.time_words import rough_duration
+
+SUBJECT_CHARACTERS = 200
+SHORT_CHARACTERS = 1800
+"""How long the short text may be: chat systems take 2,000 characters and more."""
+
+NONE = "none"
+
+_CUT = "\n... (the run has more to say: see its log)\n"
+
+
+class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message about a run is made of.
+
+    Attributes:
+        event: what it reports.
+        status: how the jobs of the run ended.
+        reason: why, in a sentence.
+        events: of the run (`ending_events`).
+        state: the state database.
+        ended_at: when its jobs ended.
+        jobs: how many of its jobs ended how; `steps` likewise.
+        item: the item that started the run; empty if none did.
+        scheduled_at: the time of its tick.
+        broken_since: for a recovery, when the failure was reported.
+    """
+
+    event: Occasion
+    flow_id: str
+    run_id: str
+    status: RunEnd
+    reason: str
+    events: Sequence[Event]
+    state: str
+    ended_at: datetime
+    jobs: dict[str, int] = {}
+    steps: dict[str, int] = {}
+    item: str = ""
+    scheduled_at: str = ""
+    broken_since: str = ""
+
+
+def message_values(facts: MessageFacts, prefix: str = "") -> dict[str, Any]:
+    """Return what `notify` is in the templates of a message; `prefix` begins its subject and its text.
+
+    What there is none of is `none`, as an empty text is no value in a template.
+    """
+    start, digest = _digest(facts)
+    seconds = max((facts.ended_at - start.at).total_seconds(), 0.0) if start else 0.0
+    finished = RunFinished(
+        at=facts.ended_at,
+        flow_id=facts.flow_id,
+        run_id=facts.run_id,
+        status=facts.status,
+        reason=facts.reason,
+        jobs=facts.jobs,
+        steps=facts.steps,
+        duration_seconds=round(seconds, 3),
+    )
+    subject = prefix + _subject(facts, digest)
+    text = f"{subject}\n\n{render_summary(finished, digest, dated=True)}\n"
+    return {
+        "event": facts.event,
+        "subject": subject,
+        "text": text,
+        "short": shortened_middle(text, SHORT_CHARACTERS),
+        "status": facts.status,
+        "reason": facts.reason or NONE,
+        "failures": [_failure(one) for one in digest.failures],
+        "resume": resume_command(finished, digest) or NONE,
+        "duration": rough_duration(seconds),
+        "duration_seconds": round(seconds, 3),
+        "flow": facts.flow_id,
+        "run": facts.run_id,
+        "item": facts.item or NONE,
+        "scheduled_at": facts.scheduled_at or (utc_text(start.at) if start else NONE),
+        "ended_at": utc_text(facts.ended_at),
+        "host": platform.node(),
+    }
+
+
+def _digest(facts: MessageFacts) -> tuple[RunStarted | RunResumed | None, Digest]:
+    """Return how the run was started or resumed last, and what failed since."""
+    start: RunStarted | RunResumed | None = None
+    secrets: list[str] = []
+    digest = Digest()
+    for event in facts.events:
+        if isinstance(event, JobStarted | JobFinished | StepFinished) and is_message(event.job_id):
+            continue
+        digest = digested(digest, event)
+        if isinstance(event, RunStarted):
+            secrets = event.secrets
+        if isinstance(event, RunStarted | RunResumed):
+            start = event
+            persisted = RunPersisted(
+                at=event.at, flow_id=facts.flow_id, run_id=facts.run_id, state=facts.state, secrets=secrets
+            )
+            digest = digested(digest, persisted)
+    return start, digest
+
+
+def _subject(facts: MessageFacts, digest: Digest) -> str:
+    name = f"{facts.item} ({facts.flow_id})" if facts.item not in ("", facts.flow_id) else facts.flow_id
+    match facts.event:
+        case "failure":
+            why = _first_failure(digest) or facts.reason or "it failed"
+            text = f"[FAILED] {name}: {why}"
+        case "recovery":
+            since = f", reported {facts.broken_since}" if facts.broken_since else ""
+            text = f"[RECOVERED] {name}: SUCCESS after a failure{since}"
+        case "late":
+            text = f"[LATE] {name}: {facts.reason}"
+        case "success":
+            text = f"[SUCCESS] {name}"
+    text = one_line(text)
+    return text if len(text) <= SUBJECT_CHARACTERS else f"{text[: SUBJECT_CHARACTERS - 3]}..."
+
+
+def _first_failure(digest: Digest) -> str:
+    """Return the first failure in a line: `load.copy: AF732 exit code 1 (and 2 more)`."""
+    if not digest.failures:
+        return ""
+    first, count = digest.failures[0], len(digest.failures) - 1 + digest.more
+    where = f"{first.job_id}.{first.step_id}" if first.step_id else first.job_id
+    message = first.error.message.partition("\n")[0] if first.error else ""
+    why = f"{first.error.code} {message}" if first.error else first.reason
+    return f"{where}: {why}" + (f" (and {count} more)" if count else "")
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    error = failure.error
+    return {
+        "job": failure.job_id,
+        "step": failure.step_id,
+        "code": error.code if error else "",
+        "message": error.message if error else failure.reason,
+        "hint": error.hint if error else "",
+    }
+
+
+def shortened_middle(text: str, most: int) -> str:
+    """Return a text of at most so many characters: its beginning and its last line, the resume command."""
+    if len(text) <= most:
+        return text
+    last = text.rstrip("\n").rpartition("\n")[2][: most // 2]
+    return text[: most - len(last) - len(_CUT)] + _CUT + last
