@@ -61,6 +61,7 @@ def test_every_option_and_setting_that_the_manual_names_exists() -> None:
             "JOB_ID",
             "STEP_ID",
             "IDEMPOTENCY_KEY",
+            "NOTIFY_EVENT",
             "OUTPUT",
             "OUTPUT_DIR",
         )
