@@ -23,7 +23,8 @@ from aetherflow.events.run_events import (
 )
 from aetherflow.language.dates import utc_text
 from aetherflow.observe.event_text import one_line
-from aetherflow.observe.run_summary import Digest, Failure, digested, render_summary, resume_command
+from aetherflow.observe.run_failures import Digest, Failure, digested
+from aetherflow.observe.run_summary import resume_command, summary_lines
 from aetherflow.observe.time_words import rough_duration
 
 SUBJECT_CHARACTERS = 200
@@ -31,6 +32,9 @@ SHORT_CHARACTERS = 1800
 """How long the short text may be: chat systems take 2,000 characters and more."""
 
 NONE = "none"
+
+LAST_LINES = 2
+"""How many lines of a summary are never cut: the command that resumes the run, and how it ended."""
 
 _CUT = "\n... (the run has more to say: see its log)\n"
 
@@ -84,7 +88,8 @@ def message_values(facts: MessageFacts, prefix: str = "") -> dict[str, Any]:
         duration_seconds=round(seconds, 3),
     )
     subject = prefix + _subject(facts, digest)
-    text = f"{subject}\n\n{render_summary(finished, digest, dated=True)}\n"
+    summary = "\n".join(summary_lines(finished, digest))
+    text = f"{subject}\n\n{summary}\n"
     return {
         "event": facts.event,
         "subject": subject,
@@ -158,6 +163,9 @@ def _failure(failure: Failure) -> dict[str, Any]:
     return {
         "job": failure.job_id,
         "step": failure.step_id,
+        "place": failure.place,
+        "item": failure.item,
+        "count": failure.count,
         "code": error.code if error else "",
         "message": error.message if error else failure.reason,
         "hint": error.hint if error else "",
@@ -165,8 +173,8 @@ def _failure(failure: Failure) -> dict[str, Any]:
 
 
 def shortened_middle(text: str, most: int) -> str:
-    """Return a text of at most so many characters: its beginning and its last line, the resume command."""
+    """Return a text of at most so many characters: its beginning and its last lines."""
     if len(text) <= most:
         return text
-    last = text.rstrip("\n").rpartition("\n")[2][: most // 2]
+    last = "\n".join(text.rstrip("\n").split("\n")[-LAST_LINES:])[-most // 2 :]
     return text[: most - len(last) - len(_CUT)] + _CUT + last

@@ -234,6 +234,23 @@ async def test_a_secret_of_the_flow_is_masked_in_the_message(tmp_path: Path) -> 
     assert b"[FAILED] nightly: load.copy" in request.body
 
 
+async def test_a_long_summary_is_cut_to_what_a_chat_takes_and_keeps_the_command_that_resumes(
+    tmp_path: Path,
+) -> None:
+    failing = "\n".join(
+        f"  - {{id: j{n}, steps: [{{id: s, type: external.process, inputs: {{command: [cat, /no/{n}]}}}}]}}"
+        for n in range(30)
+    )
+    with HttpServer() as server:
+        server.on(HOOK, Answer(200))
+        run = await Nights(tmp_path, flow(CHAT) + failing + "\n", CHAT=server.url + HOOK).run(works=True)
+
+        text = server.requests[0].json["text"]
+    assert len(text) <= 1800
+    assert text.startswith("[FAILED] nightly: j")
+    assert text.splitlines()[-2].startswith(f"resume: aetherflow runs retry {run.run_id}"), text
+
+
 async def test_messages_are_no_part_of_what_a_resume_compares(tmp_path: Path) -> None:
     text = flow(CHAT).replace("  notify:\n    " + CHAT + "\n", "")
     nights = Nights(tmp_path, text)
