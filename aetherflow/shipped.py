@@ -88,6 +88,7 @@ SHIPPED = (
     Shipped("bundle source", "smb", "aetherflow.transfer.bundle_source:RemoteFolderSource"),
     Shipped("bundle source", "db", "aetherflow_db.bundle_source:DbSource"),
     Shipped("bundle source", "rest", "aetherflow_rest.bundle_source:RestSource"),
+    Shipped("observer", "otel", "aetherflow_otel.observer:OtelObserver"),
 )
 
 PLUGIN_EXTRAS: Mapping[str, str] = {
@@ -95,6 +96,7 @@ PLUGIN_EXTRAS: Mapping[str, str] = {
     "aetherflow_db": "db",
     "aetherflow_excel": "excel",
     "aetherflow_mail": "mail",
+    "aetherflow_otel": "otel",
     "aetherflow_rest": "rest",
     "aetherflow_sftp": "sftp",
     "aetherflow_smb": "smb",

@@ -32,7 +32,12 @@ def test_no_name_is_there_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "kind"), [("aetherflow.steps", "step type"), ("aetherflow.connectors", "connector")]
+    ("group", "kind"),
+    [
+        ("aetherflow.steps", "step type"),
+        ("aetherflow.connectors", "connector"),
+        ("aetherflow.observers", "observer"),
+    ],
 )
 def test_the_entry_points_of_the_wheel_are_those_of_the_table(group: str, kind: Any) -> None:
     assert PROJECT["project"]["entry-points"][group] == targets(kind)

@@ -1,0 +1,1 @@
+"""OpenTelemetry: a run is a trace, its jobs and the attempts of its steps are spans (the extra `otel`)."""

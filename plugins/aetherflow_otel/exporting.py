@@ -1,0 +1,87 @@
+"""Make the exporters of a run: OTLP over HTTP, or the console, each with its outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs.export import (
+    ConsoleLogRecordExporter,
+    LogRecordExporter,
+    LogRecordExportResult,
+)
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
+
+from aetherflow_otel.otel_variables import OtelVariables, Otlp
+from aetherflow_otel.outbox import Outbox
+
+SpanOutbox = Outbox[ReadableSpan]
+LogOutbox = Outbox[ReadableLogRecord]
+CONSOLE = "the console"
+
+
+def span_outboxes(variables: OtelVariables) -> list[SpanOutbox]:
+    """Return where spans go.
+
+    Raises:
+        ConfigError: a variable has a value that is not allowed.
+    """
+    made: list[SpanOutbox] = []
+    for name in variables.exporters("traces"):
+        exporter: SpanExporter = ConsoleSpanExporter()
+        place = CONSOLE
+        if name == "otlp":
+            otlp = variables.otlp("traces")
+            exporter, place = OTLPSpanExporter(otlp.endpoint, **_options(otlp)), otlp.endpoint
+        made.append(Outbox(_SpanSender(exporter), exporter.shutdown, variables.batching("traces"), place))
+    return made
+
+
+def log_outboxes(variables: OtelVariables) -> list[LogOutbox]:
+    """Return where log records go.
+
+    Raises:
+        ConfigError: a variable has a value that is not allowed.
+    """
+    made: list[LogOutbox] = []
+    for name in variables.exporters("logs"):
+        exporter: LogRecordExporter = ConsoleLogRecordExporter()
+        place = CONSOLE
+        if name == "otlp":
+            otlp = variables.otlp("logs")
+            exporter, place = OTLPLogExporter(otlp.endpoint, **_options(otlp)), otlp.endpoint
+        made.append(Outbox(_LogSender(exporter), exporter.shutdown, variables.batching("logs"), place))
+    return made
+
+
+class _SpanSender:
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def __call__(self, spans: Sequence[ReadableSpan]) -> bool:
+        return self._exporter.export(spans) is SpanExportResult.SUCCESS
+
+
+class _LogSender:
+    def __init__(self, exporter: LogRecordExporter) -> None:
+        self._exporter = exporter
+
+    def __call__(self, records: Sequence[ReadableLogRecord]) -> bool:
+        return self._exporter.export(records) is LogRecordExportResult.SUCCESS
+
+
+def _options(otlp: Otlp) -> dict[str, Any]:
+    """Return the arguments of an exporter: all of them, as it reads `os.environ` for one that is missing."""
+    return {
+        "headers": dict(otlp.headers),
+        "timeout": otlp.timeout_seconds,
+        "compression": Compression(otlp.compression),
+        "certificate_file": otlp.certificate or None,
+        "client_certificate_file": otlp.client_certificate or None,
+        "client_key_file": otlp.client_key or None,
+    }

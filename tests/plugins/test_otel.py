@@ -1,0 +1,266 @@
+"""Traces and logs of runs, as an OTLP receiver gets them, and receivers that do not answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cli.command_line import CommandLine
+from tests.servers.otlp_receiver import OtlpReceiver, attributes, otlp_receiver
+
+SECRET = "hush-hush-5521"  # noqa: S105 - of this test
+FLOW = """
+version: 1
+flow: {id: night, params: {api_token: {type: string, default: none}}}
+jobs:
+- id: load
+  for_each: [north, south]
+  steps:
+  - id: read
+    type: external.process
+    retry: {max_attempts: 2, backoff_seconds: 0}
+    inputs:
+      cwd: flow
+      command: [sh, -c, 'echo "$0 $1" >&2; test -e "$0"', '{{item}}', '{{params.api_token}}']
+- id: report
+  depends_on: [load]
+  steps:
+  - {id: say, type: external.process, inputs: {command: [echo, done]}}
+- id: never
+  when: params.api_token == "never"
+  steps:
+  - {id: say, type: external.process, inputs: {command: [echo, never]}}
+"""
+OUTER_TRACE, OUTER_SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+ERROR = 2
+
+
+@pytest.fixture
+def receiver() -> Iterator[OtlpReceiver]:
+    with otlp_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def traced(cli: CommandLine, receiver: OtlpReceiver) -> CommandLine:
+    cli.write("flow.yaml", FLOW)
+    (cli.folder / "north").touch()
+    cli.env |= {"AETHERFLOW_OBSERVERS": "otel", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+    return cli
+
+
+def run(cli: CommandLine, *options: str, **env: str) -> list[dict[str, Any]]:
+    """Run the flow, or go on with it, and return its records."""
+    command = options or ("run", "flow.yaml", "--run-id", "r1", "--param", f"api_token={SECRET}")
+    done = cli.run(*command, "--events", "events.jsonl", env=env)
+    assert "lost" not in done.err, done.err
+    return [json.loads(line) for line in (cli.folder / "events.jsonl").read_text().splitlines()]
+
+
+def test_a_run_its_jobs_and_attempts_are_spans_with_the_ids_of_the_records(
+    traced: CommandLine, receiver: OtlpReceiver
+) -> None:
+    records = run(traced, TRACEPARENT=f"00-{OUTER_TRACE}-{OUTER_SPAN}-01")
+
+    ids = {(one["trace_id"], one["span_id"]) for one in records if one.get("job_id") or "seq" in one}
+    spans = receiver.spans
+    assert {(span.trace_id.hex(), span.span_id.hex()) for span in spans} == ids
+    assert {span.trace_id.hex() for span in spans} == {OUTER_TRACE}
+    assert len({span.span_id for span in spans}) == len(spans)
+    whole, load = receiver.span("RUN night"), receiver.span("load")
+    assert whole.parent_span_id.hex() == OUTER_SPAN
+    assert [span.parent_span_id for span in receiver.named("load[0]") + receiver.named("load[1]")] == [
+        load.span_id
+    ] * 2
+    north, *south = receiver.named("load[0].read") + receiver.named("load[1].read")
+    assert north.parent_span_id == receiver.span("load[0]").span_id
+    assert [span.parent_span_id for span in south] == [receiver.span("load[1]").span_id] * 2
+    assert load.parent_span_id == whole.span_id
+    assert all(whole.start_time_unix_nano <= span.start_time_unix_nano for span in spans)
+    assert all(span.end_time_unix_nano <= whole.end_time_unix_nano for span in spans)
+
+
+def test_results_errors_and_events_follow_the_conventions(
+    traced: CommandLine, receiver: OtlpReceiver
+) -> None:
+    run(
+        traced,
+        OTEL_SERVICE_NAME="nightly",
+        OTEL_RESOURCE_ATTRIBUTES="team=dwh,deployment.environment.name=pr%6fd",
+    )
+
+    whole = receiver.span("RUN night")
+    assert whole.kind == 2  # SERVER
+    assert whole.status.code == ERROR
+    assert (
+        attributes(whole.attributes).items()
+        >= {
+            "cicd.pipeline.name": "night",
+            "cicd.pipeline.run.id": "r1",
+            "cicd.pipeline.action.name": "RUN",
+            "cicd.pipeline.result": "failure",
+            "aetherflow.status": "FAILED",
+        }.items()
+    )
+    first, second = receiver.named("load[1].read")
+    assert (first.status.code, second.status.code) == (ERROR, ERROR)
+    assert "exit code 1" in first.status.message
+    of_first = attributes(first.attributes)
+    assert of_first["cicd.pipeline.task.name"] == "load[1].read"
+    assert of_first["cicd.pipeline.task.run.id"] == "r1/load[1]/read/1"
+    assert of_first["cicd.pipeline.task.run.result"] == "failure"
+    assert of_first["error.type"].startswith("AF")
+    assert of_first["aetherflow.step_type"] == "external.process"
+    assert [event.name for event in first.events] == ["step_retrying", "exception"]
+    assert attributes(receiver.span("load[0].read").attributes)["cicd.pipeline.task.run.result"] == "success"
+    for name, status in (("report", "BLOCKED"), ("never", "SKIPPED")):
+        span = receiver.span(name)
+        assert span.start_time_unix_nano == span.end_time_unix_nano
+        assert attributes(span.attributes)["cicd.pipeline.task.run.result"] == "skip"
+        assert attributes(span.attributes)["aetherflow.status"] == status
+        assert span.status.code == 0
+    resource = receiver.resource()
+    assert resource["service.name"] == "nightly"
+    assert (resource["team"], resource["deployment.environment.name"]) == ("dwh", "prod")
+    assert (resource["cicd.pipeline.name"], resource["cicd.pipeline.run.id"]) == ("night", "r1")
+
+
+def test_a_resume_adds_spans_to_the_trace_and_none_twice(traced: CommandLine, receiver: OtlpReceiver) -> None:
+    run(traced)
+    (traced.folder / "south").touch()
+    before = len(receiver.spans)
+    records = run(
+        traced,
+        *("runs", "retry", "r1", "--param", f"api_token={SECRET}"),
+        TRACEPARENT=f"00-{OUTER_TRACE}-{OUTER_SPAN}-01",
+    )
+
+    added = receiver.spans[before:]
+    assert len({span.trace_id for span in receiver.spans}) == 1
+    assert len({span.span_id for span in receiver.spans}) == len(receiver.spans)
+    first, second = receiver.named("RUN night")
+    assert second.start_time_unix_nano > first.end_time_unix_nano
+    assert [link.trace_id.hex() for link in second.links] == [OUTER_TRACE]
+    assert attributes(second.attributes)["cicd.pipeline.result"] == "success"
+    assert sorted(span.name for span in added) == sorted(
+        ["RUN night", "load", "load[1]", "load[1].read", "report", "report.say"]
+    )
+    ids = {one["span_id"] for one in records if one["trace_id"] == second.trace_id.hex()}
+    assert {span.span_id.hex() for span in receiver.spans} <= ids
+
+
+def test_records_are_log_records_that_name_their_span_and_hold_no_secret(
+    traced: CommandLine, receiver: OtlpReceiver
+) -> None:
+    records = run(traced, OTEL_LOGS_EXPORTER="otlp", OTEL_EXPORTER_OTLP_COMPRESSION="gzip")
+
+    assert len(receiver.logs) == len(records)
+    for log, record in zip(receiver.logs, records, strict=True):
+        assert (log.trace_id.hex(), log.span_id.hex()) == (record["trace_id"], record["span_id"])
+        assert log.body.string_value == record["message"]
+        assert log.severity_text == record["level"]
+        assert log.event_name == f"aetherflow.{record['event']}"
+    printed = [log for log in receiver.logs if log.event_name == "aetherflow.step_output"]
+    assert sorted(log.body.string_value for log in printed) == ["north ***", "south ***", "south ***"]
+    assert not any(SECRET.encode() in body for body in receiver.bodies)
+    assert any(b"***" in body for body in receiver.bodies)
+
+
+def test_headers_and_an_endpoint_of_its_own_are_used_and_the_process_environment_is_not(
+    traced: CommandLine, receiver: OtlpReceiver
+) -> None:
+    traced.write("aetherflow.yaml", "version: 1\nsettings: {observers: [otel]}\nenv_files: [otel.env]\n")
+    traced.write(
+        "otel.env",
+        f"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT={receiver.url}/mine/v1/traces\n"
+        "OTEL_EXPORTER_OTLP_HEADERS=x-key=a%20b,x-other=2\n",
+    )
+    del traced.env["AETHERFLOW_OBSERVERS"], traced.env["OTEL_EXPORTER_OTLP_ENDPOINT"]
+
+    run(traced)
+
+    assert receiver.spans
+    assert (receiver.headers[0]["x-key"], receiver.headers[0]["x-other"]) == ("a b", "2")
+
+
+@pytest.mark.parametrize(
+    "env", [{"OTEL_SDK_DISABLED": "true"}, {"TRACEPARENT": f"00-{OUTER_TRACE}-{OUTER_SPAN}-00"}]
+)
+def test_nothing_is_sent_if_that_is_asked_for(
+    traced: CommandLine, receiver: OtlpReceiver, env: dict[str, str]
+) -> None:
+    run(traced, **env)
+
+    assert receiver.bodies == []
+
+
+def test_a_wrong_variable_is_reported_and_the_run_continues(traced: CommandLine) -> None:
+    (traced.folder / "south").touch()
+
+    done = traced.run("run", "flow.yaml", env={"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+
+    assert done.code == 0
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'; allowed: http/protobuf" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("refuses", "Connection refused"),
+        ("is silent", "it did not answer in time"),
+        ("rejects", "401"),
+        ("breaks down", "Service Unavailable"),
+    ],
+)
+def test_a_receiver_that_does_not_take_them_costs_the_run_little_and_is_reported(
+    traced: CommandLine, receiver: OtlpReceiver, kind: str, why: str
+) -> None:
+    (traced.folder / "south").touch()
+    url = receiver.url
+    receiver.status = {"is silent": 0, "rejects": 401}.get(kind, 200)
+    receiver.later = 503 if kind == "breaks down" else None
+    if kind == "refuses":
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    began = time.monotonic()
+
+    done = traced.run(
+        "run", "flow.yaml", env={"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"}
+    )
+
+    assert done.code == 0
+    assert time.monotonic() - began < 30  # 10 s is the timeout of the exporter for a batch
+    assert f"spans did not reach {url}/v1/traces: " in done.err
+    assert why in done.err
+    assert "Traceback" not in done.err
+    assert "opentelemetry" not in done.err
+    assert len(receiver.spans) == (4 if kind == "breaks down" else 0)
+
+
+@pytest.mark.parametrize("observers", ["otel", ""])
+def test_nothing_of_opentelemetry_is_imported_unless_it_is_chosen(
+    traced: CommandLine, observers: str
+) -> None:
+    traced.write(
+        "site/looking.py",
+        "import os, sys\n\ndef METRICS(event):\n"
+        "    with open(os.environ['SEEN'], 'a') as seen:\n"
+        "        print('opentelemetry' in sys.modules, 'requests' in sys.modules, file=seen)\n",
+    )
+    env = {"PYTHONPATH": str(traced.folder / "site"), "SEEN": str(traced.folder / "seen")}
+
+    traced.run(
+        "run",
+        "flow.yaml",
+        env=env | {"AETHERFLOW_METRICS_MODULE": "looking", "AETHERFLOW_OBSERVERS": observers},
+    )
+
+    last = (traced.folder / "seen").read_text().splitlines()[-1]
+    assert last == ("True True" if observers else "False False")
