@@ -17,7 +17,7 @@ from aetherflow.cli.main import run_command_line
 from aetherflow.cli.printing import print_error
 from aetherflow.errors import AetherFlowError
 from aetherflow.manual.error_codes import all_codes
-from tests.cli.command_line import CommandLine
+from tests.cli.command_line import CommandLine, Result
 from tests.diagnostics import (
     cases_archive,
     cases_bundles,
@@ -67,6 +67,8 @@ SUMMARY = re.compile(r"^\S+ (INFO |WARN |ERROR) run \S+ of \S+  (?=failed: | )",
 """How the lines of a summary begin in a log."""
 PLAIN = re.compile(r"aetherflow (?P<words>[\w./=:, -]+)")
 """A script that is one command, without anything that a shell would replace."""
+KEEPS_TO_ITSELF = re.compile(r"\b(cd|for|python)\b")
+"""What only a whole script means: its parts share a folder or a loop, or `; ` does not part them."""
 
 
 def told_by_command(case: Case, cli: CommandLine, capsys: pytest.CaptureFixture[str]) -> str:
@@ -86,9 +88,15 @@ def told_by_command(case: Case, cli: CommandLine, capsys: pytest.CaptureFixture[
             run_command_line(VALIDATE.split()[1:])
         printed = capsys.readouterr()
         return printed.out + printed.err
-    plain = PLAIN.fullmatch(case.script)
-    result = cli.run(*plain["words"].split(), env=env) if plain else cli.bash(case.script, env=env)
+    commands = [case.script] if KEEPS_TO_ITSELF.search(case.script) else case.script.split("; ")
+    result = [typed(command, cli, env) for command in commands][-1]
     return result.out + result.err
+
+
+def typed(script: str, cli: CommandLine, env: dict[str, str]) -> Result:
+    """Type a script; a single command without a shell, so that it may start warm."""
+    plain = PLAIN.fullmatch(script)
+    return cli.run(*plain["words"].split(), env=env) if plain else cli.bash(script, env=env)
 
 
 def told_by_function(case: Told, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:

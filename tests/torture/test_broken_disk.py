@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_start
 from tests.sizes import LARGE
 from tests.torture.processes import query
 from tests.warm_start import COMMAND
@@ -49,7 +50,7 @@ def write_flow(folder: Path, state: Path) -> Path:
 
 def run(flow: Path, run_id: str, **env: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
     """Run the command; return it and the steps that it has shown as done."""
-    done = subprocess.run(
+    done = warm_start.run(
         [COMMAND, "run", flow, "--run-id", run_id, "--log-format", "json"],
         env={**os.environ, **env},
         capture_output=True,
@@ -149,11 +150,11 @@ def test_on_a_full_file_system_a_prune_says_what_may_go_by_hand_and_then_works(
     assert subprocess.run(rest, capture_output=True, check=False).returncode != 0
     prune = [str(COMMAND), "runs", "prune", "--keep-runs", "0", "--state", str(state)]
 
-    refused = subprocess.run(prune, capture_output=True, text=True, check=False)
+    refused = warm_start.run(prune, capture_output=True, text=True, check=False)
     logs = list((one_megabyte / "state.logs").rglob("*.log"))
     for log in logs:
         log.unlink()
-    done = subprocess.run(prune, capture_output=True, text=True, check=False)
+    done = warm_start.run(prune, capture_output=True, text=True, check=False)
 
     assert refused.returncode == 2, refused
     assert "cannot be used: the disk is full, its index has no room there" in refused.stderr
@@ -178,7 +179,7 @@ def test_a_database_on_a_file_system_that_is_mounted_read_only_can_be_looked_at(
 
     def tried(*words: str) -> subprocess.CompletedProcess[str]:
         command = [str(COMMAND), *words, "--state", str(state)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return warm_start.run(command, capture_output=True, text=True, check=False)
 
     listed, shown, changed = (
         tried("runs", "list"),
@@ -294,7 +295,7 @@ def test_only_a_database_that_its_check_finds_damaged_is_called_so(tmp_path: Pat
         file.write(b"\x5a" * (state.stat().st_size - 4096))
 
     done, _ = run(flow, "s")
-    doctor = subprocess.run([COMMAND, "doctor", flow], capture_output=True, text=True, check=False)
+    doctor = warm_start.run([COMMAND, "doctor", flow], capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
     assert "it is damaged, PRAGMA integrity_check says: " in done.stderr

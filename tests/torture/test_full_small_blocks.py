@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_start
 from tests.cli.command_line import OK
 from tests.sizes import LARGE
 from tests.torture.processes import query
@@ -75,7 +76,7 @@ def write_flow(folder: Path, state: Path) -> Path:
 
 
 def tried(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
+    return warm_start.run([COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_on_a_full_disk_with_small_blocks_every_command_ends_with_a_message(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_start
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import query, seed
@@ -139,7 +140,7 @@ def test_never_more_holders_than_slots_and_none_leaks(
     runners = Runners(tmp_path)
     wanted = flows(runners)
     made = ["pools", "set", "p", str(SLOTS)]
-    subprocess.run([COMMAND, *made], env=runners.env, check=True, capture_output=True)
+    warm_start.run([COMMAND, *made], env=runners.env, check=True, capture_output=True)
     fleet = Fleet(runners, wanted)
     kills_under_load = 0
     for kill in range(KILLS):
