@@ -34,6 +34,7 @@ class ShowOptions(msgspec.Struct, frozen=True):
         events: the file that gets every event as a JSON line, `-` for standard output, or `fd:N`.
         log_format: text, json or cloudevents; empty: what the settings say.
         debug: also show debug records.
+        metrics_file: the file to which runs add their metrics; empty: what the settings say.
         report: standard output is for the report of `--json`, whatever format the settings say.
 
     Raises:
@@ -44,6 +45,7 @@ class ShowOptions(msgspec.Struct, frozen=True):
     log_format: str = ""
     debug: bool = False
     report: bool = False
+    metrics_file: str = ""
 
     def __post_init__(self) -> None:
         if self.log_format not in ("", "text", "json", "cloudevents"):

@@ -19,6 +19,14 @@ Events = Annotated[
         metavar="FILE|-|fd:N",
     ),
 ]
+MetricsFile = Annotated[
+    str,
+    typer.Option(
+        "--metrics-file",
+        help="Add the metrics of the run to this file, for node_exporter's textfile collector.",
+        metavar="FILE",
+    ),
+]
 LogFormat = Annotated[
     str,
     typer.Option(

@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 
 from aetherflow.cli import completers
 from aetherflow.cli.flow_source import flow_source
+from aetherflow.cli.metrics_options import metrics_file as adding_metrics
 from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
 from aetherflow.cli.options import (
     AllowStale,
@@ -23,6 +24,7 @@ from aetherflow.cli.options import (
     FlowOption,
     Json,
     LogFormat,
+    MetricsFile,
     Params,
     ParamsFile,
     split_param,
@@ -82,11 +84,12 @@ def run(
     ] = False,
     bundle_manifest: BundleManifest = None,
     allow_stale_bundle: AllowStale = False,
+    metrics_file: MetricsFile = "",
     debug: Debug = False,
     json: Json = False,
 ) -> int:
     """Run a flow, or resume an earlier run of it."""
-    show = ShowOptions(events, log_format, debug, json)
+    show = ShowOptions(events, log_format, debug, json, metrics_file)
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     _check(run_id, flow_job, rerun or [])
     with run_output(), source.in_use(warn=dry_run) as (file, bundle):
@@ -159,8 +162,10 @@ def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowO
     """
 
     async def run_shown() -> int:
-        observers = await chosen_observers(show, checked.environment.settings)
-        report = await run_flow(checked, request, observers)
+        settings = checked.environment.settings
+        async with adding_metrics(show, settings) as metrics:
+            observers = [*await chosen_observers(show, settings), *metrics]
+            report = await run_flow(checked, request, observers)
         print_lost_output(
             report.detached, events_command(report.run_id, report.state) if report.state else ""
         )

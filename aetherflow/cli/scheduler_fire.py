@@ -11,11 +11,21 @@ import typer
 from aetherflow import exit_codes
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time, wrong_file
+from aetherflow.cli.metrics_options import metrics_file as adding_metrics
 from aetherflow.cli.observers import ShowOptions, chosen_observers
-from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, SchedulerFile, StateOfScheduler, split_param
+from aetherflow.cli.options import (
+    Json,
+    LogFormat,
+    MetricsFile,
+    ParamsOfItem,
+    SchedulerFile,
+    StateOfScheduler,
+    split_param,
+)
 from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
+from aetherflow.errors import UsageError
 from aetherflow.event_loop import run_loop
 from aetherflow.observe.event_text import one_line
 from aetherflow.observe.time_words import in_zone
@@ -52,6 +62,7 @@ def fire_item(
         bool, typer.Option("--here", help="Run it in this process, even if a server is running.")
     ] = False,
     log_format: LogFormat = "",
+    metrics_file: MetricsFile = "",
     debug: ServerDebug = False,
     json: Json = False,
 ) -> int:
@@ -61,12 +72,21 @@ def fire_item(
     that has succeeded is not repeated.
     """
     params = [split_param(text) for text in param or []]
-    show = ShowOptions(log_format=log_format, debug=debug, report=json)
+    show = ShowOptions(log_format=log_format, debug=debug, report=json, metrics_file=metrics_file)
+    if metrics_file and not here:
+        raise UsageError(
+            "--metrics-file needs --here: a server runs the item, and serves its metrics",
+            hint="add --here, or scrape the server: aetherflow help monitoring",
+        )
 
     async def do() -> Fired:
         settings = server_environment([file] if file else [], os.environ).settings
-        observers = await chosen_observers(show, settings, many_runs=True) if here else []
-        fired = await fire(item, file, state, here=here, at=at, params=params, observers=observers)
+        if not here:
+            fired = await fire(item, file, state, here=False, at=at, params=params)
+        else:
+            async with adding_metrics(show, settings) as metrics:
+                observers = [*await chosen_observers(show, settings, many_runs=True), *metrics]
+                fired = await fire(item, file, state, here=True, at=at, params=params, observers=observers)
         end_with(_exit_code(fired))
         return fired
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,13 +15,25 @@ from aetherflow.cli.options import Events, LogFormat, StateOfScheduler
 from aetherflow.cli.printing import print_note
 from aetherflow.errors import UsageError
 from aetherflow.event_loop import run_loop
+from aetherflow.runs.ports import ObserverSpec
 from aetherflow.server.open_server import Server
-from aetherflow.server.server import ServeRequest
+from aetherflow.server.server import SERVICES, ServeRequest
 from aetherflow.server.server import serve as run_server
 from aetherflow.server.server_settings import server_environment
 
+if TYPE_CHECKING:
+    from aetherflow.server.metrics_service import MetricsService
+
 Files = Annotated[
     list[Path] | None, typer.Argument(metavar="[SCHEDULER.yaml]...", help="The scheduler files.")
+]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        "--metrics",
+        help="Serve metrics for Prometheus there; a port alone is one of this machine only.",
+        metavar="[HOST:]PORT",
+    ),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse a file with items whose flow is missing or wrong.")
@@ -34,6 +47,7 @@ def serve(
     state: StateOfScheduler = None,
     events: Events = "",
     log_format: LogFormat = "",
+    metrics: Metrics = "",
     debug: ServerDebug = False,
     strict: Strict = False,
 ) -> int:
@@ -45,7 +59,7 @@ def serve(
         )
     gc.enable()
     request = ServeRequest(files=tuple(files), state=state, strict=strict)
-    return run_loop(_serve, request, ShowOptions(events, log_format, debug))
+    return run_loop(_serve, request, ShowOptions(events, log_format, debug), metrics)
 
 
 def serve_one(
@@ -54,14 +68,23 @@ def serve_one(
     state: StateOfScheduler = None,
     events: Events = "",
     log_format: LogFormat = "",
+    metrics: Metrics = "",
     debug: ServerDebug = False,
     strict: Strict = False,
 ) -> int:
     """Run the flows of a scheduler file when they are due. The same as `aetherflow serve FILE`."""
-    return serve(files=[file], state=state, events=events, log_format=log_format, debug=debug, strict=strict)
+    return serve(
+        files=[file],
+        state=state,
+        events=events,
+        log_format=log_format,
+        metrics=metrics,
+        debug=debug,
+        strict=strict,
+    )
 
 
-async def _serve(request: ServeRequest, show: ShowOptions) -> int:
+async def _serve(request: ServeRequest, show: ShowOptions, metrics: str) -> int:
     settings = server_environment(request.files, os.environ, warn=print_note).settings
     observers = await chosen_observers(show, settings, many_runs=True, in_order=True)
     names = ", ".join(map(str, request.files))
@@ -72,6 +95,28 @@ async def _serve(request: ServeRequest, show: ShowOptions) -> int:
         detached = server.bus.detached
         print_note(f"serving {names} on {server.database.path}")
 
-    code = await run_server(request, observers, on_ready=on_ready)
+    async with AsyncExitStack() as stack:
+        services = list(SERVICES)
+        if address := metrics or settings.metrics_address:
+            service, observer = await _metrics_of(address, stack)
+            services.append(service.run)
+            observers.append(observer)
+        code = await run_server(request, observers, services=services, on_ready=on_ready)
     print_lost_output(detached)
     return code
+
+
+async def _metrics_of(address: str, stack: AsyncExitStack) -> tuple[MetricsService, ObserverSpec]:
+    """Listen on the address, and return the service for it and its observer.
+
+    Raises:
+        UsageError: it is no address, or cannot be listened on.
+        MissingExtra: the library prometheus-client is not installed.
+    """
+    from aetherflow.observe.metric_fold import MetricsFold  # noqa: PLC0415 - few servers have metrics
+    from aetherflow.server.metrics_address import listening, read_address  # noqa: PLC0415 - as above
+    from aetherflow.server.metrics_service import MetricsService  # noqa: PLC0415 - as above
+
+    found = await stack.enter_async_context(listening(read_address(address)))
+    fold = MetricsFold()
+    return MetricsService(found, fold), ObserverSpec("metrics for Prometheus", lambda: fold, "drop")

@@ -70,6 +70,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         metrics_module: a module whose `METRICS` is called with the progress of runs.
         observers: who else gets the events of runs, separated by commas: `otel`, `openlineage`, or observers
             of installed packages.
+        metrics_address: where a server serves metrics for Prometheus: a port of this machine, or HOST:PORT.
+        metrics_textfile: the file to which one-shot runs add their metrics, for node_exporter's textfile
+            collector.
         connector_cache_default: who shares an open connector: the steps of a run, all runs of a process,
             or nobody.
         connector_cache_disabled: `true`: connectors are never shared, even if resources say so.
@@ -96,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     settings_module: str | None = None
     metrics_module: str | None = None
     observers: tuple[str, ...] = ()
+    metrics_address: str | None = None
+    metrics_textfile: Path | None = None
     connector_cache_default: Literal["run", "process", "none"] = "run"
     connector_cache_disabled: bool = False
     mode: Literal["internal_fast", "enterprise"] = "internal_fast"

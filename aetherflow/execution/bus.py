@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -35,6 +36,10 @@ PATIENCE_SECONDS = 2.0
 FLUSH_SECONDS = 5.0
 """How long the end of a run waits for its observers: four fifths to take what is in their queues, the rest
 to close one that did not. A run that is being cancelled also waits no longer for room in a full queue."""
+
+
+lost_events: Counter[str] = Counter()
+"""How many events the observers of this process have lost, by their names; changed on the event loop."""
 
 
 class _Subscription:
@@ -174,6 +179,7 @@ class Bus:
             while events := await subscription.queue.take():
                 if lost := subscription.queue.dropped - subscription.reported:
                     subscription.reported += lost
+                    lost_events[subscription.name] += lost
                     message = f"the observer {subscription.name} was too slow and lost {lost} events"
                     # They would have stood here.
                     events.append(self._numbered(self._notice(events[-1], message)))
@@ -219,4 +225,6 @@ def _losses(subscription: _Subscription) -> str:
     """Return a text about lost events that were not reported yet; empty if there are none."""
     lost = subscription.queue.dropped - subscription.reported
     subscription.reported += lost
+    if lost:
+        lost_events[subscription.name] += lost
     return f"; it had lost {lost} events before" if lost else ""

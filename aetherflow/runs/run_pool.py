@@ -108,6 +108,21 @@ class RunPool:
         self._is_over = False
 
     @property
+    def is_draining(self) -> bool:
+        """Whether it starts nothing more."""
+        return self._is_draining
+
+    @property
+    def queued_count(self) -> int:
+        """How many tickets wait."""
+        return len(self._queue)
+
+    @property
+    def running_count(self) -> int:
+        """How many tickets have a slot."""
+        return len(self._active)
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
         return not self._active and not self._queue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Self
 
@@ -141,6 +142,11 @@ class ServerLease:
         await self._database.transact(
             lambda raw: record_served_file(raw, schedule.id, self.name, served, now)
         )
+
+    def item_problems(self, scheduler: str) -> Mapping[str, str]:
+        """Return the items of a served file that cannot run, each with what is wrong."""
+        served = self._files.get(scheduler)
+        return {} if served is None else served.item_problems
 
     async def store_item_problems(self, scheduler: str, problems: dict[str, str]) -> None:
         """Store the items of a served file that cannot run, each with what is wrong.

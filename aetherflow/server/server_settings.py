@@ -22,7 +22,7 @@ from aetherflow.written_path import UnclearPath, folder_of, setting_path, writte
 
 MAX_PARALLEL_RUNS = 8
 SHUTDOWN_GRACE_SECONDS = 60.0
-SERVER_SETTINGS = ("log_level", "log_format", "file_access")
+SERVER_SETTINGS = ("log_level", "log_format", "file_access", "metrics_address")
 """Settings that are the same for all runs of a server."""
 
 

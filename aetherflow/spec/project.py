@@ -48,6 +48,8 @@ class ProjectSettings(_Spec, frozen=True):
         settings_module: a module with more settings; this file wins over it.
         metrics_module: a module whose METRICS is called with the progress of runs.
         observers: who else gets the events of runs.
+        metrics_address: where a server serves metrics for Prometheus, a port or HOST:PORT.
+        metrics_textfile: the file to which one-shot runs add their metrics.
         connector_cache_default: who shares an open connector.
         connector_cache_disabled: whether connectors are never shared.
         mode: enterprise restricts what flows may do.
@@ -69,6 +71,8 @@ class ProjectSettings(_Spec, frozen=True):
     settings_module: Text | None = None
     metrics_module: Text | None = None
     observers: list[Text] | None = None
+    metrics_address: Text | None = None
+    metrics_textfile: Text | None = None
     connector_cache_default: Literal["run", "process", "none"] | None = None
     connector_cache_disabled: bool | None = None
     mode: Literal["internal_fast", "enterprise"] | None = None

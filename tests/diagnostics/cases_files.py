@@ -36,6 +36,12 @@ CASES: dict[str, Case | Told] = {
     "AF001": Told(lambda _: print_error(AetherFlowError("an error of a plugin, without a code of its own"))),
     "AF002": Case(script="aetherflow validate"),
     "AF003": Case(script="mkdir gone; cd gone; rmdir ../gone; aetherflow validate flow.yaml"),
+    "AF891": Case(flow=OK, script="aetherflow run flow.yaml --log-format json --metrics-file gone/m.prom"),
+    "AF892": Case(
+        flow=OK,
+        files={"m.prom": "aetherflow_runs_total{flow\n"},
+        script="aetherflow run flow.yaml --log-format json --metrics-file m.prom",
+    ),
     "AF100": Told(lambda _: InvalidInput([])),
     "AF101": Case(script="aetherflow validate nowhere.yaml"),
     "AF102": Case("version: 1\nflow: {id: f, description: a \x07 bell}\n"),

@@ -104,5 +104,6 @@ CASES: dict[str, Case | Told] = {
     "AF448": item(
         HOURLY, script="aetherflow scheduler pause --all --for 2x --reason x --file scheduler.yaml"
     ),
+    "AF890": item(HOURLY, script="aetherflow serve scheduler.yaml --metrics nine"),
     "AF446": item(HOURLY, script=FIRE + " --json > fired.json; aetherflow scheduler cancel b123"),
 }

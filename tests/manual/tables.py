@@ -23,6 +23,7 @@ from aetherflow.config.settings import Settings
 from aetherflow.engine.state_diagram import state_diagram
 from aetherflow.events import run_events, schedule_events
 from aetherflow.observe.event_record import EventRecord, own_fields, record_name
+from aetherflow.observe.metric_definitions import METRICS
 from aetherflow.spec import flow, manifest, project, schedule
 from aetherflow.spec.decode import unwrapped
 from aetherflow.spec.json_schema import described
@@ -247,6 +248,15 @@ def _commands(_: str) -> Iterator[str]:
         yield ""
 
 
+def _metrics(where: str) -> Iterator[str]:
+    yield "| metric | kind | labels | meaning |"
+    yield "|---|---|---|---|"
+    for metric in METRICS:
+        if metric.where == where:
+            labels = ", ".join(f"`{name}`" for name in metric.labels)
+            yield f"| `{metric.name}` | {metric.kind} | {labels} | {_cell(metric.help)} |"
+
+
 def _comparisons(_: str) -> Iterator[str]:
     rows = comparison_table.table()
     yield f"| | {' | '.join(f'`{name}`' for name in rows)} |"
@@ -281,6 +291,7 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "events": _events,
     "schedule events": _schedule_events,
     "commands": _commands,
+    "metrics": _metrics,
     "comparisons": _comparisons,
     "names": _module,
     "state diagram": lambda _: iter([state_diagram()]),
