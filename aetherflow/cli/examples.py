@@ -36,8 +36,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "serve": (
         "aetherflow serve scheduler.yaml",
         "aetherflow serve day.yaml night.yaml --state state.sqlite",
-        "aetherflow serve scheduler.yaml --log-format json",
-        "aetherflow serve scheduler.yaml --metrics 9464",
+        "aetherflow serve scheduler.yaml --log-format json --metrics 9464",
     ),
     "logs": (
         "aetherflow logs nightly-2026-01-31 --job load --failed --tail 20",

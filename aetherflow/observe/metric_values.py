@@ -89,7 +89,7 @@ class MetricValues:
         self._numbers[metric.name].pop(labels, None)
 
     def clear(self, metric: Metric) -> None:
-        """Remove all values of a gauge, before it is set anew."""
+        """Remove all values of a gauge, before it is set again."""
         self._numbers[metric.name].clear()
 
     def run_ended(self, flow: str, at: float, *, succeeded: bool) -> None:

@@ -170,7 +170,7 @@ class MetricsFile:
                 if family.metric.where == "runs":
                     values.merge(family)
         except ValueError as error:
-            self._warn("AF892", f"the metrics file {self.path} cannot be read, and begins anew: {error}")
+            self._warn("AF892", f"the metrics file {self.path} cannot be read, and is replaced: {error}")
             return MetricValues()
         return values
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aetherflow.server.open_server import Server
 
 FRESH_SECONDS = 1.0
-"""For how long gauges are served again before they are read anew: many clients cost as much as one."""
+"""For how long gauges are served again before they are read again: many clients cost as much as one."""
 
 LAG_SAMPLE_SECONDS = 1.0
 

@@ -131,6 +131,7 @@ COMMANDS_OF_A_RUN = {
     "completers",
     "flow_source",
     "main",
+    "metrics_options",
     "observers",
     "options",
     "printing",

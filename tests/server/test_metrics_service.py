@@ -43,7 +43,7 @@ Work = Callable[[Server, str], Coroutine[Any, Any, None]]
 
 @pytest.fixture(autouse=True)
 def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each request reads anew."""
+    """Each request reads again."""
     monkeypatch.setattr(metrics_service, "FRESH_SECONDS", 0.0)
 
 
