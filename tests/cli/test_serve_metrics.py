@@ -1,4 +1,4 @@
-"""`aetherflow serve --metrics` as a process, scraped over HTTP; also after it was killed and started again."""
+"""`aetherflow serve --metrics` as a process, scraped over HTTP; also when it was killed and started again."""
 
 from __future__ import annotations
 
