@@ -30,7 +30,7 @@ from aetherflow.working_directory import absolute, working_directory
 from aetherflow.written_path import folder_of, written_path
 
 _OPTIONAL_DOTENV = ".env"
-_PATH_SETTINGS = frozenset({"state_root", "work_root", "secrets_path"})
+_PATH_SETTINGS = frozenset({"state_root", "work_root", "secrets_path", "metrics_textfile"})
 
 
 class Project(msgspec.Struct, frozen=True, eq=False):

@@ -130,6 +130,7 @@ settings:
   strict_sandbox: false
   state_root: state
   secrets_path: secret.py
+  metrics_textfile: m.prom
 profiles: conf/profiles.yaml
 plugin_paths: [one, ~]
 """
@@ -141,11 +142,12 @@ plugin_paths: [one, ~]
     assert found.state_root == place / "state"
     assert found.work_root == place / "state" / "work"
     assert found.secrets_path == place / "secret.py"
+    assert found.metrics_textfile == place / "m.prom"
     assert found.profiles_file == place / "conf/profiles.yaml"
     assert found.plugin_paths == (place / "one", place / "one/x.py")
     assert found.sources["log_level"] == "aetherflow.yaml:3:3"
-    assert found.sources["profiles_file"] == "aetherflow.yaml:7:1"
-    assert found.sources["plugin_paths"] == "aetherflow.yaml:8:1"
+    assert found.sources["profiles_file"] == "aetherflow.yaml:8:1"
+    assert found.sources["plugin_paths"] == "aetherflow.yaml:9:1"
     assert found.sources["log_format"] == "default"
 
 
