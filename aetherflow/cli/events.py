@@ -44,8 +44,7 @@ def events(
 
 async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud_events: bool) -> bool:  # noqa: FBT001 - anyio.run passes positions
     """Print the events of a run; return whether there is one."""
-    recorder = Recorder()
-    line_of = recorder.cloud_event if as_cloud_events else recorder.line
+    recorder = Recorder("cloudevents" if as_cloud_events else "json")
     writer, sink = LineWriter(real_stdout().buffer, "standard output"), Sink()
     database = await Database.open_to_look(path)
     try:
@@ -56,9 +55,9 @@ async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud
             lines = bytearray()
             for event in batch.events:
                 if event.seq < since or isinstance(event, TRANSIENT):
-                    recorder.remember(event)
+                    recorder.skip(event)
                 else:
-                    lines += line_of(event)
+                    lines += recorder.line(event)
             if lines:
                 await sink.call(writer.write, bytes(lines))
             if follow and is_left(batch.status):

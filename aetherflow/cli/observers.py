@@ -19,6 +19,7 @@ from aetherflow.stop_signals import note_stalled_reader
 from aetherflow.written_path import setting_path
 
 if TYPE_CHECKING:
+    from aetherflow.observe.shared_lines import SharedLines
     from aetherflow.observe.sink import Sink
     from aetherflow.observe.time_order import TimeOrder
 
@@ -84,7 +85,12 @@ async def chosen_observers(
             f"--events {show.events} and the JSON log would both write to standard output",
             hint="give --events a file",
         )
-    chosen = [_log(show, settings, many_runs=many_runs, in_order=in_order)]
+    shared = None
+    if show.events and show.is_json(settings):
+        from aetherflow.observe.shared_lines import SharedLines  # noqa: PLC0415 - rarely used
+
+        shared = SharedLines()
+    chosen = [_log(show, settings, many_runs=many_runs, in_order=in_order, shared=shared)]
     if show.events:
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely used
 
@@ -96,6 +102,7 @@ async def chosen_observers(
             sink=sink,
             order=order,
             name=show.events,
+            shared=shared,
         )
         await stream.open()
         chosen.append(ObserverSpec("events", stream.join, stream.when_full, stream.reopen, order))
@@ -135,7 +142,9 @@ def print_lost_output(detached: Mapping[str, str], events: str = "") -> None:
     printing.join(NOTE_SECONDS)
 
 
-def _log(show: ShowOptions, settings: Settings, *, many_runs: bool, in_order: bool) -> ObserverSpec:
+def _log(
+    show: ShowOptions, settings: Settings, *, many_runs: bool, in_order: bool, shared: SharedLines | None
+) -> ObserverSpec:
     """Return the log, as text or JSON; for one run on a terminal, a live tree."""
     stderr = real_stderr()
     level = "debug" if show.debug else settings.log_level.lower()
@@ -154,7 +163,7 @@ def _log(show: ShowOptions, settings: Settings, *, many_runs: bool, in_order: bo
     log = partial(LogObserver, sink=sink, order=order, level=level)
     if show.is_json(settings):
         stream = real_stdout()
-        log = partial(log, stream, format=show.format(settings))
+        log = partial(log, stream, format=show.format(settings), shared=shared)
     else:
         stream = stderr
         log = partial(log, stream, format="text", many_runs=many_runs, dated=not stream.isatty())

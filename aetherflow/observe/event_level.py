@@ -18,6 +18,7 @@ from aetherflow.events.run_events import (
     RunFinished,
     RunPersisted,
     StepFinished,
+    StepOutput,
     StepProgress,
     StepRetrying,
     StepStarted,
@@ -41,6 +42,22 @@ LATE_SECONDS = 1.0
 
 _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
 
+_ALWAYS: Mapping[type[Event], Level] = {
+    RunPersisted: "debug",
+    EffectIntended: "debug",
+    EffectConfirmed: "debug",
+    JobStarted: "info",
+    StepStarted: "info",
+    StepOutput: "info",
+    StepRetrying: "warning",
+    CancelRequested: "warning",
+    FiringTakenOver: "warning",
+    ScheduleInvalid: "error",
+}
+"""The kinds that have one level."""
+
+_OF_JOBS = (JobStarted, JobFinished, StepStarted, StepFinished)
+
 
 def parse_level(name: str) -> Level:
     """Return the level that a setting names, in any case.
@@ -56,33 +73,24 @@ def parse_level(name: str) -> Level:
 
 def level_of(event: Event) -> Level:
     """Return how much an event matters."""
-    if isinstance(event, JobStarted | JobFinished | StepStarted | StepFinished) and is_message(event.job_id):
+    if isinstance(event, _OF_JOBS) and is_message(event.job_id):
         return _level_of_message(event)
-    return _level_of_other(event)
-
-
-def _level_of_other(event: Event) -> Level:
+    if (level := _ALWAYS.get(type(event))) is not None:
+        return level
     match event:
+        case StepFinished() | JobFinished() | RunFinished():
+            return _LEVEL_OF_STATUS.get(event.status, "info")
         case Notice() | ScheduleNotice() | StepProgress():
             return event.level
-        case RunPersisted() | EffectIntended() | EffectConfirmed():
-            return "debug"
         case FiringFinished():
             return _LEVEL_OF_STATUS.get(event.outcome, "info")
-        case ScheduleInvalid():
-            return "error"
+        case FiringScheduled():
+            return "warning" if event.late_seconds >= LATE_SECONDS else "info"
         case (
-            StepRetrying()
-            | CancelRequested()
-            | FiringMissed(is_planned=False)
-            | FiringTakenOver()
+            FiringMissed(is_planned=False)
             | FiringLate(alert="late_start" | "late_end" | "long" | "never_ran")
         ):
             return "warning"
-        case StepFinished() | JobFinished() | RunFinished():
-            return _LEVEL_OF_STATUS.get(event.status, "info")
-        case FiringScheduled():
-            return "warning" if event.late_seconds >= LATE_SECONDS else "info"
         case _:
             return "info"
 

@@ -32,6 +32,7 @@ from aetherflow.observe.event_text import one_line, sentence
 from aetherflow.observe.line_writer import json_line
 from aetherflow.observe.run_failures import Digest, Failure, digested
 from aetherflow.observe.run_summary import repeat_command, resume_command
+from aetherflow.observe.shared_lines import SharedLines
 
 SCHEMA: Literal["aetherflow.event/1"] = "aetherflow.event/1"
 """The version of the record; a field that gets another meaning or goes away raises it."""
@@ -52,7 +53,13 @@ _INTERNAL = frozenset(
     {"at", "definition", "when", "for_each", "ending_count", "plan", "is_usual_state", "resume_from"}
 )
 """Fields of events that only later processes need, or commands in hints: fingerprints, counters, the plan."""
+_NUMBERS = frozenset({int, float, bool})
+"""Zero and false say something, unlike other empty values."""
 _ZERO_IS_EMPTY = frozenset({"max_attempts", "recoveries", "was_interrupted", "is_planned"})
+
+
+_BEGINNINGS = (RunStarted, RunResumed)
+_NOTICES = (Notice, ScheduleNotice)
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -122,6 +129,20 @@ class Cut(msgspec.Struct, frozen=True, omit_defaults=True):
     file: str = ""
 
 
+class _Shape(msgspec.Struct, frozen=True):
+    """What is the same in all events of one kind, so that it is found once.
+
+    Attributes:
+        name: of the record.
+        common: the fields of `EventRecord` that the event has by the same name.
+        own: the fields that follow the common ones.
+    """
+
+    name: str
+    common: tuple[str, ...]
+    own: tuple[str, ...]
+
+
 class _Memory(msgspec.Struct):
     """What later records of a run need from its earlier events; of jobs their start and their item.
 
@@ -136,17 +157,37 @@ class _Memory(msgspec.Struct):
 
 
 class Recorder:
-    """Makes the records of the events of one run or of many, given in order."""
+    """Makes the records of the events of one run or of many, given in order.
 
-    def __init__(self) -> None:
+    Args:
+        format: of its lines: records, or CloudEvents with a record as data.
+        shared: lines that a recorder of the same format makes of the same events for another channel.
+    """
+
+    def __init__(
+        self,
+        format: Literal["json", "cloudevents"] = "json",  # noqa: A002 - the word of the setting
+        shared: SharedLines | None = None,
+    ) -> None:
         self._runs: dict[str, _Memory] = {}
+        self._shared = shared
+        self._made = self._cloud_event if format == "cloudevents" else self._json
 
     def line(self, event: Event) -> bytes:
         """Return the record of an event as a line of JSON with its end, at most MOST_BYTES long."""
+        if self._shared is None:
+            return self._made(event)
+        if (line := self._shared.take(event)) is not None:
+            self.skip(event)
+            return line
+        line = self._made(event)
+        self._shared.leave(event, line)
+        return line
+
+    def _json(self, event: Event) -> bytes:
         return self._line(event, MOST_BYTES)[1]
 
-    def cloud_event(self, event: Event) -> bytes:
-        """Return the record of an event in a CloudEvent, as a line that is at most MOST_BYTES long."""
+    def _cloud_event(self, event: Event) -> bytes:
         from aetherflow.observe.cloud_event import cloud_event  # noqa: PLC0415 - rarely used
 
         return cloud_event(*self._line(event, MOST_BYTES - ENVELOPE_BYTES))
@@ -167,37 +208,44 @@ class Recorder:
 
     def _parts(self, event: Event) -> tuple[EventRecord, dict[str, Any]]:
         """Return the common fields and those of the event."""
-        memory = self.remember(event)
-        own = {
-            name: value
-            for name in own_fields(type(event))
-            if (value := getattr(event, name))
-            or not _is_empty(name, value)
-            or (isinstance(event, RunFinished) and name != "stale")
-        }
+        memory = self._remember(event)
+        shape = _shape(type(event))
+        own = {}
+        for name in shape.own:
+            value = getattr(event, name)
+            if value or (type(value) in _NUMBERS and name not in _ZERO_IS_EMPTY):
+                own[name] = value
         if isinstance(event, RunFinished):
+            own = {name: getattr(event, name) for name in shape.own if name != "stale" or event.stale}
             own |= _summary(event, memory.digest)
-            self._runs.pop(event.run_id, None)
-        return _head(event, memory), own
+        return _head(event, memory, shape), own
 
-    def remember(self, event: Event) -> _Memory:
-        """Take in an event that gets no record; return what is remembered of its run."""
+    def skip(self, event: Event) -> None:
+        """Take in an event that gets no record here; a later one may need it."""
+        memory = self._remember(event)
+        if isinstance(event, JobFinished):
+            memory.started.pop(event.job_id, None)
+
+    def _remember(self, event: Event) -> _Memory:
+        """Return what is remembered of the run of an event, with the event."""
         if isinstance(event, ScheduleEvent):
-            return _Memory(trace=RunTrace(event.flow_id, event.run_id))
-        if isinstance(event, RunStarted | RunResumed):
+            return _Memory(trace=_trace_of(event))
+        memory = self._runs.get(event.run_id)
+        if memory is None or isinstance(event, _BEGINNINGS):
             memory = self._runs[event.run_id] = _Memory(trace=_trace_of(event))
-        elif (known := self._runs.get(event.run_id)) is not None:
-            memory = known
-        else:
-            memory = self._runs[event.run_id] = _Memory(trace=RunTrace(event.flow_id, event.run_id))
-        memory.digest = digested(memory.digest, event)
         match event:
-            case JobStarted():
-                memory.started[event.job_id] = event.at, event.item
             case StepStarted():
                 memory.running[event.job_id] = event.step_id
             case StepFinished():
                 memory.running.pop(event.job_id, None)
+                if event.status == "FAILED":
+                    memory.digest = digested(memory.digest, event)
+            case RunFinished():
+                del self._runs[event.run_id]
+            case _:
+                if isinstance(event, JobStarted):
+                    memory.started[event.job_id] = event.at, event.item
+                memory.digest = digested(memory.digest, event)
         return memory
 
     def _file_of(self, event: Event) -> str:
@@ -215,61 +263,47 @@ def record_name(kind: type[Event]) -> str:
     return "run_summary" if kind is RunFinished else str(kind.__struct_config__.tag)
 
 
-def _trace_of(event: RunStarted | RunResumed) -> RunTrace:
+def _trace_of(event: Event) -> RunTrace:
+    if not isinstance(event, RunStarted | RunResumed):
+        return RunTrace(event.flow_id, event.run_id)
     execution = event.attempt if isinstance(event, RunResumed) else 1
     return RunTrace(event.flow_id, event.run_id, event.traceparent, execution=execution)
 
 
-def _span_of(event: Event, memory: _Memory) -> str:
+def _span_of(event: Event, memory: _Memory, job_id: str, step_id: str) -> str:
     """Return the span of an event; a step inside another step (`with_lock`) has the span of that one."""
-    job_id, step_id = getattr(event, "job_id", ""), getattr(event, "step_id", "")
     running = memory.running.get(job_id, "")
     if running and step_id.startswith(f"{running}."):
         step_id = running
     return memory.trace.span_id(job_id, step_id, event.attempt if isinstance(event, StepEvent) else 1)
 
 
-def _head(event: Event, memory: _Memory) -> EventRecord:
-    job_id, step_id = getattr(event, "job_id", ""), getattr(event, "step_id", "")
-    began, item = memory.started.get(job_id, (None, "")) if job_id else (None, "")
-    duration = getattr(event, "duration_seconds", None)
-    if isinstance(event, JobFinished) and began is not None:
-        duration = max((event.at - began).total_seconds(), 0.0)
-        del memory.started[job_id]
+def _head(event: Event, memory: _Memory, shape: _Shape) -> EventRecord:
+    fields: dict[str, Any] = {name: getattr(event, name) for name in shape.common}
+    job_id = fields.get("job_id", "")
+    if job_id and (known := memory.started.get(job_id)) is not None:
+        began, fields["item"] = known
+        if isinstance(event, JobFinished):
+            fields["duration_seconds"] = max((event.at - began).total_seconds(), 0.0)
+            del memory.started[job_id]
+    if event.run_id:
+        fields["trace_id"] = memory.trace.trace_id
+        fields["span_id"] = _span_of(event, memory, job_id, fields.get("step_id", ""))
+    fields["message"] = _message(event)
     return EventRecord(
-        schema=SCHEMA,
-        seq=event.seq,
-        sub_seq=event.sub_seq,
-        timestamp=event.at.astimezone(UTC),
-        level=level_of(event),
-        event=record_name(type(event)),
-        message=_message(event),
-        scheduler=getattr(event, "scheduler", ""),
-        item_id=getattr(event, "item_id", ""),
-        flow_id=event.flow_id,
-        run_id=event.run_id,
-        job_id=job_id,
-        step_id=step_id,
-        step_type=getattr(event, "step_type", ""),
-        item=item,
-        attempt=getattr(event, "attempt", 0),
-        duration_seconds=duration,
-        reason=getattr(event, "reason", ""),
-        trace_id=memory.trace.trace_id if event.run_id else "",
-        span_id=_span_of(event, memory) if event.run_id else "",
+        schema=SCHEMA, timestamp=event.at.astimezone(UTC), level=level_of(event), event=shape.name, **fields
     )
 
 
 def _message(event: Event) -> str:
     """Return one sentence about an event: what it says itself, else its first line for people."""
-    match event:
-        case Notice() | ScheduleNotice():
-            return event.message
-        case StepOutput():
-            text = one_line(event.text.rstrip())
-        case _:
-            words = sentence(event) or record_name(type(event))
-            text = words.partition("\n")[0].replace("  ", ": ", 1)
+    if isinstance(event, _NOTICES):
+        return event.message
+    if isinstance(event, StepOutput):
+        text = one_line(event.text.rstrip())
+    else:
+        words = sentence(event) or record_name(type(event))
+        text = words.partition("\n")[0].replace("  ", ": ", 1)
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}…"
 
 
@@ -288,14 +322,21 @@ def _summary(event: RunFinished, digest: Digest) -> dict[str, Any]:
 
 
 @cache
+def _shape(kind: type[Event]) -> _Shape:
+    made_here = {"level", "message", "item"}
+    common = tuple(
+        name
+        for name in EventRecord.__struct_fields__
+        if name in kind.__struct_fields__ and name not in made_here
+    )
+    return _Shape(record_name(kind), common, own_fields(kind))
+
+
+@cache
 def own_fields(kind: type[Event]) -> tuple[str, ...]:
     """Return the fields of a kind of event that follow the common ones."""
     common = {*EventRecord.__struct_fields__, *_INTERNAL}
     return tuple(name for name in kind.__struct_fields__ if name not in common)
-
-
-def _is_empty(name: str, value: Any) -> bool:
-    return value is None or value in ("", {}, [], ()) or (name in _ZERO_IS_EMPTY and value == 0)
 
 
 def _encoded(head: EventRecord, own: dict[str, Any]) -> bytes:

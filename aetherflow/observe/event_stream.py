@@ -15,6 +15,7 @@ from aetherflow.file_access import FileAccess, open_file
 from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.line_writer import LineWriter, when_full
 from aetherflow.observe.pipe_writer import PipeWriter
+from aetherflow.observe.shared_lines import SharedLines
 from aetherflow.observe.sink import Sink
 from aetherflow.plugin_output import real_stdout
 
@@ -37,6 +38,7 @@ class EventStreamObserver:
         sink: of the target; else the observer has its own.
         order: in which the runs write, where they are to be in the order of their times.
         name: of a stream, in messages.
+        shared: with the log, where that has the same lines.
     """
 
     def __init__(
@@ -48,14 +50,14 @@ class EventStreamObserver:
         sink: Sink | None = None,
         order: TimeOrder | None = None,
         name: str = "",
+        shared: SharedLines | None = None,
     ) -> None:
         self._target = target
         self._name = name
         self._access = access
         self._writer: LineWriter[bytes] | PipeWriter | None = None
         self._warning = ""
-        recorder = Recorder()
-        self._line_of = recorder.cloud_event if format == "cloudevents" else recorder.line
+        self._recorder = Recorder(format, shared)
         self._sink = sink or Sink()
         self._order = order
         self._users = 0
@@ -112,7 +114,7 @@ class EventStreamObserver:
             await self._sink.call(self._close)
 
     def _write(self, events: Sequence[Event]) -> None:
-        self._warning = self._open().write(b"".join(map(self._line_of, events))) or self._warning
+        self._warning = self._open().write(b"".join(map(self._recorder.line, events))) or self._warning
 
     def _open(self) -> LineWriter[bytes] | PipeWriter:
         if self._writer is None:

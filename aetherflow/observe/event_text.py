@@ -85,7 +85,7 @@ def shortened(text: str, most: int) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration as people write it: `0.21 s`, `2 min 05 s`, `1 h 02 min`."""
-    if round(seconds, 2) < MINUTE:
+    if seconds < MINUTE and round(seconds, 2) < MINUTE:
         return f"{seconds:.2f} s"
     if round(seconds) < HOUR:
         minutes, rest = divmod(round(seconds), MINUTE)
@@ -219,7 +219,8 @@ def _(event: StepRetrying) -> str:
 def _(event: StepFinished) -> str:
     return (
         f"{_step(event)}  {one_line(event.step_type)} {event.status} in {duration(event.duration_seconds)}"
-        f"{_attempt(event.attempt)}{_because(event.reason, event.error)}{_marks(event.marks)}"
+        f"{_attempt(event.attempt)}{_because(event.reason, event.error)}"
+        f"{_marks(event.marks) if event.marks else ''}"
     )
 
 

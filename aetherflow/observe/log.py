@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import MutableMapping, Sequence
 from datetime import UTC, tzinfo
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from aetherflow.events.run_events import Event, JobEvent, RunFinished
 from aetherflow.observe.event_level import SEVERITY, level_of, parse_level
-from aetherflow.observe.event_record import Recorder, record_name
+from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import one_line, render_text
 from aetherflow.observe.line_writer import LineWriter
 from aetherflow.observe.run_failures import Digest, digested
 from aetherflow.observe.run_summary import render_summary
+from aetherflow.observe.shared_lines import SharedLines
 from aetherflow.observe.sink import Sink
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from aetherflow.observe.time_order import TimeOrder
 
 Format = Literal["text", "json", "cloudevents"]
+
+
+class _Logger(Protocol):
+    def record(self, event: Event) -> None: ...
 
 
 class LogObserver:
@@ -39,6 +41,7 @@ class LogObserver:
             steps also show the run id.
         dated: the times that people see have date and offset, as those of a server always have.
         zone: the zone of the times that people see; None is the machine's own. JSON is always UTC.
+        shared: with the event stream, where that has the same lines.
     """
 
     def __init__(
@@ -52,18 +55,19 @@ class LogObserver:
         zone: tzinfo | None = None,
         many_runs: bool = False,
         dated: bool = False,
+        shared: SharedLines | None = None,
     ) -> None:
         self._writer = LineWriter(stream)
         self._sink = sink or Sink()
         self._order = order
         self._level = parse_level(level)
+        self._least = SEVERITY[self._level]
         self._zone = UTC if many_runs else zone
         self._many_runs = many_runs
         self._dated = dated or many_runs
         self._digest = Digest()
-        self._rendered = io.StringIO()
-        self._recorder = Recorder()
-        self._recorded = self._recorder.cloud_event if format == "cloudevents" else self._recorder.line
+        self._rendered: list[bytes] = []
+        self._recorder = Recorder("cloudevents" if format == "cloudevents" else "json", shared)
         self._logger = None if format == "text" else self._make_logger()
 
     async def __call__(self, events: Sequence[Event]) -> None:
@@ -85,20 +89,22 @@ class LogObserver:
             self._writer.write(batch)
 
     def _render(self, events: Sequence[Event]) -> str:
+        if self._logger is None:
+            return "".join(map(self._lines, events))
         for event in events:
-            is_shown = SEVERITY[level_of(event)] >= SEVERITY[self._level]
-            if self._logger is None:
-                self._digest = digested(self._digest, event)
-                if is_shown and (text := self._text(event)) is not None:
-                    self._rendered.write(text + "\n")
-            elif is_shown:
-                self._logger.log(SEVERITY[level_of(event)], record_name(type(event)), source=event)
+            if SEVERITY[level_of(event)] >= self._least:
+                self._logger.record(event)
             else:
-                self._recorder.remember(event)  # a later record may need it
-        batch = self._rendered.getvalue()
-        self._rendered.seek(0)
-        self._rendered.truncate()
+                self._recorder.skip(event)
+        batch = b"".join(self._rendered).decode()
+        self._rendered.clear()
         return batch
+
+    def _lines(self, event: Event) -> str:
+        self._digest = digested(self._digest, event)
+        if SEVERITY[level_of(event)] < self._least or (text := self._text(event)) is None:
+            return ""
+        return f"{text}\n"
 
     def _text(self, event: Event) -> str | None:
         if isinstance(event, RunFinished):
@@ -111,20 +117,20 @@ class LogObserver:
             before=f"{one_line(event.run_id)}  " if self._many_runs and isinstance(event, JobEvent) else "",
         )
 
-    def _make_logger(self) -> FilteringBoundLogger:
+    def _make_logger(self) -> _Logger:
+        """Return a logger of structlog with one processor, which adds the line of an event to a list."""
         structlog = _structlog()
-        logger: FilteringBoundLogger = structlog.wrap_logger(
-            structlog.WriteLogger(self._rendered),
-            processors=[self._line_of],
-            wrapper_class=structlog.make_filtering_bound_logger(SEVERITY["debug"]),
-            context_class=dict,
-            cache_logger_on_first_use=True,
-        ).bind()
+
+        class Logger(structlog.BoundLoggerBase):  # type: ignore[misc, name-defined]  # imported only when needed
+            def record(self, event: Event) -> None:
+                self._proxy_to_logger("append", source=event)
+
+        logger: _Logger = Logger(self._rendered, [self._line_of], {})
         return logger
 
-    def _line_of(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> str:
+    def _line_of(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> bytes:
         """Return the line of the event that is logged: the one processor."""
-        return self._recorded(entry["source"]).decode().rstrip("\n")
+        return self._recorder.line(entry["source"])
 
 
 def _structlog() -> ModuleType:

@@ -101,6 +101,16 @@ class Rows(msgspec.Struct):
     marks: list[MarkMove] = []
 
 
+class _Steps(msgspec.Struct):
+    """The last event of each step, and when its last attempt began, until rows are made of them."""
+
+    last: dict[tuple[str, str, str], e.StepEvent] = {}
+    started: dict[tuple[str, str, str], datetime] = {}
+
+
+_WITHOUT_ROW = (e.EffectIntended, e.EffectConfirmed, e.LockAwaited, e.LockTaken)
+
+
 def timestamp(at: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds: of constant length, so that texts compare as times."""
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -108,30 +118,48 @@ def timestamp(at: datetime) -> str:
 
 def project(events: Iterable[e.Event]) -> Rows:
     """Return the rows that these events lead to, in order."""
-    rows = Rows()
+    rows, steps = Rows(), _Steps()
     for event in events:
-        match event:
-            case e.EffectIntended() | e.EffectConfirmed() | e.LockAwaited() | e.LockTaken():
-                pass  # `runs show` reads effects and waits from the events
-            case e.StepEvent():
-                _project_step(rows, event)
-            case e.JobEvent():
-                _project_job(rows, event)
-            case _:
-                _project_run(rows, event)
+        if isinstance(event, _WITHOUT_ROW):
+            pass  # `runs show` reads effects and waits from the events
+        elif isinstance(event, e.StepEvent):
+            _note_step(rows, steps, event)
+        elif isinstance(event, e.JobEvent):
+            _project_job(rows, event)
+        else:
+            if isinstance(event, e.RunResumed):  # its statements work on the rows so far
+                _add_steps(rows, steps)
+            _project_run(rows, event)
+    _add_steps(rows, steps)
     return rows
 
 
-def _project_step(rows: Rows, event: e.StepEvent) -> None:
+def _note_step(rows: Rows, steps: _Steps, event: e.StepEvent) -> None:
+    if isinstance(event, e.TRANSIENT):
+        raise _transient(event)
     key = (event.run_id, event.job_id, event.step_id)
-    before = rows.steps.get(key)
-    started = before[7] if before else None
+    steps.last[key] = event
+    if isinstance(event, e.StepStarted):
+        steps.started[key] = event.at
+    elif isinstance(event, e.StepFinished) and event.marks:
+        _move_marks(rows, event)
+
+
+def _add_steps(rows: Rows, steps: _Steps) -> None:
+    for key, event in steps.last.items():
+        began = steps.started.get(key)
+        rows.steps[key] = _step_row(event, timestamp(began) if began else None)
+    steps.last.clear()
+    steps.started.clear()
+
+
+def _step_row(event: e.StepEvent, started: str | None) -> Row:
     finished = outputs = error = reason = marks = None
     match event:
         case e.StepWaiting():
             status, reason = "PENDING", waits_for(event)
         case e.StepStarted():
-            status, started = "RUNNING", timestamp(event.at)
+            status = "RUNNING"
         case e.StepRetrying():
             status, error = "PENDING", _json(event.error)
             reason = f"waits {event.wait_seconds:g} s before attempt {event.attempt + 1}"
@@ -141,12 +169,11 @@ def _project_step(rows: Rows, event: e.StepEvent) -> None:
             error = _json(event.error) if event.error else None
             reason = event.reason or None
             marks = _json(event.marks) if event.marks else None
-            _move_marks(rows, event)
         case _:
             raise _transient(event)
-    rows.steps[key] = (
-        *key, event.flow_id, event.step_type, status, event.attempt, started, finished, outputs, error,
-        reason, marks,
+    return (
+        event.run_id, event.job_id, event.step_id, event.flow_id, event.step_type, status, event.attempt,
+        started, finished, outputs, error, reason, marks,
     )  # fmt: skip
 
 

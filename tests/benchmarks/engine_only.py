@@ -16,6 +16,7 @@ import anyio
 
 from aetherflow.observe.event_stream import EventStreamObserver
 from aetherflow.observe.log import LogObserver
+from aetherflow.observe.shared_lines import SharedLines
 from aetherflow.runs.execute_run import ObserverSpec, RunRequest, run_flow
 from aetherflow.runs.load_flow import load_checked_flow
 
@@ -37,8 +38,9 @@ def main() -> None:
 
 def _observers(flow: Path) -> list[ObserverSpec]:
     stream = flow.with_suffix(".log").open("w", encoding="utf-8")
-    log = partial(LogObserver, stream, format="json", level="info")
-    events = EventStreamObserver(flow.with_suffix(".events"))
+    shared = SharedLines()  # as `aetherflow run` has them
+    log = partial(LogObserver, stream, format="json", level="info", shared=shared)
+    events = EventStreamObserver(flow.with_suffix(".events"), shared=shared)
     return [ObserverSpec("log", log, "wait"), ObserverSpec("events", events.join, "wait")]
 
 
