@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -19,6 +20,7 @@ from aetherflow.stop_signals import note_stalled_reader
 from aetherflow.written_path import setting_path
 
 if TYPE_CHECKING:
+    from aetherflow.observe.expected_times import ExpectedTimes
     from aetherflow.observe.shared_lines import SharedLines
     from aetherflow.observe.sink import Sink
     from aetherflow.observe.time_order import TimeOrder
@@ -155,7 +157,9 @@ def _log(
         from aetherflow.observe.live_tree import LiveTreeObserver, can_repaint  # noqa: PLC0415 - for terminals
 
         if can_repaint(stderr):
-            return ObserverSpec("progress", partial(LiveTreeObserver, stderr), "drop")
+            return ObserverSpec(
+                "progress", partial(LiveTreeObserver, stderr, look_up=_expected_times), "drop"
+            )
     from aetherflow.observe.line_writer import when_full  # noqa: PLC0415 - not for terminals
     from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - as above
 
@@ -168,6 +172,18 @@ def _log(
         stream = stderr
         log = partial(log, stream, format="text", many_runs=many_runs, dated=not stream.isatty())
     return ObserverSpec("log", log, when_full(stream), order=order)
+
+
+def _expected_times(state: str, flow_id: str, selected_job: str) -> ExpectedTimes:
+    """Return how long earlier runs took; nothing if the database cannot be read now: it is no error here."""
+    from aetherflow.observe.expected_times import ExpectedTimes  # noqa: PLC0415 - for terminals
+    from aetherflow.store.usual_times import usual_times  # noqa: PLC0415 - as above
+
+    try:
+        found = usual_times(Path(state), flow_id, selected_job)
+    except (OSError, sqlite3.Error):  # the run itself reports a database that it cannot use
+        return ExpectedTimes()
+    return ExpectedTimes(found.run, found.jobs, found.steps)
 
 
 def _sink(*, in_order: bool) -> tuple[Sink, TimeOrder | None]:

@@ -7,6 +7,14 @@ from __future__ import annotations
 
 import msgspec
 
+HOOK = "@"
+"""First character of the job ids of hooks, such as `@on_failure` and `@notify-1`: no job of a flow has it."""
+
+
+def is_hook(job_id: str) -> bool:
+    """Whether a job id names a hook."""
+    return job_id.startswith(HOOK)
+
 
 class PlannedStep(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A step of the flow.

@@ -400,12 +400,16 @@ class RunPersisted(Event, frozen=True, kw_only=True):
         is_usual_state: whether a command that names no database finds this one.
         logs: the folder of the run's step logs.
         secrets: the parameters that a resume must be given again: they are secret, hence not stored.
+        kept_jobs: of a resume, the jobs that have ended and do not run again.
+        kept_instances: of a resume, by mapped job how many of its instances have ended.
     """
 
     state: str
     is_usual_state: bool = False
     logs: str = ""
     secrets: list[str] = []
+    kept_jobs: list[str] = []
+    kept_instances: dict[str, int] = {}
 
 
 TRANSIENT = (StepOutput, StepProgress, Notice, RunPersisted)

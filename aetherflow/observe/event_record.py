@@ -50,9 +50,20 @@ ENVELOPE_BYTES = 4096
 """For what a CloudEvent has around a record."""
 
 _INTERNAL = frozenset(
-    {"at", "definition", "when", "for_each", "ending_count", "plan", "is_usual_state", "resume_from"}
+    {
+        "at",
+        "definition",
+        "when",
+        "for_each",
+        "ending_count",
+        "plan",
+        "is_usual_state",
+        "resume_from",
+        "kept_jobs",
+        "kept_instances",
+    }
 )
-"""Fields of events that only later processes need, or commands in hints: fingerprints, counters, the plan."""
+"""Fields of events that only later processes, hints or the live tree need: fingerprints, counters, jobs."""
 _NUMBERS = frozenset({int, float, bool})
 """Zero and false say something, unlike other empty values."""
 _ZERO_IS_EMPTY = frozenset({"max_attempts", "recoveries", "was_interrupted", "is_planned"})

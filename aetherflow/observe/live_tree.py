@@ -6,30 +6,40 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import anyio
 
-from aetherflow.events.run_events import Event, RunFinished
+from aetherflow.cli_hints import show_command
+from aetherflow.events.run_events import (
+    Event,
+    JobFinished,
+    RunFinished,
+    RunPersisted,
+    StepFinished,
+    StepRetrying,
+)
 from aetherflow.observe.event_level import SEVERITY, Level, level_of, parse_level
-from aetherflow.observe.event_text import render_text
+from aetherflow.observe.event_text import one_line, render_text
+from aetherflow.observe.expected_times import LookUpTimes
 from aetherflow.observe.line_writer import writing_to
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.run_failures import Digest, digested
 from aetherflow.observe.run_summary import summary_lines
 from aetherflow.observe.run_tree import RunTree
 from aetherflow.observe.sink import Sink
-from aetherflow.observe.tree_frame import Line, frame
-
-if TYPE_CHECKING:
-    from rich.console import Console, Group
-    from rich.live import Live
+from aetherflow.observe.terminal import Painter, size_of
+from aetherflow.observe.tree_frame import frame
+from aetherflow.observe.tree_line import Line
 
 FRAME_SECONDS = 0.2
 """How often the tree is painted: often enough for a clock with seconds."""
 
 CLOSE_SECONDS = 2.0
 """How long the end waits for a terminal that takes no more text."""
+
+MOST_FAILURES = 10
+"""How many failed steps and jobs are reported above the tree; the tree counts them all."""
 
 _STYLE_OF_LEVEL = {"error": "red", "warning": "yellow"}
 
@@ -49,14 +59,6 @@ def is_in_background(stream: TextIO) -> bool:
         return False
 
 
-def painted(lines: Sequence[Line]) -> Group:
-    """Return a picture as rich shows it; each line is cut to the width of the terminal."""
-    from rich.console import Group  # noqa: PLC0415 - heavy, and only a terminal needs it
-    from rich.text import Text  # noqa: PLC0415 - as above
-
-    return Group(*(Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in lines))
-
-
 class LiveTreeObserver:
     """Shows jobs and steps as a tree that is repainted; warnings and errors above it, the summary below.
 
@@ -67,23 +69,32 @@ class LiveTreeObserver:
         stream: the terminal, usually standard error. If it cannot repaint, it gets the lines of the log.
         level: of the lines; on a tree at least warning.
         now: the wall time, aware.
+        look_up: returns how long earlier runs took; called once the run is stored, in a thread of its own.
     """
 
     def __init__(
-        self, stream: TextIO, *, level: str = "info", now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        stream: TextIO,
+        *,
+        level: str = "info",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        look_up: LookUpTimes | None = None,
     ) -> None:
         least: Level = parse_level(level)
         self._stream = stream
         self._least = max(SEVERITY[least], SEVERITY["warning"])
         self._now = now
+        self._look_up = look_up
         self._lines = None if can_repaint(stream) else LogObserver(stream, format="text", level=level)
         self._tree = RunTree()
         self._digest = Digest()
+        self._failure_lines = 0
         self._sink = Sink()
         self._tree_lock = threading.Lock()
         self._paint_lock = threading.Lock()
-        self._live: Live | None = None
-        self._painter: threading.Thread | None = None
+        self._painter = Painter(stream, colours=not os.environ.get("NO_COLOR"))
+        self._painted: tuple[list[Line], int] = [], 0
+        self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._failure: Exception | None = None
 
@@ -99,7 +110,7 @@ class LiveTreeObserver:
             await self._sink.call(self._take, events)
 
     async def aclose(self) -> None:
-        """Leave the terminal as it was before: the last picture stays, the cursor is back."""
+        """Leave the terminal as it was before: the last picture stays, the cursor is below it."""
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await self._sink.call(self._close)
 
@@ -111,73 +122,84 @@ class LiveTreeObserver:
             if self._failure:
                 raise self._failure
             self._show(events)
+            if self._thread is None and not self._stop.is_set():
+                self._paint()
+                self._thread = threading.Thread(target=self._repaint, name="aetherflow progress", daemon=True)
+                self._thread.start()
 
     def _show(self, events: Sequence[Event]) -> None:
-        live = self._live or self._start()
-        lines: list[tuple[str, Level]] = []
+        lines: list[Line] = []
         for event in events:
             self._digest = digested(self._digest, event)
+            if isinstance(event, RunPersisted) and self._look_up:
+                args = self._look_up, event.state
+                threading.Thread(target=self._expect, args=args, daemon=True).start()
             if isinstance(event, RunFinished):
-                self._print(live.console, lines)
+                self._paint(lines)
                 self._end()
-                lines = [("\n".join(summary_lines(event, self._digest)), level_of(event))]
-            elif SEVERITY[level_of(event)] >= self._least and (text := render_text(event, zone=None)):
-                lines.append((text, level_of(event)))
-        self._print(live.console, lines)
+                *more, headline = summary_lines(event, self._digest)
+                lines = [Line(line) for line in more]
+                lines.append(Line(headline, _STYLE_OF_LEVEL.get(level_of(event), "green")))
+                self._painter.leave()
+            elif SEVERITY[level_of(event)] >= self._least:
+                lines += self._lines_above(event)
+        if lines:
+            self._paint(lines)
 
-    def _print(self, console: Console, lines: list[tuple[str, Level]]) -> None:
-        from rich.text import Text  # noqa: PLC0415 - imported when the tree began
+    def _lines_above(self, event: Event) -> list[Line]:
+        """Return what is written above the tree about an event; what the tree itself says is left out."""
+        if isinstance(event, StepRetrying) or (isinstance(event, JobFinished) and event.reason):
+            return []  # it runs again; or a step has failed, or a job before this one
+        if isinstance(event, StepFinished | JobFinished):
+            self._failure_lines += 1
+            if self._failure_lines == MOST_FAILURES + 1:
+                command = show_command(event.run_id, self._digest.named_state)
+                return [Line(f"further failures are counted below; {one_line(command)} shows them", "yellow")]
+            if self._failure_lines > MOST_FAILURES:
+                return []
+        text = render_text(event, zone=None)
+        return [Line(text, _STYLE_OF_LEVEL.get(level_of(event), ""))] if text else []
 
-        if lines and is_in_background(self._stream):
-            self._stream.write("".join(f"{text}\n" for text, _ in lines))
-            self._stream.flush()
-        elif lines:
-            styled = [Text(text, style=_STYLE_OF_LEVEL.get(level, "")) for text, level in lines]
-            with self._paint_lock:
-                console.print(Text("\n").join(styled), soft_wrap=True)
-
-    def _start(self) -> Live:
-        from rich.console import Console  # noqa: PLC0415 - heavy, and only a terminal needs it
-        from rich.live import Live  # noqa: PLC0415 - as above
-
-        console = Console(file=self._stream, force_terminal=True, highlight=False)
-        self._live = Live(
-            console=console,
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="crop",
-            get_renderable=lambda: self._picture(console.height),
-        )
-        self._live.start(refresh=not is_in_background(self._stream))
-        console.show_cursor()  # after Ctrl-Z or SIGKILL nobody would bring it back
-        self._painter = threading.Thread(target=self._paint, name="aetherflow progress", daemon=True)
-        self._painter.start()
-        return self._live
-
-    def _picture(self, height: int) -> Group:
+    def _expect(self, look_up: LookUpTimes, state: str) -> None:
+        times = look_up(state, self._tree.flow_id, self._tree.selected_job)
         with self._tree_lock:
-            # One line less than the screen: at the end the cursor is below the picture.
-            return painted(frame(self._tree, self._now(), max(height - 1, 1)))
+            self._tree.expected = times
 
-    def _paint(self) -> None:
-        while self._live and not self._stop.wait(FRAME_SECONDS):
+    def _paint(self, above: Sequence[Line] = ()) -> None:
+        """Paint the tree with new lines above it; in the background, write the lines alone."""
+        with self._paint_lock:
+            if is_in_background(self._stream):  # a picture would wipe out what the user types
+                self._stream.write("".join(f"{line.text}\n" for line in above))
+                self._stream.flush()
+                self._painter.leave()
+            elif self._stop.is_set():
+                self._painter.write(above)
+            else:
+                # One line less than the screen, for the cursor; one column less, as some terminals go on in
+                # the next line after a full one.
+                size = size_of(self._stream)
+                with self._tree_lock:
+                    lines = frame(self._tree, self._now(), max(size.height - 1, 1), max(size.width - 1, 1))
+                if above or self._painted != (lines, size.width):
+                    self._painter.paint(lines, above)
+                    self._painted = lines, size.width
+
+    def _repaint(self) -> None:
+        while not self._stop.wait(FRAME_SECONDS):
             try:
-                with self._paint_lock:
-                    if not is_in_background(self._stream):  # a picture would wipe out what the user types
-                        self._live.refresh()
+                self._paint()
             except Exception as error:  # noqa: BLE001 - raised by the next batch, to its caller
                 self._failure = error
                 return
 
     def _end(self) -> None:
         self._stop.set()
-        if self._painter:
-            self._painter.join()
-            self._painter = None
-        if self._live and not is_in_background(self._stream):
-            self._live.stop()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
 
     def _close(self) -> None:
         with writing_to(self._stream, "the terminal"):
+            if self._thread:  # it has not ended: the last picture shows all that is known
+                self._paint()
             self._end()

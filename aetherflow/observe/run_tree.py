@@ -1,139 +1,257 @@
-"""Compute the data of the live tree from the events of a run; its size is bounded."""
+"""Compute the data of the live tree from the events of a run; its size is bounded.
+
+What runs is kept, since only so many jobs run at once. What has ended is counted, and only the last and the
+first failed ones are kept: more fit on no terminal.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.planned_jobs import PlannedJob, is_hook
 from aetherflow.events.run_events import (
     Event,
+    HooksStarted,
     JobFinished,
     JobStarted,
+    LockAwaited,
+    LockTaken,
     RunFinished,
+    RunPersisted,
     RunResumed,
     RunStarted,
+    StepEvent,
     StepFinished,
     StepOutput,
     StepProgress,
     StepRetrying,
     StepStarted,
     StepWaiting,
-    progress_text,
-    waits_for,
 )
-from aetherflow.observe.event_text import duration, one_line
+from aetherflow.observe.expected_times import ExpectedTimes
+from aetherflow.observe.step_pace import Pace
+from aetherflow.observe.tree_views import Fan, JobView, StepView, Wait, WaitKind
 
-MOST_JOBS = 100
-"""How many ended jobs are remembered; more fit on no terminal."""
+MOST_FAILED = 100
+"""How many failed jobs, and how many failed instances of each mapped job, are kept: the first ones."""
 
-
-@dataclass
-class StepView:
-    """A step as it is shown; `line` is its progress or its program's last line, `why` explains the status."""
-
-    step_type: str
-    started: datetime
-    status: str = "RUNNING"
-    attempt: int = 1
-    seconds: float = 0.0
-    line: str = ""
-    why: str = ""
+MOST_ENDED = 100
+"""How many other jobs that have ended are kept: the last ones."""
 
 
-@dataclass
-class JobView:
-    """A job as it is shown, with the steps that have begun, in order.
+@dataclass(slots=True)
+class RunTree:
+    """A run as it is shown.
 
     Attributes:
-        items: how many instances it has if it is a mapped job.
-        item: of an instance, its item in few characters.
-        done: how many of them have ended; unknown in a resumed run, which shows the others only.
+        pending: the jobs of the flow that have not begun, in its order.
+        total: how many jobs the flow has, or takes part with; 0 if unknown.
+        before: how many of them had ended before this execution of the run.
+        running: the jobs that run; a mapped one has its instances.
+        failed: the first ones that failed.
+        ended: the last ones that ended otherwise.
+        counts: how many jobs have ended, by status; neither instances nor hooks.
+        hooks: the hooks, in the order in which they began.
+        ending: the status with which the jobs ended, while the hooks run.
     """
-
-    started: datetime
-    status: str = "RUNNING"
-    seconds: float = 0.0
-    why: str = ""
-    items: int | None = None
-    item: str = ""
-    done: int | None = 0
-    steps: dict[str, StepView] = field(default_factory=dict)
-
-
-@dataclass
-class RunTree:
-    """A run as it is shown: running jobs, ended ones as far as they are remembered, and counts of all."""
 
     flow_id: str = ""
     run_id: str = ""
+    selected_job: str = ""
     status: str = "RUNNING"
     started: datetime | None = None
-    ended: datetime | None = None
-    jobs: dict[str, JobView] = field(default_factory=dict)
+    ended_at: datetime | None = None
+    expected: ExpectedTimes = field(default_factory=ExpectedTimes)
+    pending: dict[str, PlannedJob] = field(default_factory=dict)
+    total: int = 0
+    before: int = 0
+    running: dict[str, JobView] = field(default_factory=dict)
+    failed: dict[str, JobView] = field(default_factory=dict)
+    ended: dict[str, JobView] = field(default_factory=dict)
+    hooks: dict[str, JobView] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    forgotten: int = 0
-    is_resumed: bool = False
+    ending: str = ""
+    _step_counts: dict[str, int] = field(default_factory=dict)
+    _kept_instances: dict[str, int] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
         """Take in one event; events may be missing (a slow terminal loses some), so nothing is assumed."""
-        self.flow_id, self.run_id = event.flow_id, event.run_id
-        self.started = self.started or event.at
         match event:
-            case RunStarted() | RunResumed():
-                self.started, self.is_resumed = event.at, isinstance(event, RunResumed)
-            case RunFinished():
-                self.status, self.ended = event.status, event.at
-                self.counts = Counter(event.jobs)
-                self.jobs = {id_: job for id_, job in self.jobs.items() if job.status != "RUNNING"}
+            case StepOutput():
+                if step := self._step(event):
+                    step.text = event.text
+            case StepProgress():
+                if step := self._step(event):
+                    step.pace = step.pace or Pace()
+                    step.pace.report(event)
+            case StepEvent():
+                self._apply_step(event)
             case JobStarted():
-                items = None if event.items is None else len(event.items)
-                done = None if self.is_resumed else 0
-                self.jobs[event.job_id] = JobView(started=event.at, items=items, item=event.item, done=done)
+                self._start_job(event)
             case JobFinished():
                 self._end_job(event)
-            case StepWaiting() | StepStarted() | StepRetrying() | StepFinished():
-                self._apply_step(event)
-            case StepOutput():
-                self._show_line(event, event.text)
-            case StepProgress():
-                self._show_line(event, progress_text(event))
+            case _:
+                self._apply_to_run(event)
+        if self.started is None:
+            self.flow_id, self.run_id, self.started = event.flow_id, event.run_id, event.at
 
-    def _show_line(self, event: StepOutput | StepProgress, text: str) -> None:
-        job = self.jobs.get(event.job_id)
+    def _apply_to_run(self, event: Event) -> None:
+        match event:
+            case RunStarted() | RunResumed():
+                self._begin(event)
+            case RunPersisted():
+                for job_id in event.kept_jobs:
+                    self.before += self.pending.pop(job_id, None) is not None
+                self._kept_instances = event.kept_instances
+            case HooksStarted():
+                self.ending = event.status
+            case RunFinished():
+                self.status, self.ended_at = event.status, event.at
+                self.running.clear()
+                self.pending.clear()
+            case _:
+                pass
+
+    def _begin(self, event: RunStarted | RunResumed) -> None:
+        self.flow_id, self.run_id, self.started = event.flow_id, event.run_id, event.at
+        self.selected_job = event.selected_job
+        jobs = {job.id: job for job in event.plan if not is_hook(job.id)}
+        self.pending, self.total = jobs, len(jobs)
+        self._step_counts = {job.id: len(job.steps) for job in event.plan}
+
+    def _view(self, job_id: str) -> JobView | None:
+        """Return the job, or the instance, if it runs."""
+        if is_hook(job_id):
+            return self.hooks.get(job_id)
+        if (job := self.running.get(job_id)) is not None:
+            return job
+        mapped = self.running.get(job_id.partition("[")[0])  # an instance is `load[3]`
+        return None if mapped is None or mapped.fan is None else mapped.fan.running.get(job_id)
+
+    def _step(self, event: StepEvent) -> StepView | None:
+        job = self._view(event.job_id)
         step = job.steps.get(event.step_id) if job else None
-        if step and step.status == "RUNNING" and (line := one_line(text.strip())):
-            step.line = line
+        return step if step and step.status == "RUNNING" else None
 
-    def _apply_step(self, event: StepWaiting | StepStarted | StepRetrying | StepFinished) -> None:
-        job = self.jobs.setdefault(event.job_id, JobView(started=event.at))
-        step = job.steps.setdefault(event.step_id, StepView(step_type=event.step_type, started=event.at))
+    def _start_job(self, event: JobStarted) -> None:
+        name = event.job_id.partition("[")[0]
+        self.pending.pop(name, None)
+        view = JobView(event.at, item=event.item, step_count=self._step_counts.get(name, 0))
+        mapped = self.running.get(name)
+        if is_hook(name):
+            self.hooks[name] = view
+        elif name == event.job_id:
+            if event.items is not None:
+                view.fan = Fan(len(event.items), before=self._kept_instances.get(name, 0))
+            self.running[name] = view
+        elif mapped is not None and mapped.fan is not None:
+            mapped.fan.running[event.job_id] = view
+            mapped.fan.begun = mapped.fan.begun or event.at
+        else:
+            self.running[event.job_id] = view
+
+    def _apply_step(self, event: StepEvent) -> None:
+        job = self._view(event.job_id)
+        if job is None:
+            return
+        step = job.steps.get(event.step_id)
+        if step is None:
+            step = job.steps[event.step_id] = StepView(event.step_type, event.at)
         step.attempt = max(step.attempt, event.attempt)
         match event:
             case StepWaiting():
-                step.why = one_line(waits_for(event))
+                step.status = "PENDING"
+                held = "; ".join(map(self._holder, event.held_by))
+                self._wait(event, job, step, Wait(WaitKind.POOL, event.pool, held, ahead=event.ahead))
+            case LockAwaited():
+                self._wait(event, job, step, Wait(WaitKind.LOCK, event.lock, self._holder(event.held_by)))
+            case LockTaken():
+                self._wait(event, job, step, None)
             case StepStarted():
-                step.status, step.why = "RUNNING", ""
+                if step.attempt > 1 or step.wait is not None:
+                    step.started, step.pace, step.text = event.at, None, ""
+                step.status = "RUNNING"
+                self._wait(event, job, step, None)
             case StepRetrying():
-                step.why = f"retry in {duration(event.wait_seconds)}: {_why('', event.error)}"
+                step.status, step.pace = "PENDING", None
+                words = (
+                    f"attempt {event.attempt}{_of(event.max_attempts)}: {_problem(event.error, step.text)}"
+                )
+                step.text = ""
+                until = event.at + timedelta(seconds=event.wait_seconds)
+                self._wait(event, job, step, Wait(WaitKind.RETRY, "", words, until))
             case StepFinished():
-                step.status, step.seconds, step.line = event.status, event.duration_seconds, ""
-                step.why = _why(event.reason, event.error)
+                step.status, step.seconds = event.status, event.duration_seconds
+                step.why = _problem(event.error, step.text) if event.error else event.reason
+                step.pace, step.text = None, ""
+                self._wait(event, job, step, None)
+            case _:
+                pass
+
+    def _holder(self, name: str) -> str:
+        """Return the name of a holder; that of a step of this run without the flow and the run."""
+        return name.removeprefix(f"{self.flow_id}, run {self.run_id}, ")
+
+    def _wait(self, event: StepEvent, job: JobView, step: StepView, wait: Wait | None) -> None:
+        """Note what a step waits for, or that it waits no longer; count it if its job is an instance."""
+        step.wait = wait
+        self._count_wait(event.job_id, job, wait)
+
+    def _count_wait(self, job_id: str, job: JobView, wait: Wait | None) -> None:
+        if wait is job.wait is None:
+            return
+        mapped = self.running.get(job_id.partition("[")[0])
+        if mapped is not None and mapped is not job and mapped.fan is not None:
+            waits = mapped.fan.waits
+            if job.wait is not None:
+                waits[job.wait.kind, job.wait.name] -= 1
+            if wait is not None:
+                waits[wait.kind, wait.name] += 1
+        job.wait = wait
 
     def _end_job(self, event: JobFinished) -> None:
-        job = self.jobs.setdefault(event.job_id, JobView(started=event.at))
-        job.status, job.why = event.status, _why(event.reason, event.error)
+        name = event.job_id.partition("[")[0]
+        job = self._view(event.job_id) or JobView(event.at)
+        job.status = event.status
+        job.why = _problem(event.error, "") if event.error else event.reason
         job.seconds = (event.at - job.started).total_seconds()
+        if is_hook(name):
+            self.hooks[name] = job
+            return
+        mapped = self.running.get(name)
+        if name != event.job_id and mapped is not None and mapped.fan is not None:
+            self._count_wait(event.job_id, job, None)
+            mapped.fan.running.pop(event.job_id, None)
+            mapped.fan.ended[event.status] += 1
+            if event.status == "FAILED" and len(mapped.fan.failed) < MOST_FAILED:
+                mapped.fan.failed[event.job_id] = job
+            return
+        self.pending.pop(event.job_id, None)
+        self.running.pop(event.job_id, None)
         self.counts[event.status] += 1
-        mapped = self.jobs.get(event.job_id.partition("[")[0])  # an instance is `load[3]`
-        if mapped and mapped is not job and mapped.done is not None:
-            mapped.done += 1
-        over = len(self.jobs) > MOST_JOBS
-        if over and (event.status != "FAILED" or self.counts["FAILED"] > MOST_JOBS):
-            del self.jobs[event.job_id]
-            self.forgotten += 1
+        if job.fan is not None:
+            job.fan.running.clear()
+            job.fan.waits.clear()
+        if event.status == "FAILED":
+            if len(self.failed) < MOST_FAILED:
+                self.failed[event.job_id] = job
+            return
+        self.ended[event.job_id] = job
+        if len(self.ended) > MOST_ENDED:
+            del self.ended[next(iter(self.ended))]
 
 
-def _why(reason: str, error: ErrorInfo | None) -> str:
-    return one_line(f"{error.code}: {error.message}" if error else reason)
+def _of(number: int) -> str:
+    return f" of {number}" if number else ""
+
+
+def _problem(error: ErrorInfo, last_line: str) -> str:
+    """Return what went wrong, in one line; of a program its last line before its exit code."""
+    code = error.detail.get("exit_code") if error.kind == "exit_code" else None
+    if code is None:
+        return f"{error.code}: {error.message.partition(chr(10))[0]}"
+    said = f"{last_line.strip()}; " if last_line.strip() else ""
+    return f"{error.code}: {said}exit code {code}"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aetherflow.events.occasions import Occasion
+from aetherflow.events.planned_jobs import HOOK, is_hook
 from aetherflow.events.run_events import RunEnd
 from aetherflow.plan.plan import JobPlan, Plan
 from aetherflow.spec.messages import MessageStep
 
-HOOK = "@"
-"""First character of the job ids of hooks, such as `@on_failure` and `@notify-1`: no job of a flow has it."""
-
+__all__ = ["HOOK", "OCCASIONS", "ending_of", "hooks_for", "is_hook"]
 
 OCCASIONS: Mapping[RunEnd, frozenset[Occasion]] = {
     "FAILED": frozenset({"failure"}),
@@ -19,11 +18,6 @@ OCCASIONS: Mapping[RunEnd, frozenset[Occasion]] = {
     "CANCELLED": frozenset(),
 }
 """What a run that ended so may be reported as; that a person cancelled it is no failure."""
-
-
-def is_hook(job_id: str) -> bool:
-    """Whether a job id names a hook."""
-    return job_id.startswith(HOOK)
 
 
 def ending_of(job_id: str) -> int:

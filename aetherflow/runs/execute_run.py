@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -186,14 +187,24 @@ def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, cloc
     """Return the event that starts or resumes the run, and the notices that follow it."""
     factory = EventFactory(clock, start.state.flow_id, run.run_id)
     logs = str(logs_beside(run.state) / folder_name(run.run_id))
+    jobs, instances = _kept(start.state) if isinstance(start.event, e.RunResumed) else ([], {})
     persisted = factory.make(
         e.RunPersisted,
         state=str(run.state),
         is_usual_state=run.is_usual_state,
         logs=logs,
         secrets=start.secrets,
+        kept_jobs=jobs,
+        kept_instances=instances,
     )
     return [start.event, persisted, *start.notices, *secrets.notices(factory)]
+
+
+def _kept(state: RunState) -> tuple[list[str], dict[str, int]]:
+    """Return the jobs that have ended and do not run again, and of mapped jobs how many instances have."""
+    ended = [id_ for id_, job in state.jobs.items() if job.status not in ("PENDING", "RUNNING")]
+    instances = Counter(id_.partition("[")[0] for id_ in ended if "[" in id_)
+    return [id_ for id_ in ended if "[" not in id_ and not is_hook(id_)], dict(instances)
 
 
 @asynccontextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
+import anyio
 import pytest
 
 from aetherflow.errors import ErrorInfo
@@ -27,8 +27,11 @@ from aetherflow.events.run_events import (
     StepOutput,
     StepStarted,
 )
+from aetherflow.observe.expected_times import ExpectedTimes
 from aetherflow.observe.line_writer import OutputLostError
-from aetherflow.observe.live_tree import LiveTreeObserver, can_repaint
+from aetherflow.observe.live_tree import MOST_FAILURES, LiveTreeObserver, can_repaint
+from tests.observe.screen import Screen
+from tests.polling import eventually
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
@@ -51,45 +54,6 @@ END: list[Event] = [
     JobFinished(**RUN, job_id="load", status="FAILED", reason="step copy failed"),
     RunFinished(**RUN, status="FAILED", duration_seconds=1, jobs={"FAILED": 1}, steps={"FAILED": 1}),
 ]
-
-
-class Screen:
-    """As much of a terminal as the tree uses: lines, cursor up, erase line, cursor on and off."""
-
-    def __init__(self) -> None:
-        self.lines = [""]
-        self.row = 0
-        self.column = 0
-        self.cursor_shown = True
-        self.frames: list[list[str]] = []
-
-    def feed(self, data: str) -> None:
-        for piece in re.findall(r"\x1b\[[0-?]*[a-zA-Z]|[^\x1b]", data):
-            if piece == "\n":
-                self.row += 1
-                if self.row == len(self.lines):
-                    self.lines.append("")
-            elif piece == "\r":
-                self.column = 0
-            elif piece == "\x1b[2K":
-                self.frames.append([line.rstrip() for line in self.lines])
-                self.lines[self.row] = ""
-            elif found := re.fullmatch(r"\x1b\[(\d*)A", piece):
-                self.row -= int(found[1] or 1)
-                assert self.row >= 0
-            elif piece in {"\x1b[?25l", "\x1b[?25h"}:
-                self.cursor_shown = piece.endswith("h")
-            elif not piece.startswith("\x1b"):
-                self._write(piece)
-
-    def _write(self, character: str) -> None:
-        line = self.lines[self.row].ljust(self.column)
-        self.lines[self.row] = line[: self.column] + character + line[self.column + 1 :]
-        self.column += 1
-
-    @property
-    def text(self) -> list[str]:
-        return [line.rstrip() for line in self.lines]
 
 
 @contextmanager
@@ -140,20 +104,16 @@ async def test_the_last_screen_has_errors_above_the_tree_and_the_summary_below_i
         await observer.aclose()
 
     local = f"{AT.astimezone():%H:%M:%S}"
-    assert screen.text == [
+    assert screen.text[:5] == [
         f"{local} ERROR load.copy  external.process FAILED in 1.00 s: AF730: exit code 3",
-        f"{local} ERROR load  FAILED: step copy failed",
         "demo  run r1",
-        "✗ load  0.00 s",
-        "  ✗ copy  external.process  1.00 s  AF7…",
-        "0:00  1 FAILED",
+        "✗ load  0.00 s  AF730: exit code 3",
+        "0:00  1 of 1 job, 1 failed",
         "failed: load.copy (external.process): AF730: exit code 3",
-        "  hint: see the log of the step",
-        "resume: aetherflow runs retry r1 --state /s.sqlite",
-        "run r1 of demo  FAILED in 1.00 s; jobs: 1 FAILED; steps: 1 FAILED",
-        "",
     ]
-    assert screen.cursor_shown
+    assert "run r1 of demo  FAILED" in " ".join(screen.text[5:])
+    assert "aetherflow runs retry r1 --state /s.sqlite" in " ".join(screen.text[5:])
+    assert screen.text[-1] == ""
 
 
 @pytest.mark.asyncio
@@ -168,14 +128,11 @@ async def test_while_it_runs_the_tree_is_repainted_in_place() -> None:
 
     tree = [
         "demo  run r1",
-        "● load  0:02",
-        "  ● copy  external.process  0:02",
-        "      10 rows",
-        "0:02  1 running",
+        "● load  0:02  | 10 rows",
+        "0:02  0 of 1 job, 1 running",
     ]
-    assert tree in screen.frames
+    assert [*tree, ""] in screen.frames
     assert screen.text == [f"{AT.astimezone():%H:%M:%S} WARN  disk is nearly full", *tree, ""]
-    assert screen.cursor_shown
 
 
 @pytest.mark.asyncio
@@ -196,7 +153,7 @@ async def test_the_clock_of_a_silent_step_moves() -> None:
         assert painted.wait(30)  # no batch comes; the painter continues by itself
         await observer.aclose()
 
-    clocks = [frame[-1] for frame in screen.frames if "running" in frame[-1]]
+    clocks = [frame[-2] for frame in screen.frames if "running" in frame[-2]]
     assert len(set(clocks)) >= 3
 
 
@@ -206,12 +163,13 @@ async def test_a_run_with_more_jobs_than_lines_stays_on_the_screen() -> None:
     with terminal(screen) as stream:
         observer = LiveTreeObserver(stream, now=two_seconds_later)
         for number in range(300):
-            await observer([JobStarted(**RUN, job_id=f"job{number}")])
+            end = JobFinished(**RUN, job_id=f"job{number}", status="SUCCESS")
+            await observer([JobStarted(**RUN, job_id=f"job{number}"), end])
         await observer([RunFinished(**RUN, status="SUCCESS", duration_seconds=1, jobs={"SUCCESS": 300})])
         await observer.aclose()
 
     assert max(len(frame) for frame in screen.frames) <= 12
-    assert screen.text[:2] == ["demo  run r1", "0:00  300 SUCCESS"]
+    assert screen.text[:2] == ["demo  run r1", "✓ 300 jobs ended without a failure"]
 
 
 @pytest.mark.parametrize("term", ["dumb", "unknown", ""])
@@ -293,19 +251,70 @@ async def test_in_the_background_nothing_is_repainted(monkeypatch: pytest.Monkey
         await asyncio.sleep(0.5)
         await observer(END)
         await observer.aclose()
-    assert screen.frames == []
-    assert screen.cursor_shown
+    assert not any("load" in line and "●" in line for frame in screen.frames for line in frame)
     local = f"{AT.astimezone():%H:%M:%S}"
     assert screen.text[0] == f"{local} WARN  disk is nearly full"
     assert "run r1 of demo  FAILED in 1.00 s; jobs: 1 FAILED; steps: 1 FAILED" in screen.text
 
 
 @pytest.mark.asyncio
-async def test_the_cursor_is_there_while_it_runs() -> None:
-    """Ctrl-Z and SIGKILL come without a word."""
+async def test_many_failures_are_reported_once_and_then_counted() -> None:
     screen = Screen()
     with terminal(screen) as stream:
         observer = LiveTreeObserver(stream, now=two_seconds_later)
+        await observer(BEGIN[:2])
+        for number in range(30):
+            of_job = {**STEP, "job_id": f"job{number}"}
+            start = [JobStarted(**RUN, job_id=f"job{number}"), StepStarted(**of_job)]
+            end = StepFinished(
+                **of_job, status="FAILED", error=ErrorInfo(code="AF730", message="exit code 3")
+            )
+            left = JobFinished(**RUN, job_id=f"job{number}", status="FAILED", reason="step copy failed")
+            await observer([*start, end, left])
+        await observer.aclose()
+
+    reported = [line for line in screen.text if "ERROR" in line]
+    assert len(reported) == MOST_FAILURES
+    assert "further failures are counted below; aetherflow runs show r1 --state /s.sqlite shows them" in (
+        screen.text
+    )
+    assert screen.text[-2] == "0:02  30 of 30 jobs, 30 failed"
+
+
+@pytest.mark.asyncio
+async def test_earlier_runs_say_how_long_it_takes() -> None:
+    asked: list[tuple[str, str, str]] = []
+    threads: list[threading.Thread] = []
+
+    def look_up(*names: str) -> ExpectedTimes:
+        asked.append((names[0], names[1], names[2]))
+        threads.append(threading.current_thread())
+        return ExpectedTimes(run=240, jobs={"load": 20})
+
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = LiveTreeObserver(stream, now=two_seconds_later, look_up=look_up)
         await observer(BEGIN)
-        observer._stop.set()
-    assert screen.cursor_shown
+        assert await eventually(lambda: bool(threads))
+        await anyio.to_thread.run_sync(threads[0].join, 30)
+        await observer([Notice(**RUN, level="warning", message="disk is nearly full")])
+        await observer.aclose()
+
+    assert asked == [("/s.sqlite", "demo", "")]
+    assert screen.text[-3:-1] == ["● load  0:02 of about 20 s  | 10 rows", "0:02  0 of 1 job, 1 running"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("name", "coloured"), [("NO_COLOR", False), ("OTHER", True)])
+async def test_no_color_takes_the_colours_and_leaves_the_tree(
+    name: str, *, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = LiveTreeObserver(stream, now=two_seconds_later)
+        await observer([*BEGIN, *END])
+        await observer.aclose()
+
+    assert bool(screen.colours) == coloured
+    assert "✗ load  0.00 s  AF730: exit code 3" in screen.text

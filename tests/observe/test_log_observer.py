@@ -237,10 +237,14 @@ async def test_a_reader_that_stalls_does_not_hold_a_cancelled_run_and_loses_noth
     assert shown == [*map(str, range(500)), "0"]
 
 
-def test_the_log_is_imported_without_structlog_and_rich() -> None:
+def test_the_log_is_imported_without_structlog_and_rich_and_the_tree_with_little_of_it() -> None:
     code = (
-        "import sys, aetherflow.observe.log, aetherflow.observe.event_stream, aetherflow.observe.live_tree\n"
-        "print([name for name in ('structlog', 'rich', 'pygments') if name in sys.modules])"
+        "import sys, aetherflow.observe.log, aetherflow.observe.event_stream\n"
+        "names = ['structlog', 'rich', 'pygments']\n"
+        "import_of_log = [name for name in names if name in sys.modules]\n"
+        "import aetherflow.observe.live_tree\n"
+        "names = ['structlog', 'rich.console', 'rich.text', 'pygments']\n"
+        "print(import_of_log + [name for name in names if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
