@@ -131,6 +131,9 @@ COMMANDS: Mapping[str, Command | Group] = {
             "systemd": Command(
                 "init_commands:init_systemd", "Print a systemd unit for a server.", reports=False
             ),
+            "monitoring": Command(
+                "init_commands:init_monitoring", "Write alerts for Prometheus and a dashboard for Grafana."
+            ),
         },
         default="project",
         usage="[DIR] | COMMAND [ARGS]...",

@@ -195,6 +195,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow init plugin acme-files",
         "aetherflow init plugin acme-files --force",
     ),
+    "init monitoring": (
+        "aetherflow init monitoring",
+        "aetherflow init monitoring --print rules > /etc/prometheus/aetherflow.rules.yml",
+    ),
     "init systemd": (
         "aetherflow init systemd scheduler.yaml",
         "aetherflow init systemd day.yaml night.yaml > aetherflow.service",

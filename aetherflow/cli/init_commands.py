@@ -1,4 +1,4 @@
-"""`aetherflow init project|plugin|systemd`: write the first files of a project, plugin or server."""
+"""`aetherflow init ...`: write the first files of a project, a plugin, a server or its monitoring."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
+from aetherflow.admin.init_monitoring import monitoring_text, write_monitoring
 from aetherflow.admin.init_plugin import write_plugin
 from aetherflow.admin.init_project import write_project
 from aetherflow.admin.systemd_unit import systemd_unit
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
+from aetherflow.errors import UsageError
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
@@ -49,6 +51,37 @@ def init_plugin(
     for path in written:
         print_text(str(path))
     print_text(f"try it: cd {name} && AETHERFLOW_PLUGIN_PATHS=src aetherflow run example.yaml")
+
+
+def init_monitoring(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="The folder to write into; default: monitoring.")
+    ] = Path("monitoring"),
+    *,
+    part: Annotated[
+        str,
+        typer.Option(
+            "--print",
+            metavar="rules|dashboard|prometheus|readme",
+            help="Print this file instead, and write none.",
+        ),
+    ] = "",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Write alerts for Prometheus and a dashboard for Grafana. A README says how to use them."""
+    if part:
+        if json:
+            raise UsageError("--print and --json would both write to standard output")
+        print_text(monitoring_text(part).rstrip("\n"))
+        return
+    written = write_monitoring(folder, force=force)
+    if json:
+        print_report("init.monitoring", {"files": written})
+        return
+    for path in written:
+        print_text(str(path))
+    print_text(f"what to do with them: {folder / 'README.md'}")
 
 
 def init_systemd(

@@ -84,6 +84,10 @@ class MetricValues:
         """Return the value of a counter or gauge; None if it has none."""
         return self._numbers[metric.name].get(labels)
 
+    def labels(self, metric: Metric) -> list[Labels]:
+        """Return the label values of a counter or gauge."""
+        return list(self._numbers[metric.name])
+
     def forget(self, metric: Metric, *labels: str) -> None:
         """Remove a gauge of what is no longer there; no error if there is none."""
         self._numbers[metric.name].pop(labels, None)
@@ -123,15 +127,18 @@ class MetricValues:
             found.counts = [a + b for a, b in zip(found.counts, one.counts, strict=True)]
             found.sum += one.sum
 
-    def families(self) -> Iterator[Family]:
-        """Yield a copy of the values of each metric that has some, in the order of the definitions."""
+    def families(self, *, all_metrics: bool = False) -> Iterator[Family]:
+        """Yield a copy of the values of each metric, in the order of the definitions.
+
+        With `all_metrics` also of those that have none, so that a reader sees that they exist.
+        """
         for metric in METRICS:
             numbers = dict(self._numbers[metric.name])
             histograms = {
                 labels: Histogram(list(one.counts), one.sum)
                 for labels, one in self._histograms[metric.name].items()
             }
-            if numbers or histograms:
+            if numbers or histograms or all_metrics:
                 yield Family(metric, numbers, histograms)
 
     def _bounded(self, metric: Metric, labels: Labels) -> Labels:

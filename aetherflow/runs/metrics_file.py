@@ -143,6 +143,8 @@ class MetricsFile:
             if is_end:
                 for flow in self._open.values():  # its state could not be stored
                     _interrupted(self._fold.values, flow, now)
+                for (flow,) in self._fold.values.labels(m.RUNS_STARTED):
+                    values.add(m.RUNS, flow, "INTERRUPTED", number=0)  # an increase is seen only from 0
                 _merge_runs(values, self._fold.values)
             text, _ = self._exposition.text(values.families())
             _replace(self._target(), text)

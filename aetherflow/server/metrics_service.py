@@ -91,7 +91,7 @@ class MetricsService:
             async with self._turn:
                 if anyio.current_time() - self._read_at >= FRESH_SECONDS:
                     await gauges.refresh()
-                    self._families = tuple(self._fold.values.families())
+                    self._families = tuple(self._fold.values.families(all_metrics=True))
                     self._read_at = anyio.current_time()
                 body, content_type = await _threads.run(self._exposition.text, self._families, accept)
         except Exception as error:  # noqa: BLE001 - a bug here must not end the server; it is reported

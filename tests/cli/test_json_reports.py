@@ -51,6 +51,7 @@ IN_PROCESS = {
     "pools set": "pools set lanes 2",
     "pools remove": "pools remove unused",
     "init project": "init project new",
+    "init monitoring": "init monitoring",
     "init plugin": "init plugin acme",
     "scheduler next": "scheduler next s.yaml",
     "scheduler simulate": "scheduler simulate s.yaml --from 2026-01-01 --to 2026-01-02",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import urllib.request
 
 import pytest
 
+from tests.admin.test_init_monitoring import expressions, metrics_in
 from tests.cli.command_line import FAILS, OK, CommandLine, Running, imported_modules, no_trace
 from tests.server.test_metrics_service import Samples, samples
 
@@ -42,6 +44,12 @@ def scraped(url: str) -> Samples:
         return samples(answer.read().decode())
 
 
+def exposed_names(url: str) -> set[str]:
+    """Return the names of the metrics that a server has, also of those without a value yet."""
+    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - of this machine
+        return set(re.findall(r"^# TYPE (\S+)", answer.read().decode(), re.MULTILINE))
+
+
 def until(url: str, *wanted: tuple[str, ...]) -> Samples:
     """Scrape until all these samples are above 0; the server ends its test if that never happens."""
     found = scraped(url)
@@ -69,6 +77,8 @@ def test_a_server_serves_what_it_fires_and_knows_it_again_after_it_was_killed(
         assert found["aetherflow_flow_last_run_successful", "good"] == 1
         assert found["aetherflow_flow_last_run_successful", "bad"] == 0
         assert found["aetherflow_pool_slots", "db"] == 2
+        named = {name for one in expressions() for name, _ in metrics_in(one)}
+        assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in named} - exposed_names(url) == set()
         server.send(signal.SIGKILL)
         server.end()
     cli.write("scheduler.yaml", NEVER)
