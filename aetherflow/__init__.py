@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         MissingExtra,
         StepError,
     )
+    from aetherflow.events.lineage import Dataset, Statement
     from aetherflow.events.marks import Mark
     from aetherflow.process.run_program import ProgramResult, run_program
     from aetherflow.registry import connector_names, step_names
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.effects import NOT_DONE, Effect
     from aetherflow.sdk.input_types import Duration, PathText
     from aetherflow.sdk.observer import EventObserver, ObservedRun
+    from aetherflow.sdk.outbox import Outbox
     from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
     from aetherflow.sdk.remote_shell import RemoteProgram, RemoteShell
     from aetherflow.sdk.step import OutputNames, Skipped, StepResult, StepType
@@ -63,6 +65,7 @@ __all__ = [
     "CheckResult",
     "ConfigError",
     "Connector",
+    "Dataset",
     "Duration",
     "Effect",
     "EventObserver",
@@ -72,6 +75,7 @@ __all__ = [
     "Mark",
     "MissingExtra",
     "ObservedRun",
+    "Outbox",
     "OutputNames",
     "PathText",
     "ProgramResult",
@@ -83,6 +87,7 @@ __all__ = [
     "Skipped",
     "SourceChanged",
     "SourceRequest",
+    "Statement",
     "StepContext",
     "StepError",
     "StepResult",
@@ -117,6 +122,7 @@ _HOMES = {
             *("LockNotAcquired", "MissingExtra", "StepError"),
         ),
         "process.run_program": ("ProgramResult", "run_program"),
+        "events.lineage": ("Dataset", "Statement"),
         "events.marks": ("Mark",),
         "registry": ("connector_names", "step_names"),
         "sdk.blocking": ("StopSwitch", "run_blocking"),
@@ -128,6 +134,7 @@ _HOMES = {
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),
         "sdk.observer": ("EventObserver", "ObservedRun"),
+        "sdk.outbox": ("Outbox",),
         "sdk.remote_files": ("RemoteEntry", "RemoteFiles"),
         "sdk.remote_shell": ("RemoteProgram", "RemoteShell"),
         "sdk.step": ("OutputNames", "Skipped", "StepResult", "StepType"),

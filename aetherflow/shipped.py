@@ -88,6 +88,7 @@ SHIPPED = (
     Shipped("bundle source", "smb", "aetherflow.transfer.bundle_source:RemoteFolderSource"),
     Shipped("bundle source", "db", "aetherflow_db.bundle_source:DbSource"),
     Shipped("bundle source", "rest", "aetherflow_rest.bundle_source:RestSource"),
+    Shipped("observer", "openlineage", "aetherflow_openlineage.observer:OpenLineageObserver"),
     Shipped("observer", "otel", "aetherflow_otel.observer:OtelObserver"),
 )
 
@@ -96,6 +97,7 @@ PLUGIN_EXTRAS: Mapping[str, str] = {
     "aetherflow_db": "db",
     "aetherflow_excel": "excel",
     "aetherflow_mail": "mail",
+    "aetherflow_openlineage": "openlineage",
     "aetherflow_otel": "otel",
     "aetherflow_rest": "rest",
     "aetherflow_sftp": "sftp",

@@ -9,6 +9,7 @@ import msgspec
 
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events, schedule_events
+from aetherflow.events.lineage import Dataset, Statement
 from aetherflow.events.marks import Mark, MarkUse
 from aetherflow.events.run_events import BundleUse, Event, RunFinished, StoredItems
 from aetherflow.events.schedule_events import LeftFiring, UpcomingItem
@@ -65,7 +66,18 @@ _COMMON = {
 """What fields mean of which the docstring of the event says nothing."""
 
 
-_INNER = (BundleUse, ErrorInfo, Failure, LeftFiring, Mark, MarkUse, StoredItems, UpcomingItem)
+_INNER = (
+    BundleUse,
+    Dataset,
+    ErrorInfo,
+    Failure,
+    LeftFiring,
+    Mark,
+    MarkUse,
+    Statement,
+    StoredItems,
+    UpcomingItem,
+)
 """The Structs in events."""
 
 

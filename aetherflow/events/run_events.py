@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.lineage import Dataset, Statement
 from aetherflow.events.marks import MarkUse
 from aetherflow.events.planned_jobs import PlannedJob
 
@@ -318,6 +319,9 @@ class StepFinished(StepEvent, frozen=True, kw_only=True):
         outputs: its own outputs; `job_outputs` are those that it adds to its job's outputs.
         was_interrupted: it ended without running again after an interruption (`on_interrupt`).
         marks: the high-water marks that it used, by name; of a SUCCESS only.
+        reads: the files and tables that it read; at most 100.
+        writes: those that it wrote; at most 100.
+        statements: the SQL that it ran, and on which database.
     """
 
     status: StepEnd
@@ -328,6 +332,9 @@ class StepFinished(StepEvent, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     was_interrupted: bool = False
     marks: dict[str, MarkUse] = {}
+    reads: list[Dataset] = []
+    writes: list[Dataset] = []
+    statements: list[Statement] = []
 
 
 class EffectIntended(StepEvent, frozen=True, kw_only=True):

@@ -94,6 +94,7 @@ class InstanceTask:
         self._scope = anyio.CancelScope()
         self._timer = JobTimer(instance.job, self._clock)
         self._slots: HeldResource | None = None
+        self._lineage: dict[str, Any] = {}
 
     def run(self, step: StepPlan, attempt: int) -> None:
         """Run an attempt; its start must be durable."""
@@ -142,6 +143,7 @@ class InstanceTask:
                 work = work if held is None else partial(held.work, work)
             outcome = await work()
         effects.close()
+        self._lineage = context.noted_lineage.fields(context.redactor)
         if outcome is None or outcome.result is None:
             marks.release()
         self._give_back_slots()
@@ -334,6 +336,8 @@ class InstanceTask:
     def _finish(
         self, step: StepPlan, attempt: int, status: e.StepEnd, duration: float, **fields: Any
     ) -> None:
+        fields |= self._lineage
+        self._lineage = {}
         self._end(e.StepFinished, step, attempt, status=status, duration_seconds=duration, **fields)
 
     def _end(self, kind: type[e.StepEvent], step: StepPlan, attempt: int, **fields: Any) -> None:

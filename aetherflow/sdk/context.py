@@ -5,7 +5,7 @@ It imports neither the engine nor the database; `RunServices` brings their servi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.events.lineage import Dataset, Statement
 from aetherflow.events.marks import Mark
 from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProgress, progress_text
 from aetherflow.file_access import FileAccess, make_folder
@@ -36,6 +37,7 @@ from aetherflow.sdk.blocking import (
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
 from aetherflow.sdk.files import atomic_write, remove_incomplete
+from aetherflow.sdk.lineage import Lineage
 from aetherflow.sdk.lock_wait import OnLockWait, report_to_nobody
 from aetherflow.sdk.marks import NoMarks, check_mark_text
 from aetherflow.sdk.progress import ProgressGate, plain_number
@@ -58,7 +60,7 @@ class StepContext(StepIdentity):
     Attributes:
         progress_note: how far the step came, in words; shown if a time limit ends the step.
         on_interrupt: what the flow says about a step that nobody knows the end of: `rerun`, `fail`, `skip`.
-        is_foreign, marks: see `StepType` and `mark`; the engine's own.
+        is_foreign, marks, noted_lineage: see `StepType` and `mark`; the engine's own.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class StepContext(StepIdentity):
         self.marks: MarkLog = marks or NoMarks()
         self._on_lock_wait = on_lock_wait
         self._progress = ProgressGate()
+        self.noted_lineage = Lineage()
         self._written: set[Path] = set()
         self._undo: list[Callable[[], Awaitable[object]]] = []
 
@@ -286,6 +289,20 @@ class StepContext(StepIdentity):
         check_mark_text("name", name, self.redactor)
         return await self.marks.read(name)
 
+    def lineage(
+        self,
+        *,
+        reads: Iterable[Dataset] = (),
+        writes: Iterable[Dataset] = (),
+        statements: Iterable[Statement] = (),
+    ) -> None:
+        """Note which files and tables the step reads and writes, for the event that ends it.
+
+        Observers such as `openlineage` pass it on. Call it as often as you like: of a data set that is named
+        again the last facts count.
+        """
+        self.noted_lineage.add(reads, writes, statements)
+
     async def run_nested_step(self, *, step_id: str, step_type: str, inputs: dict[str, Any]) -> StepResult:
         """Run another step inside this one, in the same job and attempt, and return its result."""
         inner = StepContext(
@@ -299,7 +316,7 @@ class StepContext(StepIdentity):
             on_lock_wait=self._on_lock_wait,
             on_interrupt=self.on_interrupt,
         )
-        inner._undo, inner.span_step = self._undo, self.span_step
+        inner._undo, inner.span_step, inner.noted_lineage = self._undo, self.span_step, self.noted_lineage
         try:
             return await self._services.nested_step(inner, inputs)
         finally:

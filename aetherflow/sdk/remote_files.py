@@ -17,6 +17,7 @@ import anyio
 import msgspec
 
 from aetherflow.errors import StepError
+from aetherflow.events.lineage import Dataset
 from aetherflow.sdk.blocking import run_blocking
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.files import BLOCK_BYTES as READ_BYTES
@@ -73,6 +74,11 @@ class RemoteFiles(Connector):
         if not folder or folder.endswith("/"):
             return f"{folder}{name}"
         return f"{folder}/{name}"
+
+    def dataset(self, path: str) -> Dataset | None:
+        """Return how others name a file there (see `Dataset`); None: it has no such name."""
+        del path
+        return None
 
     def parent(self, path: str) -> str:
         """Return the folder of a path: the part before the last `/`; empty if there is none."""

@@ -26,7 +26,7 @@ from aetherflow.transfer.remote_inputs import GivenFile, RemoteFilesInputs, Text
 from aetherflow.transfer.selected_files import remote_files, selected_files
 from aetherflow.transfer.target_names import Named, last_part, target_names, temporary_name, with_name
 from aetherflow.transfer.transfer_keys import TransferInputs
-from aetherflow.transfer.transfer_run import arrived_earlier, manifest_path, move_files
+from aetherflow.transfer.transfer_run import arrived_earlier, manifest_path, move_files, note_files
 from aetherflow.transfer.way import Item, on_disk
 
 STATS_AT_ONCE = 8
@@ -113,6 +113,7 @@ async def download_files(
 
     manifest = await move_files(context, items, settings, way, str(folder))
     here = [entry for entry in manifest.entries.values() if entry.has_arrived]
+    note_files(context, connector, here, "from")
     return RemoteDownloadOutput(
         local_files=[entry.path for entry in here],
         dest_dir=str(folder),

@@ -15,6 +15,7 @@ import anyio
 import msgspec
 
 from aetherflow.errors import ConfigError, StepError
+from aetherflow.events.lineage import Dataset
 from aetherflow.sdk import checks
 from aetherflow.sdk.blocking import run_blocking
 from aetherflow.sdk.connector import Resource, connector
@@ -84,6 +85,10 @@ class LocalFiles(RemoteFiles):
         if given:
             await found.look()
         return found
+
+    def dataset(self, path: str) -> Dataset:
+        """Return how others name a file: by its absolute path."""
+        return Dataset.file(os.path.abspath(os.path.join(self._root, path)))  # noqa: PTH100, PTH118 - looks up nothing
 
     async def look(self) -> None:
         """Check that the folder can be listed.

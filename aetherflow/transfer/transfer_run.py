@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Literal
 
 import anyio
+from msgspec.structs import replace
 
 from aetherflow.errors import StepError
+from aetherflow.events.lineage import Dataset
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.lineage import MOST_DATASETS
+from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.transfer.manifest import Entry, Manifest
 from aetherflow.transfer.moving import Moving
 from aetherflow.transfer.rate import Meter, RateLimit
@@ -74,6 +79,18 @@ async def move_files(
 def manifest_path(context: StepContext) -> Path:
     """Return where the manifest of a step is."""
     return context.manifests / f"{context.step_id}.manifest.json"
+
+
+def note_files(
+    context: StepContext, connector: RemoteFiles, entries: Sequence[Entry], way: Literal["from", "to"]
+) -> None:
+    """Note the files of a transfer as data sets: those here, and those on the far side."""
+    few = entries[:MOST_DATASETS]
+    here = [Dataset.file(entry.file, size=entry.size) for entry in few if entry.file]
+    found = [(connector.dataset(entry.remote_path), entry.size) for entry in few if entry.remote_path]
+    there = [replace(one, bytes=size) for one, size in found if one is not None]
+    reads, writes = (there, here) if way == "from" else (here, there)
+    context.lineage(reads=reads, writes=writes)
 
 
 async def arrived_earlier(context: StepContext) -> dict[str, Entry]:

@@ -20,7 +20,7 @@ from aetherflow.transfer.selected_files import remote_files
 from aetherflow.transfer.sending import Sending
 from aetherflow.transfer.target_names import Named, last_part, target_names, temporary_name, with_name
 from aetherflow.transfer.transfer_keys import TransferInputs
-from aetherflow.transfer.transfer_run import arrived_earlier, manifest_path, move_files
+from aetherflow.transfer.transfer_run import arrived_earlier, manifest_path, move_files, note_files
 from aetherflow.transfer.way import Item
 
 
@@ -122,6 +122,7 @@ async def upload_files(context: StepContext, inputs: RemoteUploadInput) -> Remot
 
     manifest = await move_files(context, items, settings, way, remote_dir)
     there = [entry for entry in manifest.entries.values() if entry.has_arrived]
+    note_files(context, connector, there, "to")
     return RemoteUploadOutput(
         manifest=str(manifest.path),
         count=len(there),

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, StepContext, StepError, files, parse_size, step
+from aetherflow import Dataset, PathText, StepContext, StepError, files, parse_size, step
 from aetherflow_archive.archive_connector import ArchiveConnector, Limits, Unpacking
 from aetherflow_archive.chosen_connector import DEFAULT_RESOURCE, chosen_connector
 from aetherflow_archive.formats import Format, format_of_content
@@ -218,6 +218,10 @@ def _unzip(
     except OSError as error:
         raise not_written(error, destination) from error
     _report_replaced(ctx, done)
+    ctx.lineage(
+        reads=[Dataset.file(one.archive) for one in done],
+        writes=[Dataset.file(one.dest_dir, size=one.size) for one in done],
+    )
     all_files = list(dict.fromkeys(file for one in done for file in one.files))
     return UnzipOutput(unzipped=done, files=all_files, count=len(all_files), dest_dir=str(destination))
 

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, Skipped, StepContext, StepError, StepResult, step
+from aetherflow import Dataset, PathText, Skipped, StepContext, StepError, StepResult, step
 from aetherflow_archive.archive_connector import ArchiveConnector, Compression, Packing
 from aetherflow_archive.chosen_connector import DEFAULT_RESOURCE, chosen_connector
 from aetherflow_archive.collected_files import Collection, ItemPattern, collect
@@ -154,10 +154,12 @@ def _zip(
         method = _compression(ctx, inputs.compression)
         packing = Packing(base, found.members, inputs.password or None, method, kind)
         _write(ctx, connector, target, packing, overwrite=inputs.overwrite is not False)
+        size = target.stat().st_size
+        ctx.lineage(reads=[Dataset.file(base)], writes=[Dataset.file(target, size=size)])
         return ZipOutput(
             output=str(target),
             count=len(found.members),
-            size=target.stat().st_size,
+            size=size,
             password=packing.password is not None,
             driver=connector.driver,
             src_dir=str(base),

@@ -10,6 +10,7 @@ from msgspec import Meta
 from aetherflow import PathText, StepContext, StepError, step
 from aetherflow_db.connection import SqlConnector, read, sql_connector
 from aetherflow_db.expectations import Expect, judge
+from aetherflow_db.lineage import statement_of
 from aetherflow_db.query import Query
 from aetherflow_db.sql_source import check_one_source, sql_source
 
@@ -142,6 +143,7 @@ async def _outcome(ctx: StepContext, connector: SqlConnector, check: CheckInput,
     try:
         source = await sql_source(ctx, check.sql, check.sql_path)
         query = Query(source.text, check.params, source.source)
+        ctx.lineage(statements=[statement_of(connector, source.text)])
         verdict = await read(ctx, connector, query, lambda rows: judge(check.expect, rows))
     except StepError as error:
         if error.kind in {"connection", "cancelled"}:

@@ -10,6 +10,7 @@ from msgspec import Meta
 from aetherflow import PathText, StepContext, step
 from aetherflow_db.commit_once import write_once
 from aetherflow_db.connection import sql_connector
+from aetherflow_db.lineage import statement_of
 from aetherflow_db.script_queries import script_queries
 from aetherflow_db.sql_source import check_one_source, sql_source
 from aetherflow_db.transaction import Transaction, write
@@ -66,6 +67,7 @@ async def db_execute(ctx: StepContext, inputs: DbExecuteInput) -> DbExecuteOutpu
     """
     connector = await sql_connector(ctx, inputs.resource)
     sql = await sql_source(ctx, inputs.sql, inputs.sql_path)
+    ctx.lineage(statements=[statement_of(connector, sql.text)])
 
     def work(transaction: Transaction) -> dict[str, Any]:
         queries = script_queries(

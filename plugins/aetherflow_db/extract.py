@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, StepContext, step
+from aetherflow import Dataset, PathText, StepContext, step
 from aetherflow_db.connection import sql_connector
+from aetherflow_db.lineage import statement_of
 from aetherflow_db.query import Query
 from aetherflow_db.result_file import ResultFile, extract
 from aetherflow_db.sql_source import check_one_source, sql_source
@@ -71,5 +72,7 @@ async def db_extract(ctx: StepContext, inputs: DbExtractInput) -> DbExtractOutpu
     connector = await sql_connector(ctx, inputs.resource)
     sql = await sql_source(ctx, inputs.sql, inputs.sql_path)
     query = Query(sql.text, inputs.params, source=sql.source)
+    ctx.lineage(statements=[statement_of(connector, sql.text)])
     written = await extract(ctx, connector, query, ResultFile(path, file_format))
+    ctx.lineage(writes=[Dataset.file(path, rows=written.rows)])
     return DbExtractOutput(output=str(path), format=file_format, rows=written.rows)

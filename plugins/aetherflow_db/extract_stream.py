@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from aetherflow import PathText, StepContext, StepResult, step
+from aetherflow import Dataset, PathText, StepContext, StepResult, step
 from aetherflow.data_files import (
     Compression,
     FileFormat,
@@ -18,6 +18,7 @@ from aetherflow.data_files import (
     read_dtypes,
 )
 from aetherflow_db.connection import sql_connector
+from aetherflow_db.lineage import statement_of
 from aetherflow_db.query import Query
 from aetherflow_db.result_file import ResultFile, extract
 from aetherflow_db.sql_dialects import dialect_of
@@ -120,13 +121,16 @@ async def db_extract_stream(ctx: StepContext, inputs: DbExtractStreamInput) -> S
     connector = await sql_connector(ctx, inputs.resource)
     sql = await sql_source(ctx, inputs.sql, inputs.sql_path)
     query = Query(sql.text, inputs.params, source=sql.source)
+    ctx.lineage(statements=[statement_of(connector, sql.text)])
     fetch_size = inputs.fetch_size or FETCH_SIZE
     if inputs.watermark is None:
         written = await extract(ctx, connector, query, target, fetch_size)
+        ctx.lineage(writes=[Dataset.file(path, rows=written.rows)])
         return StepResult(outputs=_outputs(target, written, inputs, UNSET))
     mark = await open_watermark(ctx, inputs.watermark)
     query = mark.bounded(query, dialect_of(connector.dialect))
     written = await extract(ctx, connector, query, target, fetch_size, mark.watch)
+    ctx.lineage(writes=[Dataset.file(path, rows=written.rows)])
     return StepResult(outputs=_outputs(target, written, inputs, mark.output), marks=mark.moved)
 
 

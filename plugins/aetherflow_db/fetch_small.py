@@ -11,6 +11,7 @@ from msgspec import Meta
 from aetherflow import PathText, StepContext, StepError, step
 from aetherflow.data_files import Observed, Rows, dtype_words, json_value
 from aetherflow_db.connection import read, sql_connector
+from aetherflow_db.lineage import statement_of
 from aetherflow_db.query import Query
 from aetherflow_db.sql_source import check_one_source, sql_source
 
@@ -87,6 +88,7 @@ async def db_fetch_small(ctx: StepContext, inputs: DbFetchSmallInput) -> DbFetch
     size = min(inputs.fetch_size or 5000, most + 1)
     sql = await sql_source(ctx, inputs.sql, inputs.sql_path)
     query = Query(sql.text, inputs.params, source=sql.source)
+    ctx.lineage(statements=[statement_of(connector, sql.text)])
     dtypes, columns, rows = await read(ctx, connector, query, collect, size)
     as_numbers = [[json_value(_number(value)) for value in row] for row in rows]
     return DbFetchSmallOutput(

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
-from aetherflow import PathText, StepContext, StepError, step
+from aetherflow import Dataset, PathText, StepContext, StepError, step
 from aetherflow.data_files import Compression, FileFormat, FileKeys, compression_of, format_of
 from aetherflow_db.column_mapping import ExtraColumns
 from aetherflow_db.commit_once import write_once
 from aetherflow_db.connection import sql_connector
+from aetherflow_db.lineage import statement_of
 from aetherflow_db.load_file import Loading, load_file
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -111,8 +113,12 @@ async def db_load(ctx: StepContext, inputs: DbLoadInput) -> DbLoadOutput:
     def work(transaction: Any) -> dict[str, Any]:
         return msgspec.structs.asdict(DbLoadOutput(*load_file(ctx, transaction, loading)))
 
+    table = statement_of(connector, "").table(inputs.table)
+    ctx.lineage(reads=[Dataset.file(path)], writes=[table])
     is_repeatable = inputs.mode != "append"
     done = await write_once(
         ctx, connector, work, is_repeatable=is_repeatable, receipts_table=inputs.receipts_table
     )
+    rows = done["row_count"]
+    ctx.lineage(reads=[Dataset.file(path, rows=rows)], writes=[replace(table, rows=rows)])
     return DbLoadOutput(**done)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, StepContext, data_files, step
+from aetherflow import Dataset, PathText, StepContext, data_files, step
 from aetherflow_excel.cell_references import MAX_ROWS
 from aetherflow_excel.fill_job import Table, fill
 from aetherflow_excel.fill_small import FillOutput
@@ -179,6 +179,8 @@ async def excel_fill_from_file(ctx: StepContext, inputs: FillFromFileInput) -> F
         for keys in inputs.targets
     ]
     written = await ctx.run_sync(fill, ctx, template, output, sources)
+    read = [template, *(source.path for source in sources)]
+    ctx.lineage(reads=map(Dataset.file, read), writes=[Dataset.file(output)])
     return FillOutput(str(output), written)
 
 

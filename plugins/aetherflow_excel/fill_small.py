@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, StepContext, step
+from aetherflow import Dataset, PathText, StepContext, step
 from aetherflow_excel.fill_job import Table, WrittenTarget, fill
 from aetherflow_excel.guards import check_most
 from aetherflow_excel.small_rows import no_names, small_rows
@@ -113,4 +113,5 @@ async def excel_fill_small(ctx: StepContext, inputs: FillSmallInput) -> FillOutp
         for keys in inputs.targets
     ]
     written = await ctx.run_sync(fill, ctx, template, output, sources)
+    ctx.lineage(reads=[Dataset.file(template)], writes=[Dataset.file(output)])
     return FillOutput(str(output), written)

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, StepContext, StepError, data_files, files, step
+from aetherflow import Dataset, PathText, StepContext, StepError, data_files, files, step
 from aetherflow_excel.other_workbooks import SUFFIXES, other_rows
 from aetherflow_excel.read_area import Choice, ReadArea, chosen_area, range_area
 from aetherflow_excel.sheet_rows import Cells, SheetRows
@@ -131,6 +131,7 @@ def _read(ctx: StepContext, inputs: ExcelReadInput, path: Path, output: Path) ->
                 )
         except OSError as error:
             raise files.cannot_write(output, error) from error
+    ctx.lineage(reads=[Dataset.file(path)], writes=[Dataset.file(output, rows=written.rows)])
     if table.uncomputed:
         ctx.log(
             f"{table.uncomputed:,} formulas of {path.name} have no stored value, and were read as empty"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -17,8 +17,9 @@ from opentelemetry.sdk._logs.export import (
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
+from aetherflow import Outbox
+from aetherflow_otel.library_log import noting
 from aetherflow_otel.otel_variables import OtelVariables, Otlp
-from aetherflow_otel.outbox import Outbox
 
 SpanOutbox = Outbox[ReadableSpan]
 LogOutbox = Outbox[ReadableLogRecord]
@@ -38,7 +39,8 @@ def span_outboxes(variables: OtelVariables) -> list[SpanOutbox]:
         if name == "otlp":
             otlp = variables.otlp("traces")
             exporter, place = OTLPSpanExporter(otlp.endpoint, **_options(otlp)), otlp.endpoint
-        made.append(Outbox(_SpanSender(exporter), exporter.shutdown, variables.batching("traces"), place))
+        batching = variables.batching("traces")._asdict()
+        made.append(Outbox(_SpanSender(exporter), place=place, stop=exporter.shutdown, **batching))
     return made
 
 
@@ -55,7 +57,8 @@ def log_outboxes(variables: OtelVariables) -> list[LogOutbox]:
         if name == "otlp":
             otlp = variables.otlp("logs")
             exporter, place = OTLPLogExporter(otlp.endpoint, **_options(otlp)), otlp.endpoint
-        made.append(Outbox(_LogSender(exporter), exporter.shutdown, variables.batching("logs"), place))
+        batching = variables.batching("logs")._asdict()
+        made.append(Outbox(_LogSender(exporter), place=place, stop=exporter.shutdown, **batching))
     return made
 
 
@@ -63,16 +66,18 @@ class _SpanSender:
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
-    def __call__(self, spans: Sequence[ReadableSpan]) -> bool:
-        return self._exporter.export(spans) is SpanExportResult.SUCCESS
+    def __call__(self, batch: Sequence[ReadableSpan], note: Callable[[str], None]) -> bool:
+        with noting(note):
+            return self._exporter.export(batch) is SpanExportResult.SUCCESS
 
 
 class _LogSender:
     def __init__(self, exporter: LogRecordExporter) -> None:
         self._exporter = exporter
 
-    def __call__(self, records: Sequence[ReadableLogRecord]) -> bool:
-        return self._exporter.export(records) is LogRecordExportResult.SUCCESS
+    def __call__(self, batch: Sequence[ReadableLogRecord], note: Callable[[str], None]) -> bool:
+        with noting(note):
+            return self._exporter.export(batch) is LogRecordExportResult.SUCCESS
 
 
 def _options(otlp: Otlp) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from aetherflow import ObservedRun, __version__
+from aetherflow import ObservedRun, Outbox, __version__
 from aetherflow_otel.exporting import LogOutbox, SpanOutbox, log_outboxes, span_outboxes
 from aetherflow_otel.log_records import log_record
 from aetherflow_otel.otel_variables import OtelVariables, Sampler
-from aetherflow_otel.outbox import Outbox, listen_to_the_library
 from aetherflow_otel.run_spans import RunSpans
 
 
@@ -54,7 +53,6 @@ class OtelObserver:
         self._counts = {"spans": 0, "log records": 0}
         self._warned: set[str] = set()
         if not variables.is_disabled:
-            listen_to_the_library()
             self._spans, self._logs = span_outboxes(variables), log_outboxes(variables)
         self.takes_output = bool(self._logs)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from aetherflow import (
     CheckResult,
+    Dataset,
     MissingExtra,
     RemoteEntry,
     RemoteFiles,
@@ -75,6 +76,11 @@ class SftpFiles(RemoteFiles, RemoteShell):
     def place(self) -> str:
         """The server as messages name it."""
         return self._link.config.place
+
+    def dataset(self, path: str) -> Dataset:
+        """Return how others name a file there."""
+        config = self._link.config
+        return Dataset(f"sftp://{config.host}:{config.port}", path)
 
     @asynccontextmanager
     async def start(self, command: str) -> AsyncIterator[RemoteProgram]:

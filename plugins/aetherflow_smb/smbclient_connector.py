@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from aetherflow import (
     CheckResult,
+    Dataset,
     MissingExtra,
     RemoteEntry,
     RemoteFiles,
@@ -48,6 +49,11 @@ class SmbClientConnector(RemoteFiles):
         self._pool = SharePool(login, make)
         self._folders: dict[str, Identity] = {}
         self._written = WrittenFiles()
+
+    def dataset(self, path: str) -> Dataset:
+        """Return how others name a file there: the share and the path on it."""
+        place = self._path(path)
+        return Dataset(f"smb://{place.host}", "/".join((place.share, *place.parts)))
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:

@@ -1,70 +1,83 @@
 """Send records in batches from a thread: what is given waits in a bounded queue, and a deadline ends it.
 
-The thread is a daemon: no process waits for a collector that does not answer.
+For observers. The thread is a daemon: no process waits for a receiver that does not answer.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
-
-from aetherflow_otel.otel_variables import Batching
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
-LOGGER = "opentelemetry"
 MOST_TRIES_AT_END = 2
-"""How often a batch is tried at the end of a run if the connection fails."""
+"""How often a batch is tried at the end of a run, if the connection fails."""
+
 LOOK_SECONDS = 0.05
 
 
+class Sender(Protocol[T_contra]):
+    """Sends a batch."""
+
+    def __call__(self, batch: Sequence[T_contra], note: Callable[[str], None]) -> bool:
+        """Return whether the batch has arrived; tell `note` of each try that failed, and why."""
+        ...
+
+
 class Outbox(Generic[T]):
-    """Sends records.
+    """Sends the records that an observer gives it.
 
     Args:
-        export: sends a batch, and returns whether it arrived; it logs why not.
-        stop: makes `export` end soon.
-        batching: how they are sent.
+        send: sends a batch, in the thread of the outbox; what it raises is noted.
+        stop: makes a `send` that waits end soon; called when the deadline is over.
         place: where to, for messages.
+        size: how many records are a batch.
+        delay_seconds: after this time fewer are sent, too.
+        most_waiting: how many may wait; what is given beyond that is lost.
 
     Attributes:
-        lost: how many were not sent.
+        lost: how many records were not sent.
         reason: why not.
     """
 
     def __init__(
         self,
-        export: Callable[[Sequence[T]], bool],
-        stop: Callable[[], object],
-        batching: Batching,
+        send: Sender[T],
+        *,
         place: str,
+        stop: Callable[[], object] = lambda: None,
+        size: int = 1,
+        delay_seconds: float = 0,
+        most_waiting: int = 10_000,
     ) -> None:
-        self._export = export
+        self._send = send
         self._stop = stop
-        self._batching = batching
         self.place = place
         self.lost = 0
         self.reason = ""
+        self._size = size
+        self._pause = max(delay_seconds, LOOK_SECONDS)
+        self._most_waiting = most_waiting
         self._tries = 0
         self._waiting: deque[T] = deque()
         self._sending = 0
         self._is_ending = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name=f"export to {place}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"send to {place}", daemon=True)
         self._thread.start()
 
     def put(self, records: Sequence[T]) -> None:
-        """Let records be sent; if too many wait, they are lost."""
+        """Let records be sent."""
         with self._changed:
-            room = self._batching.most_waiting - len(self._waiting)
+            room = max(self._most_waiting - len(self._waiting), 0)
             self._waiting.extend(records[:room])
             if len(records) > room:
                 self._lose(len(records) - room, "the receiver is too slow")
-            if len(self._waiting) >= self._batching.size:
+            if len(self._waiting) >= self._size:
                 self._changed.notify()
 
     def end(self) -> None:
@@ -86,8 +99,7 @@ class Outbox(Generic[T]):
                 self._waiting.clear()
                 self._sending = 0
 
-    def note(self, reason: str) -> None:
-        """Note why a batch did not arrive; it may be tried again."""
+    def _note(self, reason: str) -> None:
         self._tries += 1
         self.reason = reason
 
@@ -96,12 +108,11 @@ class Outbox(Generic[T]):
         self.reason = self.reason or reason
 
     def _work(self) -> None:
-        _of_thread.outbox = self
         while batch := self._next():
             try:
-                has_arrived = self._export(batch)
+                has_arrived = self._send(batch, self._note)
             except Exception as error:  # noqa: BLE001 - whatever a library raises, the run continues
-                self.note(f"{type(error).__name__}: {error}")
+                self._note(f"{type(error).__name__}: {error}")
                 has_arrived = False
             with self._changed:
                 if not has_arrived:
@@ -110,46 +121,10 @@ class Outbox(Generic[T]):
 
     def _next(self) -> list[T]:
         """Wait for the next batch; empty: there is no more."""
-        pause = max(self._batching.delay_seconds, LOOK_SECONDS)
         with self._changed:
-            while not self._is_ending and len(self._waiting) < self._batching.size:
-                if not self._changed.wait(pause) and self._waiting:
+            while not self._is_ending and len(self._waiting) < self._size:
+                if not self._changed.wait(self._pause) and self._waiting:
                     break
-            count = min(len(self._waiting), self._batching.size)
+            count = min(len(self._waiting), self._size)
             self._sending = count
             return [self._waiting.popleft() for _ in range(count)]
-
-
-class _OfThread(threading.local):
-    outbox: Outbox[Any] | None = None
-
-
-_of_thread = _OfThread()
-
-
-class _Reasons(logging.Handler):
-    """Takes what the library logs in the thread of an outbox; nothing of it is printed."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Note why a batch did not arrive."""
-        if _of_thread.outbox is not None and record.levelno >= logging.WARNING:
-            _of_thread.outbox.note(_reason(record))
-
-
-def _reason(record: logging.LogRecord) -> str:
-    """Return why, in few words: of a chain of exceptions the innermost."""
-    arguments = record.args if isinstance(record.args, tuple) else ()
-    error = next((one for one in arguments if isinstance(one, BaseException)), None)
-    if error is None:
-        return record.getMessage()
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return str(error)
-
-
-def listen_to_the_library() -> None:
-    """Let outboxes learn why a batch did not arrive, and print nothing of it; once in a process."""
-    logger = logging.getLogger(LOGGER)
-    if not any(isinstance(handler, _Reasons) for handler in logger.handlers):
-        logger.addHandler(_Reasons())
-        logger.propagate = False

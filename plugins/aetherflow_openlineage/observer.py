@@ -1,0 +1,112 @@
+"""The observer `openlineage`: sends the run events of a run, to a server or into a file."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from openlineage.client.event_v2 import RunEvent
+from openlineage.client.transport import Transport, get_default_factory
+
+from aetherflow import ObservedRun, Outbox
+from aetherflow_openlineage.run_events import LineageEvents, Parent
+from aetherflow_openlineage.transport_config import transport_config
+
+RETRY = {"total": 2}
+"""How often an event is sent again, unless the configuration says it: the default of the client takes 9 s."""
+
+
+class OpenLineageObserver:
+    """Sends the events of one execution of a run.
+
+    Args:
+        run: the run.
+
+    Raises:
+        ConfigError: nothing says where events go, or a file with the configuration cannot be read.
+    """
+
+    def __init__(self, run: ObservedRun) -> None:
+        config = transport_config(run.env, Path.cwd())
+        namespace = run.env.get("OPENLINEAGE_NAMESPACE", "").strip() or "default"
+        self._events = LineageEvents(namespace, _outer(run.env.get("OPENLINEAGE_PARENT_ID", "")))
+        self._transport: Transport | None = None
+        self._outbox: Outbox[RunEvent] | None = None
+        self._count = 0
+        self._has_warned = False
+        if config is not None:
+            logging.getLogger("openlineage").propagate = False  # an outbox reports what fails
+            self._transport, place = _transport(config)
+            self._outbox = Outbox(_Sending(self._transport), place=place)
+
+    def take(self, records: Sequence[Mapping[str, Any]]) -> str | None:
+        """Send the events of these records."""
+        for record in records:
+            self._send(self._events.take(record))
+        if self._outbox is not None and self._outbox.lost and not self._has_warned:
+            self._has_warned = True
+            return f"OpenLineage events are lost: {self._outbox.place}: {self._outbox.reason}"
+        return None
+
+    def close(self, deadline_seconds: float) -> str | None:
+        """Send what is left."""
+        if self._outbox is None or self._transport is None:
+            return None
+        end = time.monotonic() + deadline_seconds
+        self._send(self._events.left())
+        self._outbox.finish(end)
+        self._transport.close(max(end - time.monotonic(), 0))
+        if not self._outbox.lost:
+            return None
+        number = f"{self._outbox.lost:,} of {self._count:,} events"
+        return f"{number} did not reach {self._outbox.place}: {self._outbox.reason}"
+
+    def _send(self, events: Sequence[RunEvent]) -> None:
+        if self._outbox is not None and events:
+            self._count += len(events)
+            self._outbox.put(events)
+
+
+class _Sending:
+    """Sends an event by a transport of the client."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def __call__(self, batch: Sequence[RunEvent], note: Callable[[str], None]) -> bool:
+        for event in batch:
+            try:
+                self._transport.emit(event)
+            except Exception as error:  # noqa: BLE001 - each transport raises errors of its own library
+                note(_reason(error))
+                return False
+        return True
+
+
+def _transport(config: dict[str, Any]) -> tuple[Transport, str]:
+    """Return the transport of a configuration, and where it sends to."""
+    if config["type"] == "http":
+        config = {"retry": RETRY, **config}
+    place = str(config.get("url") or config.get("log_file_path") or f"the transport {config['type']}")
+    return get_default_factory().create(config), place
+
+
+def _outer(text: str) -> Parent | None:
+    """Return the run that `OPENLINEAGE_PARENT_ID` names, as `namespace/job/run id`."""
+    namespace, slash, rest = text.strip().partition("/")
+    name, _, run_id = rest.rpartition("/")
+    try:
+        return Parent(namespace, name, str(UUID(run_id))) if slash and name else None
+    except ValueError:
+        return None
+
+
+def _reason(error: BaseException) -> str:
+    """Return why, in few words: of a chain of exceptions the innermost."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{error}" or type(error).__name__
