@@ -58,7 +58,6 @@ _COMMON = {
     "status": "how it ended.",
     "steps": "how many steps, by status.",
     "stream": "where the program wrote the line.",
-    "text": "the line as it was written, with its colours.",
     "ticks": "how many ticks it is about.",
     "upcoming": "the items, and when each fires next.",
     "wait_seconds": "how long until the next attempt.",

@@ -24,6 +24,7 @@ from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_path, named_state, say_no_runs
 from aetherflow.cli_hints import show_command
 from aetherflow.errors import UsageError
+from aetherflow.observe.colours import coloured_line, shows_colours
 from aetherflow.observe.event_text import one_line
 from aetherflow.observe.line_writer import writing_to
 from aetherflow.plugin_output import real_stdout
@@ -212,12 +213,13 @@ class _Growing:
 
 
 def _safe_lines(log: BinaryIO | _Growing) -> Iterator[bytes]:
-    """Iterate over the lines, without colours, with other control characters as escapes."""
+    """Iterate over the lines, with colours on a terminal only, with control characters as escapes."""
+    calm = coloured_line if shows_colours(real_stdout()) else one_line
     is_whole, decoder = True, getincrementaldecoder("utf-8")("replace")  # a piece may end within a character
     while piece := log.readline(PIECE_BYTES):
         if is_whole := piece.endswith(b"\n"):
             piece = piece.removesuffix(b"\n").removesuffix(b"\r")
         text = decoder.decode(piece, final=is_whole)
-        yield one_line(text).encode() + (b"\n" if is_whole else b"")
+        yield calm(text).encode() + (b"\n" if is_whole else b"")
     if not is_whole:
         yield b"\n"

@@ -39,6 +39,7 @@ class ShowOptions(msgspec.Struct, frozen=True):
         debug: also show debug records.
         metrics_file: the file to which runs add their metrics; empty: what the settings say.
         report: standard output is for the report of `--json`, whatever format the settings say.
+        plain: lines without colours, also on a terminal.
 
     Raises:
         UsageError: there is no such format, or standard output would get more than the report.
@@ -49,6 +50,7 @@ class ShowOptions(msgspec.Struct, frozen=True):
     debug: bool = False
     report: bool = False
     metrics_file: str = ""
+    plain: bool = False
 
     def __post_init__(self) -> None:
         if self.log_format not in ("", "text", "json", "cloudevents"):
@@ -153,15 +155,20 @@ def _log(
     if level == "debug":
         show_everything()
     level = "error" if level == "critical" else level  # no event is graver than an error
-    if not many_runs and not show.is_json(settings) and stderr.isatty():
+    if not many_runs and not show.is_json(settings) and not show.plain and stderr.isatty():
         from aetherflow.observe.live_tree import LiveTreeObserver, can_repaint  # noqa: PLC0415 - for terminals
 
         if can_repaint(stderr):
             return ObserverSpec(
                 "progress", partial(LiveTreeObserver, stderr, look_up=_expected_times), "drop"
             )
-    from aetherflow.observe.line_writer import when_full  # noqa: PLC0415 - not for terminals
-    from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - as above
+    from aetherflow.observe.colours import shows_colours  # noqa: PLC0415 - not for the tree
+    from aetherflow.observe.line_writer import when_full  # noqa: PLC0415 - as above
+    from aetherflow.observe.log import (  # noqa: PLC0415 - as above
+        LINE_CHARACTERS,
+        SCREEN_CHARACTERS,
+        LogObserver,
+    )
 
     sink, order = _sink(in_order=in_order)
     log = partial(LogObserver, sink=sink, order=order, level=level)
@@ -170,7 +177,16 @@ def _log(
         log = partial(log, stream, format=show.format(settings), shared=shared)
     else:
         stream = stderr
-        log = partial(log, stream, format="text", many_runs=many_runs, dated=not stream.isatty())
+        is_screen = stream.isatty()
+        log = partial(
+            log,
+            stream,
+            format="text",
+            many_runs=many_runs,
+            dated=not is_screen,
+            colours=not show.plain and shows_colours(stream),
+            line_characters=SCREEN_CHARACTERS if is_screen else LINE_CHARACTERS,
+        )
     return ObserverSpec("log", log, when_full(stream), order=order)
 
 

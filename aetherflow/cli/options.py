@@ -35,6 +35,9 @@ LogFormat = Annotated[
         autocompletion=completers.log_formats,
     ),
 ]
+Plain = Annotated[
+    bool, typer.Option("--plain", help="Lines instead of the live tree, without colours, on a terminal too.")
+]
 LineFormat = Annotated[
     str,
     typer.Option(

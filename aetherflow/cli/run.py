@@ -27,6 +27,7 @@ from aetherflow.cli.options import (
     MetricsFile,
     Params,
     ParamsFile,
+    Plain,
     split_param,
 )
 from aetherflow.cli.printing import count, print_note, print_text
@@ -79,6 +80,7 @@ def run(
     ] = None,
     events: Events = "",
     log_format: LogFormat = "",
+    plain: Plain = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the flow, show what would run, run nothing.")
     ] = False,
@@ -89,7 +91,7 @@ def run(
     json: Json = False,
 ) -> int:
     """Run a flow, or resume an earlier run of it."""
-    show = ShowOptions(events, log_format, debug, json, metrics_file)
+    show = ShowOptions(events, log_format, debug, json, metrics_file, plain)
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     _check(run_id, flow_job, rerun or [])
     with run_output(), source.in_use(warn=dry_run) as (file, bundle):

@@ -15,7 +15,17 @@ from aetherflow.admin.state_path import find_state_path
 from aetherflow.cli import completers
 from aetherflow.cli.flow_source import bundle_in_use
 from aetherflow.cli.observers import ShowOptions
-from aetherflow.cli.options import AllowStale, Debug, Events, Json, LogFormat, MetricsFile, Params, ParamsFile
+from aetherflow.cli.options import (
+    AllowStale,
+    Debug,
+    Events,
+    Json,
+    LogFormat,
+    MetricsFile,
+    Params,
+    ParamsFile,
+    Plain,
+)
 from aetherflow.cli.printing import print_note
 from aetherflow.cli.run import execute, given_params, print_warnings
 from aetherflow.cli.state_access import State, ask_state
@@ -68,6 +78,7 @@ def retry_run(
     params_file: ParamsFile = None,
     events: Events = "",
     log_format: LogFormat = "",
+    plain: Plain = False,
     allow_stale_bundle: AllowStale = False,
     metrics_file: MetricsFile = "",
     debug: Debug = False,
@@ -76,7 +87,7 @@ def retry_run(
     """Resume a run, with its flow file as it is now."""
     _check(begin_at or [], only, with_downstream=with_downstream)
     events = events if events in ("", "-") else str(absolute(Path(events)))
-    show = ShowOptions(events, log_format, debug, json, metrics_file)
+    show = ShowOptions(events, log_format, debug, json, metrics_file, plain)
     params_file = absolute(params_file) if params_file else None
     database = find_state_path(state, flow_yaml if state is None else None, os.environ, warn=print_note)
     flow_id = _flow_id(flow_yaml) if flow_yaml else ""

@@ -18,6 +18,7 @@ from aetherflow.cli.options import (
     LogFormat,
     MetricsFile,
     ParamsOfItem,
+    Plain,
     SchedulerFile,
     StateOfScheduler,
     split_param,
@@ -63,6 +64,7 @@ def fire_item(
     ] = False,
     log_format: LogFormat = "",
     metrics_file: MetricsFile = "",
+    plain: Plain = False,
     debug: ServerDebug = False,
     json: Json = False,
 ) -> int:
@@ -72,7 +74,9 @@ def fire_item(
     that has succeeded is not repeated.
     """
     params = [split_param(text) for text in param or []]
-    show = ShowOptions(log_format=log_format, debug=debug, report=json, metrics_file=metrics_file)
+    show = ShowOptions(
+        log_format=log_format, debug=debug, report=json, metrics_file=metrics_file, plain=plain
+    )
     if metrics_file and not here:
         raise UsageError(
             "--metrics-file needs --here: a server runs the item, and serves its metrics",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
-from aetherflow.cli.options import Events, LogFormat, StateOfScheduler
+from aetherflow.cli.options import Events, LogFormat, Plain, StateOfScheduler
 from aetherflow.cli.printing import print_note
 from aetherflow.errors import UsageError
 from aetherflow.event_loop import run_loop
@@ -48,6 +48,7 @@ def serve(
     events: Events = "",
     log_format: LogFormat = "",
     metrics: Metrics = "",
+    plain: Plain = False,
     debug: ServerDebug = False,
     strict: Strict = False,
 ) -> int:
@@ -59,7 +60,7 @@ def serve(
         )
     gc.enable()
     request = ServeRequest(files=tuple(files), state=state, strict=strict)
-    return run_loop(_serve, request, ShowOptions(events, log_format, debug), metrics)
+    return run_loop(_serve, request, ShowOptions(events, log_format, debug, plain=plain), metrics)
 
 
 def serve_one(
@@ -69,6 +70,7 @@ def serve_one(
     events: Events = "",
     log_format: LogFormat = "",
     metrics: Metrics = "",
+    plain: Plain = False,
     debug: ServerDebug = False,
     strict: Strict = False,
 ) -> int:
@@ -79,6 +81,7 @@ def serve_one(
         events=events,
         log_format=log_format,
         metrics=metrics,
+        plain=plain,
         debug=debug,
         strict=strict,
     )

@@ -381,10 +381,18 @@ class StepProgress(StepEvent, frozen=True, kw_only=True):
 
 
 class StepOutput(StepEvent, frozen=True, kw_only=True):
-    """A line that a program wrote (transient)."""
+    """A line that a program wrote (transient).
+
+    Attributes:
+        text: the line as it was written, with its colours; of a long one the first 64 KiB.
+        more_bytes: how many more bytes the line has; the log file of the step has them all.
+        is_unfinished: the program will write over the line, as a progress bar does; displays show it.
+    """
 
     stream: Literal["stdout", "stderr"]
     text: str
+    more_bytes: int = 0
+    is_unfinished: bool = False
 
 
 class Notice(StepEvent, frozen=True, kw_only=True):

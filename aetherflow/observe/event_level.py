@@ -48,7 +48,6 @@ _ALWAYS: Mapping[type[Event], Level] = {
     EffectConfirmed: "debug",
     JobStarted: "info",
     StepStarted: "info",
-    StepOutput: "info",
     StepRetrying: "warning",
     CancelRequested: "warning",
     FiringTakenOver: "warning",
@@ -82,6 +81,8 @@ def level_of(event: Event) -> Level:
             return _LEVEL_OF_STATUS.get(event.status, "info")
         case Notice() | ScheduleNotice() | StepProgress():
             return event.level
+        case StepOutput():
+            return "debug" if event.is_unfinished else "info"
         case FiringFinished():
             return _LEVEL_OF_STATUS.get(event.outcome, "info")
         case FiringScheduled():

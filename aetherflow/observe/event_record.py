@@ -30,7 +30,7 @@ from aetherflow.events.trace_ids import RunTrace
 from aetherflow.observe.event_level import Level, level_of
 from aetherflow.observe.event_text import one_line, sentence
 from aetherflow.observe.line_writer import json_line
-from aetherflow.observe.run_failures import Digest, Failure, digested
+from aetherflow.observe.run_failures import Digest, Failure, digested, log_file
 from aetherflow.observe.run_summary import repeat_command, resume_command
 from aetherflow.observe.shared_lines import SharedLines
 
@@ -66,7 +66,9 @@ _INTERNAL = frozenset(
 """Fields of events that only later processes, hints or the live tree need: fingerprints, counters, jobs."""
 _NUMBERS = frozenset({int, float, bool})
 """Zero and false say something, unlike other empty values."""
-_ZERO_IS_EMPTY = frozenset({"max_attempts", "recoveries", "was_interrupted", "is_planned"})
+_ZERO_IS_EMPTY = frozenset(
+    {"max_attempts", "recoveries", "was_interrupted", "is_planned", "more_bytes", "is_unfinished"}
+)
 
 
 _BEGINNINGS = (RunStarted, RunResumed)
@@ -265,7 +267,7 @@ class Recorder:
             return ""
         if isinstance(event, StepOutput):
             logs = memory.digest.logs
-            return f"{logs}/{event.job_id}/{event.step_id}.{event.attempt}.log" if logs else ""
+            return log_file(logs, event) if logs else ""
         return memory.digest.state
 
 

@@ -8,7 +8,7 @@ record or repaint the screen.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import singledispatch
 from typing import Any
@@ -122,6 +122,7 @@ def render_text(
     detail: bool = False,
     dated: bool = False,
     before: str = "",
+    output: Callable[[StepOutput], str] | None = None,
 ) -> str | None:
     """Return an event as a line for people, or None if it is not for them.
 
@@ -131,9 +132,15 @@ def render_text(
         detail: also show outputs.
         dated: the time is shown with its date and offset.
         before: what each line has before its words.
+        output: how to show what a program wrote; None: whole, without its colours.
     """
     if isinstance(event, RunStarted | RunResumed):  # their words have the time too: one zone in a line
         event = replace(event, at=event.at.astimezone(zone))
+    if isinstance(event, StepOutput):
+        if event.is_unfinished:
+            return None
+        shown = one_line(event.text.rstrip()) if output is None else output(event)
+        return f"{head(event, zone, dated=dated)}{before}{_step(event)} | {shown}".rstrip()
     words = sentence(event)
     if words is None:
         return None
@@ -254,11 +261,6 @@ def _(event: EffectConfirmed) -> str:
 @sentence.register
 def _(event: StepProgress) -> str:
     return f"{_step(event)}  {one_line(progress_text(event))}"
-
-
-@sentence.register
-def _(event: StepOutput) -> str:
-    return f"{_step(event)} | {one_line(event.text.rstrip())}".rstrip()
 
 
 @sentence.register

@@ -8,12 +8,13 @@ from datetime import UTC, tzinfo
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
-from aetherflow.events.run_events import Event, JobEvent, RunFinished
+from aetherflow.events.run_events import Event, JobEvent, RunFinished, StepOutput
+from aetherflow.observe.colours import coloured_line
 from aetherflow.observe.event_level import SEVERITY, level_of, parse_level
 from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import one_line, render_text
 from aetherflow.observe.line_writer import LineWriter
-from aetherflow.observe.run_failures import Digest, digested
+from aetherflow.observe.run_failures import Digest, digested, log_file
 from aetherflow.observe.run_summary import render_summary
 from aetherflow.observe.shared_lines import SharedLines
 from aetherflow.observe.sink import Sink
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from aetherflow.observe.time_order import TimeOrder
 
 Format = Literal["text", "json", "cloudevents"]
+
+LINE_CHARACTERS = 4000
+SCREEN_CHARACTERS = 400
+"""How much of a line of a program is shown in a log and on a screen; the log file of the step has all."""
 
 
 class _Logger(Protocol):
@@ -42,6 +47,8 @@ class LogObserver:
         dated: the times that people see have date and offset, as those of a server always have.
         zone: the zone of the times that people see; None is the machine's own. JSON is always UTC.
         shared: with the event stream, where that has the same lines.
+        colours: the lines of programs keep their colours.
+        line_characters: how much of a line of a program people see.
     """
 
     def __init__(
@@ -56,6 +63,8 @@ class LogObserver:
         many_runs: bool = False,
         dated: bool = False,
         shared: SharedLines | None = None,
+        colours: bool = False,
+        line_characters: int = LINE_CHARACTERS,
     ) -> None:
         self._writer = LineWriter(stream)
         self._sink = sink or Sink()
@@ -65,6 +74,8 @@ class LogObserver:
         self._zone = UTC if many_runs else zone
         self._many_runs = many_runs
         self._dated = dated or many_runs
+        self._colours = colours
+        self._line_characters = line_characters
         self._digest = Digest()
         self._rendered: list[bytes] = []
         self._recorder = Recorder("cloudevents" if format == "cloudevents" else "json", shared)
@@ -115,7 +126,18 @@ class LogObserver:
             detail=self._level == "debug",
             dated=self._dated,
             before=f"{one_line(event.run_id)}  " if self._many_runs and isinstance(event, JobEvent) else "",
+            output=self._output,
         )
+
+    def _output(self, event: StepOutput) -> str:
+        """Return what a program wrote, with its colours if they are wanted; a long line is cut."""
+        text, most = event.text.rstrip(), self._line_characters
+        shown = coloured_line(text, most) if self._colours else one_line(text)[:most]
+        if len(text) <= most and not event.more_bytes:
+            return shown
+        more = len(text[most:].encode("utf-8", "surrogatepass")) + event.more_bytes
+        whole = f", whole in {log_file(self._digest.logs, event)}" if self._digest.logs else ""
+        return f"{shown} ... ({more} more bytes{one_line(whole)})"
 
     def _make_logger(self) -> _Logger:
         """Return a logger of structlog with one processor, which adds the line of an event to a list."""

@@ -15,6 +15,7 @@ from aetherflow.events.run_events import (
     RunPersisted,
     RunResumed,
     RunStarted,
+    StepEvent,
     StepFinished,
 )
 from aetherflow.events.stale_readers import job_of
@@ -92,6 +93,11 @@ class Digest(msgspec.Struct, frozen=True):
     def named_state(self) -> str:
         """The database that commands about the run must name; empty if they find it."""
         return "" if self.is_usual_state else self.state
+
+
+def log_file(logs: str, event: StepEvent) -> str:
+    """Return the log file of a step, in the folder of the logs of its run."""
+    return f"{logs}/{event.job_id}/{event.step_id}.{event.attempt}.log"
 
 
 def digested(digest: Digest, event: Event) -> Digest:

@@ -18,7 +18,8 @@ from aetherflow.plugin_output import Level
 from aetherflow.process.appended_file import LOG_LIMIT, AppendedFile
 from aetherflow.process.held_output import HeldOutput
 from aetherflow.process.pipes import Stream, Take
-from aetherflow.process.whole_lines import LONGEST_LINE, WholeLines
+from aetherflow.process.shown_lines import ShownLines
+from aetherflow.process.whole_lines import WholeLines
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.context import StepContext
 
@@ -26,10 +27,6 @@ Mode = Literal["inherit", "capture", "file", "discard"]
 
 LAST_BYTES = 4096
 """How much of the end of the output stays in memory for error messages."""
-SHOWN_PER_SECOND = 10_000
-"""How many lines are shown live; more would slow the program down. The log file has them all."""
-LONG_LINE = 1000
-"""A line counts as one more line for each time this many bytes are in it."""
 
 
 class OutputPlan(msgspec.Struct, frozen=True):
@@ -79,7 +76,7 @@ class OutputRecorder:
         )
         self._file = AppendedFile(plan.file, context.access_of(plan.file)) if plan.file else None
         self._writing = anyio.Lock()
-        self._lines = _LineBudget(context)
+        self._lines = ShownLines(context)
 
     @property
     def sinks(self) -> dict[Stream, Take]:
@@ -119,7 +116,8 @@ class OutputRecorder:
             if (state := self._streams.get(stream)) and (
                 text := state.last.decode("utf-8", "replace").strip()
             ):
-                return stream, text.splitlines()[-count:]
+                lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+                return stream, [*lines][-count:]  # of a progress bar what was seen last
         return "stderr", []
 
     def __enter__(self) -> Self:
@@ -164,6 +162,8 @@ class OutputRecorder:
         state = self._streams[stream]
         lines = state.lines.take(data, last=last)
         if not lines and not (last and state.mode == "file"):
+            if last:
+                self._lines.end(stream)
             return
         async with self._writing:
             before = self._log.problem
@@ -172,6 +172,8 @@ class OutputRecorder:
                 self._context.log(self._log.problem, "warning")
         if state.mode in ("inherit", "capture"):
             self._lines.show(stream, masked)
+            if last:
+                self._lines.end(stream)
 
     async def take_record(self, level: Level, data: bytes) -> None:
         """Record a log record of the step's own code: as a line of the run's log, and beside the output."""
@@ -236,43 +238,3 @@ class _StreamState:
         if self.cut or not text.endswith("\n"):
             return text
         return text.removesuffix("\n").removesuffix("\r")
-
-
-class _LineBudget:
-    """Shows lines to the observers, at most SHOWN_PER_SECOND.
-
-    Attributes:
-        hidden_bytes: how many bytes were not shown.
-    """
-
-    def __init__(self, context: StepContext) -> None:
-        self.hidden_bytes = 0
-        self._context = context
-        self._allowed = float(SHOWN_PER_SECOND)
-        self._at = context.clock.monotonic()
-
-    def show(self, stream: Stream, data: bytes) -> None:
-        self._earn()
-        start = 0
-        while start < len(data) and self._allowed >= 1:
-            end = data.find(b"\n", start, start + LONGEST_LINE)
-            after = end + 1 if end >= 0 else min(start + LONGEST_LINE, len(data))
-            piece = data[start : end if end >= 0 else after]
-            text = piece.decode("utf-8", "replace").rstrip("\r")
-            self._context.show_line(stream, text.rpartition("\r")[2])  # a progress bar as it was last
-            self._allowed -= 1 + len(piece) // LONG_LINE
-            start = after
-        self.hidden_bytes += len(data) - start
-
-    def show_record(self, level: Level, data: bytes) -> None:
-        self._earn()
-        if self._allowed >= 1:
-            self._context.log(data.decode("utf-8", "replace"), level)
-            self._allowed -= 1 + len(data) // LONG_LINE
-        else:
-            self.hidden_bytes += len(data)
-
-    def _earn(self) -> None:
-        now = self._context.clock.monotonic()
-        self._allowed = min(SHOWN_PER_SECOND, self._allowed + (now - self._at) * SHOWN_PER_SECOND)
-        self._at = now

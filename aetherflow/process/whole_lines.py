@@ -1,5 +1,7 @@
 """Cut the output of a program into whole lines, so that no secret is cut.
 
+A carriage return ends a line too: a program writes over it, as a progress bar does.
+
 Imports little, as `left_output_script` uses it in a small process of its own.
 """
 
@@ -22,7 +24,8 @@ class WholeLines:
 
     def take(self, data: bytes, *, last: bool) -> bytes:
         """Return what can be passed on now; an unfinished line waits for its end, unless it is very long."""
-        end = len(data) if last else data.rfind(b"\n") + 1
+        newline = data.rfind(b"\n")
+        end = len(data) if last else max(newline, data.rfind(b"\r", newline + 1)) + 1
         ready = b""
         if end or last:
             ready = bytes(self._unfinished) + data[:end] if self._unfinished else data[:end]

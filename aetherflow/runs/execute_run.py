@@ -43,7 +43,7 @@ from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
 from aetherflow.runs.start_run import RunStart, start_run
-from aetherflow.runs.stop_notices import HOOKS_SECONDS, advice_for, first_notice, second_notice
+from aetherflow.runs.stop_notices import HOOKS_SECONDS, advice_for, first_notice, grace_of, second_notice
 from aetherflow.sdk.services import RunServices
 from aetherflow.stop_signals import end_with, name_of
 from aetherflow.store.database_pool import DatabasePool
@@ -263,7 +263,8 @@ async def _follow_control(
     reason = await control.cancelled()
     has_hooks = bool(run.checked.plan.flow.on_exit)
     if control.advice is not None:
-        say(first_notice(control.advice, runs_hooks=executor.runs_hooks, has_hooks=has_hooks))
+        grace = grace_of(run.checked.plan)
+        say(first_notice(control.advice, runs_hooks=executor.runs_hooks, has_hooks=has_hooks, grace=grace))
     elif executor.runs_hooks and not executor.was_cancelled:
         say(HOOKS_END_IT)
     (executor.leave if control.leaves else executor.cancel)(reason)  # hooks run on

@@ -337,9 +337,29 @@ class StepContext(StepIdentity):
         """Record what plugin code prints and logs in a block as output of the step; the engine calls it."""
         return self._services.record_output(self)
 
-    def show_line(self, stream: Literal["stdout", "stderr"], text: str) -> None:
-        """Show a line of a program's output to the observers while it runs; it is masked and not stored."""
-        self._announce(StepOutput, stream="stderr" if stream == "stderr" else "stdout", text=str(text))
+    def show_line(
+        self,
+        stream: Literal["stdout", "stderr"],
+        text: str,
+        *,
+        more_bytes: int = 0,
+        is_unfinished: bool = False,
+    ) -> None:
+        """Show a line of a program's output to the observers while it runs; it is masked and not stored.
+
+        Args:
+            stream: where the program wrote it.
+            text: the line, or its beginning.
+            more_bytes: how many more bytes it has.
+            is_unfinished: the program will write over it, as a progress bar does: only displays show it.
+        """
+        self._announce(
+            StepOutput,
+            stream="stderr" if stream == "stderr" else "stdout",
+            text=str(text),
+            more_bytes=more_bytes,
+            is_unfinished=is_unfinished,
+        )
 
     def _announce(self, kind: type[E], **fields: Any) -> E:
         """Show the observers an event of this attempt, and return it."""

@@ -135,7 +135,7 @@ class FakeRun:
 
     def lines(self, stream: str = "stdout") -> list[str]:
         """Return the lines that programs of steps wrote to a stream."""
-        return [line.text for line in self.of(StepOutput) if line.stream == stream]
+        return [line.text for line in self.of(StepOutput) if line.stream == stream and not line.is_unfinished]
 
     def _announce(self, event: Event) -> None:
         self.events.append(masked(event, self.redactor))

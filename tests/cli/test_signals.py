@@ -84,8 +84,9 @@ def test_a_second_signal_does_not_wait_for_a_child_that_resists(
         children = _children(run)
         run.send(number)
         again = "Ctrl-C again" if number == signal.SIGINT else "a second signal"
+        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
         assert run.event("notice")["message"] == (
-            "the run stops: its programs get SIGTERM, and SIGKILL after their kill_grace_seconds; "
+            f"{name}: the run stops; its programs get SIGTERM, and SIGKILL after 600 s; "
             f"{again} kills the programs at once"
         )
         cancelled_at = run.event("cancel_requested")["timestamp"]

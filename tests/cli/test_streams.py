@@ -133,7 +133,7 @@ def test_a_terminal_shows_the_tree_and_the_summary_and_gets_its_cursor_back(cli:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert code == 0
     assert re.search(r"run tty of f +SUCCESS in ", plain)
-    assert "jobs:  1 SUCCESS" in plain
+    assert "jobs: 1 SUCCESS" in plain
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l") >= 0
 
 

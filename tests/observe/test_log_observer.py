@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from aetherflow.errors import ErrorInfo, UsageError
@@ -249,3 +250,69 @@ def test_the_log_is_imported_without_structlog_and_rich_and_the_tree_with_little
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+async def shown_line(line: StepOutput, **options: Any) -> str:
+    """Return how people see a line of a program in a run whose logs have a folder."""
+    stream = io.StringIO()
+    observer = LogObserver(stream, format="text", level="info", zone=UTC, **options)
+    persisted = RunPersisted(at=AT, flow_id="demo", run_id="r1", state="/s", logs="/logs/r1")
+    await observer([persisted, line])
+    return stream.getvalue().removeprefix("22:14:03 INFO  a.s | ").removesuffix("\n")
+
+
+def program_line(text: str, more_bytes: int = 0) -> StepOutput:
+    step: dict[str, Any] = {"job_id": "a", "step_id": "s", "step_type": "external.process"}
+    run: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
+    return StepOutput(**run, **step, stream="stdout", text=text, more_bytes=more_bytes)
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "seen"),
+    [
+        ("x" * 20, 0, "x" * 20),
+        ("x" * 21, 0, "x" * 20 + " ... (1 more bytes, whole in /logs/r1/a/s.1.log)"),
+        ("x" * 18 + "üüü", 0, "x" * 18 + "üü ... (2 more bytes, whole in /logs/r1/a/s.1.log)"),
+        ("x" * 30, 200_000_000, "x" * 20 + " ... (200000010 more bytes, whole in /logs/r1/a/s.1.log)"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_long_line_of_a_program_is_cut_with_the_file_that_has_all_of_it(
+    text: str, more: int, seen: str
+) -> None:
+    assert await shown_line(program_line(text, more), line_characters=20) == seen
+
+
+@pytest.mark.parametrize(
+    ("text", "coloured", "plain"),
+    [
+        ("\x1b[1;31mred\x1b[0m end", "\x1b[1;31mred\x1b[0m end\x1b[0m", "red end"),
+        ("\x1b[32mgreen", "\x1b[32mgreen\x1b[0m", "green"),
+        ("\x1b[38;2;1;2;3mmany", "\x1b[38;2;1;2;3mmany\x1b[0m", "many"),
+        ("\x1b[2J\x1b[Hgone\x1b]0;t\x07", "gone\\x1b]0;t\\x07", "gone\\x1b]0;t\\x07"),
+        ("\x1b[31mab\x1b[5Ac\x1b[?25l", "\x1b[31mabc\x1b[0m", "abc"),
+        ("\x1b[\x1b[0m31mnested", "\\x1b[\x1b[0m31mnested\x1b[0m", "\\x1b[31mnested"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_only_colours_pass_to_a_terminal_and_none_elsewhere(
+    text: str, coloured: str, plain: str
+) -> None:
+    assert await shown_line(program_line(text), colours=True) == coloured
+    assert await shown_line(program_line(text)) == plain
+
+
+@pytest.mark.asyncio
+async def test_a_coloured_line_is_cut_by_what_is_seen_of_it() -> None:
+    line = program_line("\x1b[31m" + "r" * 15 + "\x1b[32m" + "g" * 15)
+
+    seen = await shown_line(line, colours=True, line_characters=20)
+
+    assert seen.startswith("\x1b[31m" + "r" * 15 + "\x1b[32mggggg\x1b[0m ... (")
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_is_still_written_over_is_no_line_of_the_log() -> None:
+    line = msgspec.structs.replace(program_line("50 %"), is_unfinished=True)
+    assert await shown_line(line) == ""
+    assert await logged([line], format="text", level="debug") == ""

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.errors import StepError
-from aetherflow.events.run_events import Event
-from aetherflow.process import output_recorder as process_output
+from aetherflow.events.run_events import Event, StepOutput
+from aetherflow.process import output_recorder, shown_lines
 from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
 from aetherflow.process.pipes import Stream
 from aetherflow.process.whole_lines import LONGEST_LINE, LONGEST_SECRET
@@ -212,7 +212,7 @@ async def test_discarded_output_is_nowhere(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_log_file_says_that_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_output, "LOG_LIMIT", 12)
+    monkeypatch.setattr(output_recorder, "LOG_LIMIT", 12)
     recorder, events = await record(
         tmp_path, [b"12345\n", b"67890\n", b"more\n", b"and more\n"], OutputPlan()
     )
@@ -226,20 +226,52 @@ async def test_the_log_file_says_that_it_is_full(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.asyncio
-async def test_a_very_long_line_is_shown_in_pieces_and_kept_whole(tmp_path: Path) -> None:
+async def test_of_a_very_long_line_the_beginning_is_shown_and_all_is_stored(tmp_path: Path) -> None:
     line = b"abc" * 100_000
-    recorder, events = await record(tmp_path, [line[:70_000], line[70_000:], b"\n"], OutputPlan())
-    assert "".join(shown(events)).encode() == line
-    assert all(len(text) <= LONGEST_LINE for text in shown(events))
+    recorder, events = await record(tmp_path, [line[:70_000], line[70_000:], b"\nnext\n"], OutputPlan())
+    (first, second) = (event for event in events if isinstance(event, StepOutput))
+    assert (first.text.encode(), first.more_bytes) == (line[:LONGEST_LINE], len(line) - LONGEST_LINE)
+    assert (second.text, second.more_bytes) == ("next", 0)
     assert recorder.log_file is not None
-    assert recorder.log_file.read_bytes() == line + b"\n"
+    assert recorder.log_file.read_bytes() == line + b"\nnext\n"
+
+
+@pytest.mark.asyncio
+async def test_a_progress_bar_is_one_line_and_is_shown_now_and_then_while_it_moves(tmp_path: Path) -> None:
+    states = [f"{percent} %\r".encode() for percent in range(101)]
+    recorder, events = await record(tmp_path, [b"begin\n", *states, b"\nend\n"], OutputPlan())
+    lines = [event for event in events if isinstance(event, StepOutput)]
+    assert [line.text for line in lines if not line.is_unfinished] == ["begin", "100 %", "end"]
+    assert [line.text for line in lines if line.is_unfinished][:1] == ["0 %"]
+    assert len(lines) < 20
+    assert recorder.log_file is not None
+    assert recorder.log_file.read_bytes() == b"begin\n" + b"".join(states) + b"\nend\n"
+    assert recorder.last_lines() == ("stdout", ["begin", "100 %", "end"])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "seen"),
+    [
+        ([b"1 %\r2 %\r", b"3 %"], "3 %"),
+        ([b"1 %\r", b"2 %\r\n"], "2 %"),
+        ([b"long text\rshort\r"], "short"),
+        ([b"x" * 70_000 + b"\r", b"done\n"], "done"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_of_a_line_that_is_written_over_the_last_state_is_seen(
+    tmp_path: Path, pieces: list[bytes], seen: str
+) -> None:
+    _, events = await record(tmp_path, pieces, OutputPlan())
+    (line,) = (event for event in events if isinstance(event, StepOutput) and not event.is_unfinished)
+    assert (line.text, line.more_bytes) == (seen, 0)
 
 
 @pytest.mark.asyncio
 async def test_lines_that_come_too_fast_are_counted_and_still_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_output, "SHOWN_PER_SECOND", 3)
+    monkeypatch.setattr(shown_lines, "SHOWN_PER_SECOND", 3)
     recorder, events = await record(tmp_path, [b"1\n2\n3\n4\n5\n", b"6\n"], OutputPlan())
     assert shown(events) == ["1", "2", "3"]
     assert "6 bytes of output came too fast" in said(events)
@@ -249,7 +281,7 @@ async def test_lines_that_come_too_fast_are_counted_and_still_logged(
 
 @pytest.mark.asyncio
 async def test_long_lines_count_as_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_output, "SHOWN_PER_SECOND", 100)
+    monkeypatch.setattr(shown_lines, "SHOWN_PER_SECOND", 100)
     _, events = await record(tmp_path, [b"x" * 60_000 + b"\n"] * 50, OutputPlan())
     assert len(shown(events)) == 2
 
@@ -289,7 +321,7 @@ async def test_a_secret_at_the_edge_of_a_piece_of_an_endless_line_is_masked(
     recorder, events = await record(tmp_path, pieces, OutputPlan(), SECRET)
     assert recorder.log_file is not None
     assert recorder.log_file.read_text() == f"{filler}***{'y' * 200_000}***"
-    assert "".join(shown(events)) == f"{filler}***{'y' * 200_000}***"
+    assert shown(events) == [f"{filler}***{'y' * 200_000}***"[:LONGEST_LINE]]
 
 
 def forget_peak() -> float:
