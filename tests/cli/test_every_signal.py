@@ -88,7 +88,7 @@ def test_a_signal_while_the_hooks_run_lets_them_end_and_a_second_one_ends_them(c
         said = run.event("notice")["message"]
         go.touch()
         done = run.end()
-    assert said == "the jobs have ended; the hooks run to their end; a second signal cuts them off"
+    assert said == "SIGTERM: the jobs have ended; the hooks run to their end; a second signal cuts them off"
     assert (done.code, out.read_text()) == (0, "last\n"), done
 
     up.unlink()
