@@ -394,6 +394,11 @@ class StepOutput(StepEvent, frozen=True, kw_only=True):
     more_bytes: int = 0
     is_unfinished: bool = False
 
+    @property
+    def level(self) -> Literal["debug", "info"]:
+        """How much it matters."""
+        return "debug" if self.is_unfinished else "info"
+
 
 class Notice(StepEvent, frozen=True, kw_only=True):
     """A message to people that changes no state (transient); about a step if it names one."""

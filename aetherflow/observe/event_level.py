@@ -79,10 +79,8 @@ def level_of(event: Event) -> Level:
     match event:
         case StepFinished() | JobFinished() | RunFinished():
             return _LEVEL_OF_STATUS.get(event.status, "info")
-        case Notice() | ScheduleNotice() | StepProgress():
+        case Notice() | ScheduleNotice() | StepProgress() | StepOutput():
             return event.level
-        case StepOutput():
-            return "debug" if event.is_unfinished else "info"
         case FiringFinished():
             return _LEVEL_OF_STATUS.get(event.outcome, "info")
         case FiringScheduled():
