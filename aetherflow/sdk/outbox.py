@@ -33,7 +33,7 @@ class Outbox(Generic[T]):
 
     Args:
         send: sends a batch, in the thread of the outbox; what it raises is noted.
-        stop: makes a `send` that waits end soon; called when the deadline is over.
+        stop: called at the end, once: closes what `send` uses, and makes one that still waits end soon.
         place: where to, for messages.
         size: how many records are a batch.
         delay_seconds: after this time fewer are sent, too.
@@ -92,8 +92,9 @@ class Outbox(Generic[T]):
         self.end()
         while self._thread.is_alive() and time.monotonic() < deadline and self._tries < MOST_TRIES_AT_END:
             self._thread.join(LOOK_SECONDS)
-        if self._thread.is_alive():
-            self._stop()
+        has_ended = not self._thread.is_alive()
+        self._stop()
+        if not has_ended:
             with self._changed:
                 self._lose(self._sending + len(self._waiting), self.reason or "it did not answer in time")
                 self._waiting.clear()

@@ -269,7 +269,10 @@ def _environment(
     }
     if folder is not None:
         environment["AETHERFLOW_OUTPUT_DIR"] = str(folder.temporary)
-    return environment | {name: value or "" for name, value in (inputs.env or {}).items()}
+    own = {name: value or "" for name, value in (inputs.env or {}).items()}
+    if "TRACEPARENT" in own:
+        environment.pop("TRACESTATE", None)
+    return environment | own
 
 
 def _outputs(context: StepContext, task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str, Any]:

@@ -39,9 +39,9 @@ def attributes_of(record: Mapping[str, Any]) -> dict[str, Any]:
         found["cicd.pipeline.task.name"] = task
         place = [record["run_id"], job_id, step_id, str(record.get("attempt", "")) if step_id else ""]
         found["cicd.pipeline.task.run.id"] = "/".join(part for part in place if part)
-    else:
-        found |= {"cicd.pipeline.action.name": "RUN"}
-    found |= {"cicd.pipeline.name": record["flow_id"], "cicd.pipeline.run.id": record["run_id"]}
+    else:  # spans of jobs and steps have these as attributes of their resource
+        found["cicd.pipeline.action.name"] = "RUN"
+        found |= {"cicd.pipeline.name": record["flow_id"], "cicd.pipeline.run.id": record["run_id"]}
     return found | scalars(record)
 
 

@@ -6,14 +6,18 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from tests.cli.command_line import CommandLine
 from tests.plugins.lineage_models import read_event
+from tests.plugins.observed_runs import Watched
 from tests.servers.http_server import Answer, HttpServer
+
+pytestmark = pytest.mark.asyncio
 
 SECRET = "hush-hush-8812"  # noqa: S105 - of this test
 FLOW = """
@@ -62,25 +66,21 @@ def server() -> Iterator[HttpServer]:
 
 
 @pytest.fixture
-def nightly(cli: CommandLine, server: HttpServer) -> CommandLine:
-    cli.write("flow.yaml", FLOW)
-    (cli.folder / "away").mkdir()
-    with sqlite3.connect(cli.folder / "shop.sqlite") as shop:
+def nightly(tmp_path: Path, server: HttpServer) -> Watched:
+    (tmp_path / "away").mkdir()
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as shop:
         shop.executescript(
             "create table orders (id); create table customers (id, name); create table copies (id, name);"
             "insert into orders values (1), (2); insert into customers values (1, 'a'), (2, 'b');"
         )
-    shop.close()
-    cli.env |= {"AETHERFLOW_OBSERVERS": "openlineage", "OPENLINEAGE_URL": server.url}
-    return cli
+    return Watched(tmp_path, FLOW, AETHERFLOW_OBSERVERS="openlineage", OPENLINEAGE_URL=server.url)
 
 
-def run(cli: CommandLine, *options: str, **env: str) -> int:
-    """Run the flow, or go on with it; nothing may be lost."""
-    command = options or ("run", "flow.yaml", "--run-id", "r1")
-    done = cli.run(*command, "--param", f"api_token={SECRET}", env=env)
-    assert "whole run" not in done.err, done.err
-    return done.code
+async def run(nightly: Watched, env: dict[str, str] | None = None) -> str:
+    """Run the flow, or go on with it, and return how it ended; nothing may be lost."""
+    await nightly.run(env, params={"api_token": SECRET})
+    assert nightly.lost == {}
+    return nightly.status
 
 
 def sent(server: HttpServer) -> list[dict[str, Any]]:
@@ -96,10 +96,10 @@ def of(events: list[dict[str, Any]], name: str, *kinds: str) -> list[dict[str, A
     return [one for one in events if one["job"]["name"] == name and one["eventType"] in (kinds or ENDS)]
 
 
-def test_every_run_job_and_attempt_starts_and_ends_below_its_parent(
-    nightly: CommandLine, server: HttpServer
+async def test_every_run_job_and_attempt_starts_and_ends_below_its_parent(
+    nightly: Watched, server: HttpServer
 ) -> None:
-    assert run(nightly, OPENLINEAGE_NAMESPACE="dwh") == 1
+    assert await run(nightly, {"OPENLINEAGE_NAMESPACE": "dwh"}) == "FAILED"
 
     events = sent(server)
     assert {one["job"]["namespace"] for one in events} == {"dwh"}
@@ -132,11 +132,11 @@ def test_every_run_job_and_attempt_starts_and_ends_below_its_parent(
     assert SECRET not in json.dumps(events)
 
 
-def test_steps_name_the_tables_and_files_that_they_read_and_write(
-    nightly: CommandLine, server: HttpServer
+async def test_steps_name_the_tables_and_files_that_they_read_and_write(
+    nightly: Watched, server: HttpServer
 ) -> None:
     (nightly.folder / "go").touch()
-    assert run(nightly) == 0
+    records = await nightly.run(params={"api_token": SECRET})
 
     events = sent(server)
     database = f"sqlite://{nightly.folder}/shop.sqlite"
@@ -157,20 +157,20 @@ def test_steps_name_the_tables_and_files_that_they_read_and_write(
     assert table["outputFacets"]["outputStatistics"]["rowCount"] == 2
     written = [one["outputs"][0]["name"] for one in of(events, "nightly.orders.send")]
     assert sorted(written) == [f"{nightly.folder}/away/d{n}/day.csv" for n in (1, 2)]
-    finished = [one for one in nightly.run("events", "r1").lines() if one["event"] == "step_finished"]
+    finished = [one for one in records if one["event"] == "step_finished"]
     stored = next(one for one in finished if one["step_id"] == "extract")
     assert stored["writes"] == [{"namespace": "file", "name": stored["outputs"]["artifact_path"], "rows": 2}]
     assert stored["statements"][0]["dialect"] == "sqlite"
 
 
-def test_a_resume_has_runs_of_its_own_and_an_outer_run_is_the_parent(
-    nightly: CommandLine, server: HttpServer
+async def test_a_resume_has_runs_of_its_own_and_an_outer_run_is_the_parent(
+    nightly: Watched, server: HttpServer
 ) -> None:
-    assert run(nightly) == 1
+    assert await run(nightly) == "FAILED"
     first = len(sent(server))
     (nightly.folder / "go").touch()
     outer = "0190a1b2-0000-7000-8000-000000000001"
-    assert run(nightly, "runs", "retry", "r1", OPENLINEAGE_PARENT_ID=f"ci/build/main/{outer}") == 0
+    assert await run(nightly, {"OPENLINEAGE_PARENT_ID": f"ci/build/main/{outer}"}) == "SUCCESS"
 
     events = sent(server)
     before, after = events[:first], events[first:]
@@ -184,14 +184,16 @@ def test_a_resume_has_runs_of_its_own_and_an_outer_run_is_the_parent(
     assert all(UUID(one["run"]["runId"]).version == 5 for one in events)
 
 
-def test_the_configuration_of_a_file_sends_them_into_a_file(nightly: CommandLine, server: HttpServer) -> None:
-    nightly.write(
-        "openlineage.yml",
-        f"transport: {{type: file, log_file_path: {nightly.folder}/events.ndjson, append: true}}\n",
+async def test_the_configuration_of_a_file_sends_them_into_a_file(
+    nightly: Watched, server: HttpServer
+) -> None:
+    (nightly.folder / ".openlineage").mkdir()
+    (nightly.folder / ".openlineage/openlineage.yml").write_text(
+        f"transport: {{type: file, log_file_path: {nightly.folder}/events.ndjson, append: true}}\n"
     )
     (nightly.folder / "go").touch()
 
-    assert run(nightly) == 0
+    assert await run(nightly) == "SUCCESS"
 
     events = [json.loads(line) for line in (nightly.folder / "events.ndjson").read_text().splitlines()]
     for event in events:
@@ -210,24 +212,28 @@ def test_the_configuration_of_a_file_sends_them_into_a_file(nightly: CommandLine
         (Answer(201), {"OPENLINEAGE_CONFIG": "nowhere.yml"}, "cannot read nowhere.yml"),
     ],
 )
-def test_a_receiver_that_fails_is_reported_and_the_run_ends_in_time(
-    nightly: CommandLine, server: HttpServer, answer: Answer, env: dict[str, str], why: str
+async def test_a_receiver_that_fails_is_reported_and_the_run_ends_in_time(
+    nightly: Watched,
+    server: HttpServer,
+    answer: Answer,
+    env: dict[str, str],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (nightly.folder / "go").touch()
     server.on("/api/v1/lineage", answer)
+    monkeypatch.setattr("aetherflow.observe.installed_observer.CLOSE_SECONDS", 1.5)
     began = time.monotonic()
 
-    done = nightly.run("run", "flow.yaml", env=env)
+    await nightly.run(env)
 
-    assert done.code == 0
+    assert nightly.status == "SUCCESS"
     assert time.monotonic() - began < 25
-    assert "the openlineage did not show the whole run: " in done.err
-    assert why in done.err
-    assert "Traceback" not in done.err
-    assert "pass-word" not in done.err
+    assert why in nightly.lost["openlineage"]
+    assert "pass-word" not in nightly.lost["openlineage"]
 
 
-def test_it_is_disabled_by_the_standard_variable(nightly: CommandLine, server: HttpServer) -> None:
-    run(nightly, OPENLINEAGE_DISABLED="true")
+async def test_it_is_disabled_by_the_standard_variable(nightly: Watched, server: HttpServer) -> None:
+    await run(nightly, {"OPENLINEAGE_DISABLED": "true"})
 
     assert server.requests == []

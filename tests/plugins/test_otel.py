@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from tests.cli.command_line import CommandLine
+from tests.plugins.observed_runs import Watched
 from tests.servers.otlp_receiver import OtlpReceiver, attributes, otlp_receiver
+
+pytestmark = pytest.mark.asyncio
 
 SECRET = "hush-hush-5521"  # noqa: S105 - of this test
 FLOW = """
@@ -47,25 +51,22 @@ def receiver() -> Iterator[OtlpReceiver]:
 
 
 @pytest.fixture
-def traced(cli: CommandLine, receiver: OtlpReceiver) -> CommandLine:
-    cli.write("flow.yaml", FLOW)
-    (cli.folder / "north").touch()
-    cli.env |= {"AETHERFLOW_OBSERVERS": "otel", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
-    return cli
+def traced(tmp_path: Path, receiver: OtlpReceiver) -> Watched:
+    (tmp_path / "north").touch()
+    return Watched(tmp_path, FLOW, AETHERFLOW_OBSERVERS="otel", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
 
 
-def run(cli: CommandLine, *options: str, **env: str) -> list[dict[str, Any]]:
-    """Run the flow, or go on with it, and return its records."""
-    command = options or ("run", "flow.yaml", "--run-id", "r1", "--param", f"api_token={SECRET}")
-    done = cli.run(*command, "--events", "events.jsonl", env=env)
-    assert "lost" not in done.err, done.err
-    return [json.loads(line) for line in (cli.folder / "events.jsonl").read_text().splitlines()]
+async def run(traced: Watched, env: dict[str, str] | None = None, **request: Any) -> list[dict[str, Any]]:
+    """Run the flow, or go on with it; nothing may be lost."""
+    records = await traced.run(env, params={"api_token": SECRET}, **request)
+    assert traced.lost == {}
+    return records
 
 
-def test_a_run_its_jobs_and_attempts_are_spans_with_the_ids_of_the_records(
-    traced: CommandLine, receiver: OtlpReceiver
+async def test_a_run_its_jobs_and_attempts_are_spans_with_the_ids_of_the_records(
+    traced: Watched, receiver: OtlpReceiver
 ) -> None:
-    records = run(traced, TRACEPARENT=f"00-{OUTER_TRACE}-{OUTER_SPAN}-01")
+    records = await run(traced, traceparent=f"00-{OUTER_TRACE}-{OUTER_SPAN}-01")
 
     ids = {(one["trace_id"], one["span_id"]) for one in records if one.get("job_id") or "seq" in one}
     spans = receiver.spans
@@ -85,14 +86,11 @@ def test_a_run_its_jobs_and_attempts_are_spans_with_the_ids_of_the_records(
     assert all(span.end_time_unix_nano <= whole.end_time_unix_nano for span in spans)
 
 
-def test_results_errors_and_events_follow_the_conventions(
-    traced: CommandLine, receiver: OtlpReceiver
+async def test_results_errors_and_events_follow_the_conventions(
+    traced: Watched, receiver: OtlpReceiver
 ) -> None:
-    run(
-        traced,
-        OTEL_SERVICE_NAME="nightly",
-        OTEL_RESOURCE_ATTRIBUTES="team=dwh,deployment.environment.name=pr%6fd",
-    )
+    attributes_given = "team=dwh,deployment.environment.name=pr%6fd"
+    await run(traced, {"OTEL_SERVICE_NAME": "nightly", "OTEL_RESOURCE_ATTRIBUTES": attributes_given})
 
     whole = receiver.span("RUN night")
     assert whole.kind == 2  # SERVER
@@ -130,15 +128,13 @@ def test_results_errors_and_events_follow_the_conventions(
     assert (resource["cicd.pipeline.name"], resource["cicd.pipeline.run.id"]) == ("night", "r1")
 
 
-def test_a_resume_adds_spans_to_the_trace_and_none_twice(traced: CommandLine, receiver: OtlpReceiver) -> None:
-    run(traced)
+async def test_a_resume_adds_spans_to_the_trace_and_none_twice(
+    traced: Watched, receiver: OtlpReceiver
+) -> None:
+    records = await run(traced)
     (traced.folder / "south").touch()
     before = len(receiver.spans)
-    records = run(
-        traced,
-        *("runs", "retry", "r1", "--param", f"api_token={SECRET}"),
-        TRACEPARENT=f"00-{OUTER_TRACE}-{OUTER_SPAN}-01",
-    )
+    records += await run(traced, traceparent=f"00-{OUTER_TRACE}-{OUTER_SPAN}-01")
 
     added = receiver.spans[before:]
     assert len({span.trace_id for span in receiver.spans}) == 1
@@ -154,10 +150,10 @@ def test_a_resume_adds_spans_to_the_trace_and_none_twice(traced: CommandLine, re
     assert {span.span_id.hex() for span in receiver.spans} <= ids
 
 
-def test_records_are_log_records_that_name_their_span_and_hold_no_secret(
-    traced: CommandLine, receiver: OtlpReceiver
+async def test_records_are_log_records_that_name_their_span_and_hold_no_secret(
+    traced: Watched, receiver: OtlpReceiver
 ) -> None:
-    records = run(traced, OTEL_LOGS_EXPORTER="otlp", OTEL_EXPORTER_OTLP_COMPRESSION="gzip")
+    records = await run(traced, {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"})
 
     assert len(receiver.logs) == len(records)
     for log, record in zip(receiver.logs, records, strict=True):
@@ -171,96 +167,99 @@ def test_records_are_log_records_that_name_their_span_and_hold_no_secret(
     assert any(b"***" in body for body in receiver.bodies)
 
 
-def test_headers_and_an_endpoint_of_its_own_are_used_and_the_process_environment_is_not(
-    traced: CommandLine, receiver: OtlpReceiver
+async def test_headers_and_an_endpoint_of_its_own_are_used_and_the_process_environment_is_not(
+    traced: Watched, receiver: OtlpReceiver
 ) -> None:
-    traced.write("aetherflow.yaml", "version: 1\nsettings: {observers: [otel]}\nenv_files: [otel.env]\n")
-    traced.write(
-        "otel.env",
+    project = "version: 1\nsettings: {observers: [otel]}\nenv_files: [otel.env]\n"
+    (traced.folder / "aetherflow.yaml").write_text(project)
+    (traced.folder / "otel.env").write_text(
         f"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT={receiver.url}/mine/v1/traces\n"
         "OTEL_EXPORTER_OTLP_HEADERS=x-key=a%20b,x-other=2\n",
     )
     del traced.env["AETHERFLOW_OBSERVERS"], traced.env["OTEL_EXPORTER_OTLP_ENDPOINT"]
 
-    run(traced)
+    await run(traced)
 
     assert receiver.spans
     assert (receiver.headers[0]["x-key"], receiver.headers[0]["x-other"]) == ("a b", "2")
 
 
 @pytest.mark.parametrize(
-    "env", [{"OTEL_SDK_DISABLED": "true"}, {"TRACEPARENT": f"00-{OUTER_TRACE}-{OUTER_SPAN}-00"}]
+    ("env", "request_"),
+    [
+        ({"OTEL_SDK_DISABLED": "true"}, {}),
+        ({}, {"traceparent": f"00-{OUTER_TRACE}-{OUTER_SPAN}-00"}),
+    ],
 )
-def test_nothing_is_sent_if_that_is_asked_for(
-    traced: CommandLine, receiver: OtlpReceiver, env: dict[str, str]
+async def test_nothing_is_sent_if_that_is_asked_for(
+    traced: Watched, receiver: OtlpReceiver, env: dict[str, str], request_: dict[str, str]
 ) -> None:
-    run(traced, **env)
+    await run(traced, env, **request_)
 
     assert receiver.bodies == []
 
 
-def test_a_wrong_variable_is_reported_and_the_run_continues(traced: CommandLine) -> None:
-    (traced.folder / "south").touch()
+async def test_a_wrong_variable_is_reported_and_the_run_continues(traced: Watched) -> None:
+    await traced.run({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
 
-    done = traced.run("run", "flow.yaml", env={"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-
-    assert done.code == 0
-    assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'; allowed: http/protobuf" in done.err
-    assert "Traceback" not in done.err
+    assert traced.status == "FAILED"  # by the step that fails
+    assert traced.lost == {"otel": "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'; allowed: http/protobuf"}
 
 
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
-        ("refuses", "Connection refused"),
         ("is silent", "it did not answer in time"),
-        ("rejects", "401"),
+        ("rejects", "Failed to export spans batch code: 401, reason: Unauthorized"),
         ("breaks down", "Service Unavailable"),
     ],
 )
-def test_a_receiver_that_does_not_take_them_costs_the_run_little_and_is_reported(
-    traced: CommandLine, receiver: OtlpReceiver, kind: str, why: str
+async def test_a_receiver_that_does_not_take_them_costs_the_run_little_and_is_reported(
+    traced: Watched, receiver: OtlpReceiver, kind: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("aetherflow.observe.installed_observer.CLOSE_SECONDS", 1.5)
     (traced.folder / "south").touch()
-    url = receiver.url
     receiver.status = {"is silent": 0, "rejects": 401}.get(kind, 200)
     receiver.later = 503 if kind == "breaks down" else None
-    if kind == "refuses":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{free.getsockname()[1]}"
     began = time.monotonic()
 
-    done = traced.run(
-        "run", "flow.yaml", env={"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"}
-    )
+    await traced.run({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"})
 
-    assert done.code == 0
-    assert time.monotonic() - began < 30  # 10 s is the timeout of the exporter for a batch
-    assert f"spans did not reach {url}/v1/traces: " in done.err
-    assert why in done.err
-    assert "Traceback" not in done.err
-    assert "opentelemetry" not in done.err
+    assert traced.status == "SUCCESS"
+    assert time.monotonic() - began < 30
+    assert f"spans did not reach {receiver.url}/v1/traces: " in traced.lost["otel"]
+    assert why in traced.lost["otel"]
     assert len(receiver.spans) == (4 if kind == "breaks down" else 0)
 
 
-@pytest.mark.parametrize("observers", ["otel", ""])
-def test_nothing_of_opentelemetry_is_imported_unless_it_is_chosen(
-    traced: CommandLine, observers: str
-) -> None:
-    traced.write(
+async def test_a_receiver_that_is_not_there_is_a_warning_at_the_end(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FLOW)
+    for name in ("north", "south"):
+        (cli.folder / name).touch()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    env = {"AETHERFLOW_OBSERVERS": "otel", "OTEL_EXPORTER_OTLP_ENDPOINT": url}
+    done = await anyio.to_thread.run_sync(lambda: cli.run("run", "flow.yaml", env=env))
+
+    assert done.code == 0
+    assert f"spans did not reach {url}/v1/traces: [Errno 111] Connection refused" in done.err
+    assert "Traceback" not in done.err
+    assert "opentelemetry" not in done.err
+
+
+async def test_nothing_of_opentelemetry_is_imported_unless_it_is_chosen(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FLOW)
+    cli.write(
         "site/looking.py",
         "import os, sys\n\ndef METRICS(event):\n"
         "    with open(os.environ['SEEN'], 'a') as seen:\n"
-        "        print('opentelemetry' in sys.modules, 'requests' in sys.modules, file=seen)\n",
+        "        print(*sorted(name for name in sys.modules if 'opentel' in name), file=seen)\n",
     )
-    env = {"PYTHONPATH": str(traced.folder / "site"), "SEEN": str(traced.folder / "seen")}
+    env = {"PYTHONPATH": str(cli.folder / "site"), "SEEN": str(cli.folder / "seen")}
+    env["AETHERFLOW_METRICS_MODULE"] = "looking"
 
-    traced.run(
-        "run",
-        "flow.yaml",
-        env=env | {"AETHERFLOW_METRICS_MODULE": "looking", "AETHERFLOW_OBSERVERS": observers},
-    )
+    await anyio.to_thread.run_sync(lambda: cli.run("run", "flow.yaml", env=env))
 
-    last = (traced.folder / "seen").read_text().splitlines()[-1]
-    assert last == ("True True" if observers else "False False")
+    assert set((cli.folder / "seen").read_text().splitlines()) == {""}
