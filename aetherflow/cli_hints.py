@@ -30,6 +30,11 @@ def events_command(run_id: str, state: Path | str) -> str:
     return _command("events", run_id, state)
 
 
+def logs_command(run_id: str, state: Path | str) -> str:
+    """Return the command that prints the output of the programs of a run."""
+    return _command("logs", run_id, state)
+
+
 def retry_command(
     run_id: str, state: Path | str, secrets: Iterable[str] = (), begin_at: Iterable[str] = ()
 ) -> str:

@@ -69,6 +69,11 @@ def explain_run(facts: RunFacts, name: str = "") -> list[Explained]:
     return [explainer.run(), *map(explainer.job, explainer.nodes)]
 
 
+def explain_whole_run(facts: RunFacts) -> Explained:
+    """Return why a run came as it did, without its jobs."""
+    return _Explainer(facts).run()
+
+
 class _Explainer:
     """Explains the parts of one run."""
 

@@ -22,11 +22,35 @@ def _write_examples(ctx: Any, formatter: Any) -> None:
 
 
 class _CommandWithExamples(TyperCommand):
-    """A command whose help ends with examples."""
+    """A command whose help ends with examples; an option whose metavar is `[FILE]` needs no value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give the empty value to such an option if none follows it."""
+        optional = {
+            name
+            for param in self.params
+            if str(param.metavar or "").startswith("[")
+            for name in param.opts
+            if name.startswith("--")
+        }
+        return super().parse_args(ctx, _with_values(args, optional) if optional else args)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples."""
         _write_examples(ctx, formatter)
+
+
+def _with_values(args: list[str], optional: set[str]) -> list[str]:
+    """Return arguments in which each option of these has a value, which may be empty."""
+    found: list[str] = []
+    for number, word in enumerate(args):
+        if word == "--":
+            return [*found, *args[number:]]
+        found.append(word)
+        following = args[number + 1] if number + 1 < len(args) else "--"
+        if word in optional and following.startswith("-") and following != "-":
+            found.append("")
+    return found
 
 
 class CommandGroup(TyperGroup):

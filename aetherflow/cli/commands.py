@@ -74,12 +74,16 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "runs": Group(
-        "List, show, compare, cancel, resume or delete runs.",
+        "List, show, compare, export, cancel, resume or delete runs.",
         {
             "list": Command("runs_list:list_runs", "List the newest runs."),
             "show": Command("runs_show:show_run", "Show a run with its jobs, steps and errors."),
             "diff": Command(
                 "runs_diff:diff_two_runs", "Show how two runs differ: params, flow, jobs and steps."
+            ),
+            "export": Command(
+                "runs_export:export",
+                "Write a run as a page (HTML), or its events as JSON lines or as a table (Parquet).",
             ),
             "cancel": Command(
                 "runs_cancel:cancel_run", "Cancel a run that another process executes, as Ctrl-C would."

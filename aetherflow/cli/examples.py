@@ -121,6 +121,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow runs show nightly-2026-01 --all   # the beginning of the id is enough",
         "aetherflow runs show nightly-2026-01-31 --json",
     ),
+    "runs export": (
+        "aetherflow runs export --html   # the newest run, to RUN.html",
+        "aetherflow runs export nightly-2026-01-31 --html night.html",
+        "aetherflow runs export nightly-2026-01-31 --jsonl - | jq -r .message",
+    ),
     "runs cancel": (
         "aetherflow runs cancel nightly-2026-01-31",
         "aetherflow runs cancel nightly-2026-01-31 --wait",

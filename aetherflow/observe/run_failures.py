@@ -166,7 +166,7 @@ def _has_message(digest: Digest, error: ErrorInfo | None) -> bool:
 def _with(digest: Digest, failure: Failure) -> Digest:
     """Return the digest with one more failure, counted with those that differ only in their items."""
     item = digest.items.get(failure.job_id, "")
-    pattern = _pattern(failure, item)
+    pattern = pattern_of(failure, item)
     if pattern in digest.patterns:
         at = digest.patterns.index(pattern)
         failures = [*digest.failures]
@@ -199,7 +199,7 @@ def _place(digest: Digest, job_id: str, step_id: str) -> str:
     return ""
 
 
-def _pattern(failure: Failure, item: str) -> str:
+def pattern_of(failure: Failure, item: str) -> str:
     """Return what failures of instances have in common: the text without words of the item and numbers."""
     error = failure.error
     code, text, exit_code = "", failure.reason, None

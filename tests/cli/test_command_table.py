@@ -76,7 +76,7 @@ def test_a_misspelt_command_gets_the_nearest_names(
     ("line", "complete"),
     [
         ("aetherflow ru", {"run", "runs"}),
-        ("aetherflow runs ", {"list", "show", "diff", "cancel", "retry", "prune"}),
+        ("aetherflow runs ", {"list", "show", "diff", "export", "cancel", "retry", "prune"}),
         ("aetherflow runs retry --on", {"--only"}),
         ("aetherflow graph --format m", {"mermaid"}),
     ],

@@ -41,6 +41,7 @@ IN_PROCESS = {
     "runs list": "runs list",
     "runs show": "runs show failed",
     "runs diff": "runs diff failed failed",
+    "runs export": "runs export failed --html",
     "runs prune": "runs prune --keep-days 9 --dry-run",
     "locks list": "locks list",
     "state list": "state list",

@@ -1,0 +1,95 @@
+"""Show a status by a word, a sign and a colour: nobody needs the colour to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aetherflow.web.markup import NOTHING, Markup, joined, tag
+
+SIGNS: Mapping[str, str] = {
+    "SUCCESS": "✓",
+    "FAILED": "✕",
+    "RUNNING": "▶",
+    "CANCELLED": "■",
+    "INTERRUPTED": "!",
+    "BLOCKED": "⊘",
+    "SKIPPED": "»",
+    "PENDING": "○",
+}
+ORDER = tuple(SIGNS)
+"""In this order counts are shown, but what failed comes first."""
+_BAD_FIRST = ("FAILED", "INTERRUPTED", "CANCELLED", "RUNNING", "BLOCKED", "SKIPPED", "PENDING", "SUCCESS")
+
+
+def sign(status: str) -> str:
+    """Return the sign of a status."""
+    return SIGNS.get(status, "?")
+
+
+def css_class(status: str) -> str:
+    """Return the class that has the colour of a status."""
+    return f"s-{status.lower()}" if status in SIGNS else "s-pending"
+
+
+def mark(status: str) -> Markup:
+    """Return the sign of a status, with the word for those who hear the page."""
+    shown = tag("span", sign(status), aria_hidden="true")
+    return tag(
+        "span", shown, tag("span", status, class_="hear"), class_=f"mark {css_class(status)}", title=status
+    )
+
+
+def badge(status: str) -> Markup:
+    """Return a status as a label with sign and word."""
+    return tag(
+        "span",
+        tag("span", sign(status), aria_hidden="true"),
+        f" {status}",
+        class_=f"badge {css_class(status)}",
+    )
+
+
+def in_order(numbers: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return counts by status, what failed first."""
+    known = [(status, numbers[status]) for status in _BAD_FIRST if numbers.get(status)]
+    return known + [(status, number) for status, number in numbers.items() if number and status not in SIGNS]
+
+
+def tally(numbers: Mapping[str, int]) -> Markup:
+    """Return counts by status in a line: `✕ 28 FAILED  ✓ 272 SUCCESS`."""
+    return tag(
+        "span",
+        (
+            tag(
+                "span",
+                sign(status),
+                f" {number:,} ",
+                tag("span", status, class_="word"),
+                class_=css_class(status),
+            )
+            for status, number in in_order(numbers)
+        ),
+        class_="tally",
+    )
+
+
+def share_bar(numbers: Mapping[str, int]) -> Markup:
+    """Return a bar whose pieces are as long as the shares of the statuses."""
+    whole = sum(numbers.values())
+    if not whole:
+        return NOTHING
+    pieces, at = [], 0.0
+    for status, number in in_order(numbers):
+        width = 100 * number / whole
+        pieces.append(
+            tag(
+                "rect",
+                tag("title", f"{number:,} {status}"),
+                x=f"{at:.3f}%",
+                width=f"{width:.3f}%",
+                height="100%",
+                class_=f"fill {css_class(status)}",
+            )
+        )
+        at += width
+    return tag("svg", joined(pieces), class_="share", aria_hidden="true")
