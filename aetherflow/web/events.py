@@ -30,7 +30,7 @@ def events(shown: EventTable) -> Markup:
     return joined(
         (
             filters("events", "filter events: words in any column", tag("label", "level ", _levels())),
-            tag("p", shown.note, class_="note"),
+            tag("p", shown.note, " All of them: ", tag("code", shown.command), class_="note"),
             tag("div", whole, class_="table-frame events", id="events-table", tabindex=0),
         )
     )

@@ -14,7 +14,8 @@ def logs(shown: Logs) -> Markup:
     """Return the logs of a run."""
     search = filters("logs", "search in these logs") if shown.tails else NOTHING
     tails = tag("div", (_tail(one) for one in shown.tails), id="log-tails")
-    return joined((search, tag("p", shown.note, class_="note"), tails))
+    whole = joined((" All of them: ", tag("code", shown.command))) if shown.command else NOTHING
+    return joined((search, tag("p", shown.note, whole, class_="note"), tails))
 
 
 def _tail(shown: LogTail) -> Markup:

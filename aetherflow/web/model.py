@@ -225,11 +225,12 @@ class EventLine(msgspec.Struct, frozen=True):
 
 
 class EventTable(msgspec.Struct, frozen=True):
-    """Events of a run; `note` says which are left out and where all of them are."""
+    """Events of a run; `note` says which are shown, `command` prints all of them."""
 
     lines: tuple[EventLine, ...]
     total: int
     note: str
+    command: str
 
 
 class LogTail(msgspec.Struct, frozen=True):
@@ -253,11 +254,12 @@ class LogTail(msgspec.Struct, frozen=True):
 
 
 class Logs(msgspec.Struct, frozen=True):
-    """The logs of a run; `note` says which are left out and where all of them are."""
+    """The logs of a run; `note` says which are shown, `command` prints all of them."""
 
     tails: tuple[LogTail, ...]
     total: int
     note: str
+    command: str = ""
 
 
 class FlowText(msgspec.Struct, frozen=True):

@@ -49,16 +49,12 @@ def _sections(shown: RunPage) -> Iterator[Section]:
 
 
 def _values(shown: RunPage) -> Markup:
-    return joined(
-        (
-            tag("h3", "Params"),
-            table(shown.params, "params"),
-            tag("h3", "Outputs of jobs"),
-            table(shown.outputs, "outputs of jobs"),
-            tag("h3", "Marks"),
-            table(shown.marks, "marks"),
-        )
-    )
+    tables = (("Params", shown.params), ("Outputs of jobs", shown.outputs), ("Marks", shown.marks))
+    parts = [part for name, one in tables if one.rows for part in (tag("h3", name), table(one, name.lower()))]
+    missing = [name.lower() for name, one in tables if not one.rows]
+    if missing:
+        parts.append(tag("p", f"It has no {', no '.join(missing)}.", class_="note"))
+    return joined(parts)
 
 
 def _environment(shown: RunPage) -> Markup:

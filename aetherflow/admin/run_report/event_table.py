@@ -34,11 +34,11 @@ def event_table(found: RunPass, run_id: str, named_state: Path | str, masking: M
                 cut(message, MESSAGE_CHARACTERS),
             )
         )
-    command = f"{events_command(run_id, named_state)} prints all of them."
+    command = events_command(run_id, named_state)
     if len(lines) == found.total:
-        return EventTable(tuple(lines), found.total, f"All {found.total:,} events. {command} Times are UTC.")
+        return EventTable(tuple(lines), found.total, "Times are UTC.", command)
     note = (
         f"{len(lines):,} of {found.total:,} events: the first, the last, warnings and errors between them. "
-        f"{command} Times are UTC."
+        "Times are UTC."
     )
-    return EventTable(tuple(lines), found.total, note)
+    return EventTable(tuple(lines), found.total, note, command)

@@ -15,6 +15,7 @@ from aetherflow.web.model import Edge, Graph, Node
 FOLDED_FROM = 40
 """A flow with more jobs is drawn with jobs of one kind as one."""
 FEWEST_ALIKE = 3
+FEWEST_IN_ROW = 2
 MOST_NODES = 300
 FOLDS = 6
 
@@ -70,8 +71,8 @@ def _folded(
     links = {(edge.source, edge.target): edge.kind for edge in edges}
     for _ in range(FOLDS):
         before = len(groups)
-        groups, links = _joined(groups, links, _alike(groups, links))
-        groups, links = _joined(groups, links, _rows(groups, links))
+        groups, links = _joined(groups, links, _alike(groups, links), FEWEST_ALIKE)
+        groups, links = _joined(groups, links, _rows(groups, links), FEWEST_IN_ROW)
         if len(groups) == before:
             break
     if len(groups) > MOST_NODES:
@@ -128,10 +129,10 @@ def _rows(groups: Mapping[str, _Group], links: _Links) -> Iterable[list[str]]:
 
 
 def _joined(
-    groups: Mapping[str, _Group], links: _Links, sets: Iterable[list[str]]
+    groups: Mapping[str, _Group], links: _Links, sets: Iterable[list[str]], fewest: int
 ) -> tuple[dict[str, _Group], _Links]:
-    """Return groups and links with each of the sets, if it is large enough, as one group."""
-    home = {name: one[0] for one in sets if len(one) >= FEWEST_ALIKE for name in one}
+    """Return groups and links with each of the sets that has enough members as one group."""
+    home = {name: one[0] for one in sets if len(one) >= fewest for name in one}
     members: dict[str, list[str]] = {}
     for name in groups:
         members.setdefault(home.get(name, name), []).append(name)

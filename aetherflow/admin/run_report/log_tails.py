@@ -101,7 +101,7 @@ def log_tails(
         )
     written = sum(1 for log in found if log.size_bytes)
     tails = tuple(shown.values())
-    return Logs(tails, written, _note(tails, written, folder, command))
+    return Logs(tails, written, _note(tails, written, folder), command if written else "")
 
 
 def anchor_of(number: int) -> str:
@@ -123,11 +123,9 @@ def _status(log: StepLog, statuses: Mapping[tuple[str, str, int], str]) -> str:
     return statuses.get((log.job_id, log.step_id, log.attempt), "PENDING")
 
 
-def _note(tails: Sequence[LogTail], written: int, folder: Path, command: str) -> str:
+def _note(tails: Sequence[LogTail], written: int, folder: Path) -> str:
     if not written:
         return "No step wrote a log."
-    where = f"{command} prints them; they are in {folder}."
-    last = f"Of each log the last {TAIL_LINES} lines are shown, at most {TAIL_BYTES // 1024} KiB. {where}"
-    if len(tails) == written:
-        return last
-    return f"{len(tails):,} of {written:,} logs, those of failed steps first. {last}"
+    some = f"{len(tails):,} of {written:,} logs, those of failed steps first. "
+    last = f"Of each log the last {TAIL_LINES} lines are shown, at most {TAIL_BYTES // 1024} KiB. "
+    return (some if len(tails) < written else "") + last + f"They are in {folder}."
