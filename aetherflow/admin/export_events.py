@@ -84,7 +84,7 @@ async def write_parquet(database: Database, run_id: str, path: Path, *, is_usual
 async def _batches(
     database: Database, run_id: str, recorder: Recorder, *, is_usual_state: bool
 ) -> AsyncIterator[list[Event]]:
-    """Iterate over the stored events; the recorder remembers the others in their place."""
+    """Iterate over the stored events; the recorder is given the others in their place."""
     async for batch in stored_events(database, run_id, follow=False, is_usual_state=is_usual_state):
         stored: list[Event] = []
         for event in batch.events:
@@ -92,7 +92,7 @@ async def _batches(
                 if stored:
                     yield stored
                     stored = []
-                recorder.remember(event)
+                recorder.skip(event)
             else:
                 stored.append(event)
         if stored:

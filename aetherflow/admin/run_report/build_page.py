@@ -55,11 +55,11 @@ async def build_page(
     found = await pass_over_events(database, run_id, clock.now())
     target = await queries.retry_target(run_id)
     logs = await anyio.to_thread.run_sync(lambda: step_logs(queries.step_logs(run_id), LogFilter()))
-    compose = partial(_composed, facts, found, target, logs, database.path, named_state, env, clock)
+    compose = partial(composed, facts, found, target, logs, database.path, named_state, env, clock)
     return await anyio.to_thread.run_sync(compose)
 
 
-def _composed(
+def composed(
     facts: RunFacts,
     found: RunPass,
     target: RetryTarget,

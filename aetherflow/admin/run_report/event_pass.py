@@ -60,7 +60,7 @@ async def pass_over_events(database: Database, run_id: str, now: datetime) -> Ru
     Raises:
         StateError: the database cannot be read.
     """
-    reader = _Reader()
+    reader = EventReader()
     status = ""
     async for batch in stored_events(database, run_id, follow=False, is_usual_state=True):
         for event in batch.events:
@@ -70,7 +70,7 @@ async def pass_over_events(database: Database, run_id: str, now: datetime) -> Ru
     return reader.end(now, is_running=status == "RUNNING")
 
 
-class _Reader:
+class EventReader:
     """Takes the events in order."""
 
     def __init__(self) -> None:
