@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
-import anyio.to_thread
 import msgspec
 
 from aetherflow.admin.event_schema import own_struct
+from aetherflow.admin.export_threads import threads
 from aetherflow.admin.run_events import stored_events
 from aetherflow.data_files.parquet_reading import import_pyarrow
 from aetherflow.events.run_events import TRANSIENT, Event, Journalled
@@ -44,7 +44,7 @@ async def write_json_lines(database: Database, run_id: str, file: IO[bytes], *, 
     recorder, number = Recorder(), 0
     async for batch in _batches(database, run_id, recorder, is_usual_state=is_usual_state):
         number += len(batch)
-        await anyio.to_thread.run_sync(file.write, b"".join(map(recorder.line, batch)))
+        await threads.run(file.write, b"".join(map(recorder.line, batch)))
     return number
 
 
@@ -56,7 +56,7 @@ async def write_parquet(database: Database, run_id: str, path: Path, *, is_usual
         MissingExtra: pyarrow is not installed.
         OSError: the file cannot be written.
     """
-    arrow = await anyio.to_thread.run_sync(import_pyarrow)
+    arrow = await threads.run(import_pyarrow)
     types = {
         "int": arrow.int64(),
         "float": arrow.float64(),
@@ -77,7 +77,7 @@ async def write_parquet(database: Database, run_id: str, path: Path, *, is_usual
             number += len(batch)
             rows = [_row(recorder, event, columns) for event in batch]
             table = arrow.Table.from_pylist(rows, schema=schema)
-            await anyio.to_thread.run_sync(writer.write_table, table)
+            await threads.run(writer.write_table, table)
     return number
 
 

@@ -12,10 +12,10 @@ from html import unescape
 from pathlib import Path
 from typing import IO, Literal
 
-import anyio.to_thread
 import msgspec
 
 from aetherflow.admin.export_events import run_of_parquet, write_json_lines, write_parquet
+from aetherflow.admin.export_threads import threads
 from aetherflow.errors import UsageError
 from aetherflow.file_access import FileAccess, opener
 from aetherflow.observe.event_record import SCHEMA
@@ -74,7 +74,7 @@ async def export_run(
     """
     path = absolute(path)
     if not force:
-        await anyio.to_thread.run_sync(_refuse_other, path, format_, run_id)
+        await threads.run(_refuse_other, path, format_, run_id)
     try:
         async with _replaced(path, around.access) as new:
             if format_ == "parquet":
@@ -106,7 +106,7 @@ async def write_run(
     from aetherflow.admin.run_report.build_page import build_page  # noqa: PLC0415 - only a page needs it
 
     page = await build_page(database, run_id, around.env, around.named_state)
-    await anyio.to_thread.run_sync(lambda: file.writelines(_encoded(run_page(page))))
+    await threads.run(lambda: file.writelines(_encoded(run_page(page))))
     return page.events.total
 
 

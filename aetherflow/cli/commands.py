@@ -83,7 +83,7 @@ COMMANDS: Mapping[str, Command | Group] = {
             ),
             "export": Command(
                 "runs_export:export",
-                "Write a run as a page (HTML), or its events as JSON lines or as a table (Parquet).",
+                "Write a run as a page, or its events as JSON lines or a table.",
             ),
             "cancel": Command(
                 "runs_cancel:cancel_run", "Cancel a run that another process executes, as Ctrl-C would."

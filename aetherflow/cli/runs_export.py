@@ -50,7 +50,7 @@ def export(
     flow_yaml: FlowOfState = None,
     json: Json = False,
 ) -> None:
-    """Write a run as a page (HTML), or its events as JSON lines or as a table (Parquet). FILE may be -."""
+    """Write a run as a page, or its events as JSON lines or a table. FILE may be -: standard output."""
     given: dict[Format, str | None] = {"html": html, "jsonl": jsonl, "parquet": parquet}
     wanted = {format_: file for format_, file in given.items() if file is not None}
     with failure_as_json("runs.export", "", as_json=json):

@@ -30,14 +30,19 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Rows below a heading; `note` is said below them, `empty` if there are none."""
+    """Rows below a heading.
+
+    Attributes:
+        note: what is said below them.
+        empty: what is said if there are none.
+        machine_columns: the numbers of the columns that hold values of machines: ids, paths, JSON.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     empty: str = ""
-    code: tuple[int, ...] = ()
-    """The numbers of the columns that hold values of machines."""
+    machine_columns: tuple[int, ...] = ()
 
 
 class Headline(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ def table(shown: Table, label: str) -> Markup:
         return joined((tag("p", shown.empty, class_="note") if shown.empty else NOTHING, note))
     head = tag("tr", (tag("th", name, scope="col") for name in shown.columns))
     body = (
-        tag("tr", (_cell(value, is_code=number in shown.code) for number, value in enumerate(row)))
+        tag("tr", (_cell(value, is_code=number in shown.machine_columns) for number, value in enumerate(row)))
         for row in shown.rows
     )
     whole = tag("table", tag("thead", head), tag("tbody", body), aria_label=label)

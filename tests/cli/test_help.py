@@ -49,7 +49,8 @@ def test_the_name_of_a_group_of_commands_shows_them_all(cli: CommandLine) -> Non
     assert (result.code, result.err) == (0, "")
     headings = [line for line in result.out.splitlines() if line.startswith("## ")]
     assert headings == [
-        f"## aetherflow runs {name}" for name in ("list", "show", "diff", "cancel", "retry", "prune")
+        f"## aetherflow runs {name}"
+        for name in ("list", "show", "diff", "export", "cancel", "retry", "prune")
     ]
     assert result.out.endswith("(from: aetherflow help commands)\n")
 

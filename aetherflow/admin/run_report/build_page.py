@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import anyio.to_thread
-
 from aetherflow import __version__
+from aetherflow.admin.export_threads import threads
 from aetherflow.admin.queries import RetryTarget, StateQueries
 from aetherflow.admin.run_history import RunFacts
 from aetherflow.admin.run_report import values
@@ -54,9 +53,9 @@ async def build_page(
     facts = await queries.run_facts(run_id)
     found = await pass_over_events(database, run_id, clock.now())
     target = await queries.retry_target(run_id)
-    logs = await anyio.to_thread.run_sync(lambda: step_logs(queries.step_logs(run_id), LogFilter()))
+    logs = await threads.run(lambda: step_logs(queries.step_logs(run_id), LogFilter()))
     compose = partial(composed, facts, found, target, logs, database.path, named_state, env, clock)
-    return await anyio.to_thread.run_sync(compose)
+    return await threads.run(compose)
 
 
 def composed(

@@ -126,7 +126,7 @@ def variables_read(flow: ReadFlow) -> Table:
         found.setdefault(name, {})[where] = None
     rows = tuple((name, _places(list(places))) for name, places in sorted(found.items()))
     note = "Names only; programs see more of the environment than the flow names."
-    return Table(columns, rows, note if rows else "", "The flow names none.", code=(0,))
+    return Table(columns, rows, note if rows else "", "The flow names none.", machine_columns=(0,))
 
 
 def _places(places: list[str]) -> str:

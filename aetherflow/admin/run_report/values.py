@@ -99,8 +99,12 @@ def versions(found: Mapping[str, str]) -> Table:
 
 
 def _table(
-    columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], note: str, empty: str, code: tuple[int, ...]
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    note: str,
+    empty: str,
+    machine_columns: tuple[int, ...],
 ) -> Table:
     if len(rows) > MOST_ROWS:
         note = f"The first {MOST_ROWS} of {len(rows):,}. {note}".rstrip()
-    return Table(columns, tuple(rows[:MOST_ROWS]), note, empty, code)
+    return Table(columns, tuple(rows[:MOST_ROWS]), note, empty, machine_columns)
