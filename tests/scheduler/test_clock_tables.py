@@ -20,7 +20,7 @@ from tests.scheduler.drawn_lives import Event, Life, Spec, draw_life, draw_pair,
 from tests.sizes import LARGE
 
 pytestmark = pytest.mark.asyncio
-LIVES = 25_000 if LARGE else 405
+LIVES = 25_000 if LARGE else 240
 """In each of four parts."""
 OFFSETS = (0, 0, 1, -1, 2)
 """How far the clock of a server is ahead when it starts, in seconds."""
