@@ -32,7 +32,9 @@ from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
 from aetherflow.schedule.window import Windows, parse_window
 from aetherflow.schedule.zone import Zone, load_zone
+from aetherflow.spec.flow import NotifySpec
 from aetherflow.spec.load import ScheduleDocument
+from aetherflow.spec.messages import wrong_keys
 from aetherflow.spec.schedule import DeadlineSpec, IntervalSpec, ItemSpec
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute, working_directory_name
@@ -55,7 +57,10 @@ def check_schedule(
     calendars = check_calendars(loaded, sink)
     items: dict[str, Item] = {}
     files = cache(partial(_file, folder_of(loaded.path)))  # ten thousand items may have one flow
+    _check_notify(loaded, sink)
     for number, spec in enumerate(loaded.spec.items):
+        if spec.notify is None and loaded.spec.notify:
+            spec = replace(spec, notify=loaded.spec.notify)  # noqa: PLW2901 - the item with the messages of the file
         item = _Reader(loaded, name, ("items", number), sink, missing or sink, files).item(spec, calendars)
         if item is not None:
             items.setdefault(item.id, item)
@@ -63,6 +68,18 @@ def check_schedule(
     return Schedule(
         name, loaded.path, loaded.spec, {one.id: _following(one, items) for one in items.values()}
     )
+
+
+def _check_notify(loaded: ScheduleDocument, sink: DiagnosticSink) -> None:
+    """Report what is wrong in the entries of `notify`, of the file and of its items."""
+    lists: list[tuple[Place, list[NotifySpec]]] = [(("notify",), loaded.spec.notify)]
+    lists += [(("items", n, "notify"), item.notify or []) for n, item in enumerate(loaded.spec.items)]
+    for base, entries in lists:
+        for number, entry in enumerate(entries):
+            if sink.is_guess((*base, number, "to")):
+                continue
+            for where, code, message, hint in wrong_keys(entry, loaded.spec.resources, is_in_flow=False):
+                sink.add((*base, number, *where), code, message, hint)
 
 
 def _following(item: Item, items: Mapping[str, Item]) -> Item:

@@ -125,6 +125,14 @@ COMMANDS: Mapping[str, Command | Group] = {
             "remove": Command("pools_commands:remove_pool", "Remove an unused pool."),
         },
     ),
+    "notify": Group(
+        "Try the messages that report failures.",
+        {
+            "test": Command(
+                "notify_commands:send_test", "Send the messages of a flow or scheduler file now, as a test."
+            ),
+        },
+    ),
     "init": Group(
         "Write the first files of a project, a plugin or a server. `init [DIR]` is `init project [DIR]`.",
         {

@@ -28,6 +28,14 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow doctor   # settings, state, clock, packages",
         "aetherflow doctor flow.yaml --connect",
     ),
+    "notify": (
+        "aetherflow notify test flow.yaml",
+        "aetherflow notify test scheduler.yaml --event late",
+    ),
+    "notify test": (
+        "aetherflow notify test flow.yaml",
+        "aetherflow notify test scheduler.yaml --event late",
+    ),
     "explain": (
         "aetherflow explain flow.yaml   # where each field of each resource comes from",
         "aetherflow explain nightly-2026-01-31   # why the run and its jobs came as they did",

@@ -9,9 +9,14 @@ import msgspec
 
 from aetherflow.events.run_events import Event
 
-AlertKind = Literal["late_start", "late_end", "long", "missed", "never_ran"]
+LateKind = Literal["late_start", "late_end", "long", "missed", "never_ran"]
 """What may be wrong with a tick: its run starts too late, ends too late or takes unusually long; it has no
 run; or the item has had no run at all."""
+
+EndKind = Literal["failure", "recovery", "success"]
+"""What a message about a run that has ended reports; it is no event, as the end of the run is one."""
+
+AlertKind = LateKind | EndKind
 
 
 class ScheduleEvent(Event, frozen=True, kw_only=True):
@@ -86,7 +91,7 @@ class FiringLate(ScheduleEvent, frozen=True, kw_only=True):
 
     item_id: str
     scheduled_at: datetime
-    alert: AlertKind
+    alert: LateKind
     reason: str
     ticks: int = 1
     on_late_run: str = ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.cli_hints import show_command
 from aetherflow.events.occasions import Occasion, is_message
 from aetherflow.events.run_events import (
     Event,
@@ -52,6 +53,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
         jobs: how many of its jobs ended how; `steps` likewise.
         item: the item that started the run; empty if none did.
         scheduled_at: the time of its tick.
+        finished: the end of the run, if it is over.
         broken_since: for a recovery, when the failure was reported.
     """
 
@@ -67,6 +69,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     steps: dict[str, int] = {}
     item: str = ""
     scheduled_at: str = ""
+    finished: RunFinished | None = None
     broken_since: str = ""
 
 
@@ -77,7 +80,7 @@ def message_values(facts: MessageFacts, prefix: str = "") -> dict[str, Any]:
     """
     start, digest = _digest(facts)
     seconds = max((facts.ended_at - start.at).total_seconds(), 0.0) if start else 0.0
-    finished = RunFinished(
+    finished = facts.finished or RunFinished(
         at=facts.ended_at,
         flow_id=facts.flow_id,
         run_id=facts.run_id,
@@ -87,9 +90,9 @@ def message_values(facts: MessageFacts, prefix: str = "") -> dict[str, Any]:
         steps=facts.steps,
         duration_seconds=round(seconds, 3),
     )
+    has_ended = bool(facts.events) and facts.event != "late"
     subject = prefix + _subject(facts, digest)
-    summary = "\n".join(summary_lines(finished, digest))
-    text = f"{subject}\n\n{summary}\n"
+    text = f"{subject}\n\n{_body(facts, finished, digest)}\n"
     return {
         "event": facts.event,
         "subject": subject,
@@ -98,16 +101,25 @@ def message_values(facts: MessageFacts, prefix: str = "") -> dict[str, Any]:
         "status": facts.status,
         "reason": facts.reason or NONE,
         "failures": [_failure(one) for one in digest.failures],
-        "resume": resume_command(finished, digest) or NONE,
+        "resume": (resume_command(finished, digest) if has_ended else "") or NONE,
         "duration": rough_duration(seconds),
         "duration_seconds": round(seconds, 3),
         "flow": facts.flow_id,
-        "run": facts.run_id,
+        "run": facts.run_id or NONE,
         "item": facts.item or NONE,
         "scheduled_at": facts.scheduled_at or (utc_text(start.at) if start else NONE),
         "ended_at": utc_text(facts.ended_at),
         "host": platform.node(),
     }
+
+
+def _body(facts: MessageFacts, finished: RunFinished, digest: Digest) -> str:
+    """Return the summary of the run; of one that is late or that could not start, why."""
+    if facts.event != "late" and facts.events:
+        return "\n".join(summary_lines(finished, digest))
+    ticked = f"item {facts.item}, tick {facts.scheduled_at}: " if facts.item else ""
+    shown = f"\nlook at it: {show_command(facts.run_id, facts.state)}" if facts.events else ""
+    return f"{ticked}{facts.reason}{shown}"
 
 
 def _digest(facts: MessageFacts) -> tuple[RunStarted | RunResumed | None, Digest]:
@@ -137,8 +149,8 @@ def _subject(facts: MessageFacts, digest: Digest) -> str:
             why = _first_failure(digest) or facts.reason or "it failed"
             text = f"[FAILED] {name}: {why}"
         case "recovery":
-            since = f", reported {facts.broken_since}" if facts.broken_since else ""
-            text = f"[RECOVERED] {name}: SUCCESS after a failure{since}"
+            since = f"SUCCESS after a failure, reported {facts.broken_since}" if facts.broken_since else ""
+            text = f"[RECOVERED] {name}: {since or facts.reason or 'SUCCESS after a failure'}"
         case "late":
             text = f"[LATE] {name}: {facts.reason}"
         case "success":

@@ -138,7 +138,7 @@ class _Compiler:
                 continue
             name = f"{NOTIFY}{number}"
             base: Path = ("flow", name.removeprefix(HOOK))
-            spec = JobSpec(id=f"_{name}", steps=[message_step(entry, number)])
+            spec = JobSpec(id=f"_{name}", steps=[message_step(entry, number, name)])
             yield JobPlan(
                 index=-1,
                 id=name,

@@ -18,6 +18,7 @@ from aetherflow.language.template import Template
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
 from aetherflow.spec.flow_place import FlowPlace
+from aetherflow.spec.messages import MessageStep
 from aetherflow.spec.yaml_scalars import scalar_value
 
 N = TypeVar("N")
@@ -159,6 +160,11 @@ class Plan(msgspec.Struct, frozen=True):
     def flow_id(self) -> str:
         """The id of the flow."""
         return self.flow.id
+
+    @property
+    def has_alert_messages(self) -> bool:
+        """Whether its jobs send the messages of a scheduler file; those of a flow are hooks."""
+        return any(isinstance(step.spec, MessageStep) for job in self.jobs for step in job.steps)
 
     @property
     def flow_names(self) -> dict[str, str]:

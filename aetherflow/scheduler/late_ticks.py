@@ -18,6 +18,7 @@ from aetherflow.observe.time_words import rough_duration
 from aetherflow.schedule.deadline import Deadline
 from aetherflow.schedule.item import Item
 from aetherflow.spec.duration import duration_text
+from aetherflow.spec.on_late import occasions_of
 from aetherflow.store.firings import Firing
 
 LEAST_SUCCESSES = 3
@@ -39,8 +40,14 @@ class Late(msgspec.Struct, frozen=True):
 
 
 def is_watched(item: Item) -> bool:
-    """Whether late ticks of an item are to be reported."""
-    return item.spec.enabled and (item.deadline is not None or bool(item.spec.on_late))
+    """Whether late ticks of an item, or the ends of its runs, are to be reported."""
+    has_steps = bool(item.spec.on_late or item.spec.notify)
+    return item.spec.enabled and (item.deadline is not None or has_steps)
+
+
+def watches_lateness(item: Item) -> bool:
+    """Whether it matters if a tick is late, not only how its run ends."""
+    return item.deadline is not None or bool(item.spec.on_late) or "late" in occasions_of(item.spec)
 
 
 def late_ticks(

@@ -1,4 +1,6 @@
-"""Watch for late ticks of the items with a `deadline` or `on_late`, and report each once for all servers.
+"""Watch for late ticks of items with a `deadline`, `on_late` or `notify`; report each once for all servers.
+
+The ends of runs that messages are to report are found by the same look.
 
 A look reads what may have changed since the last one: the open firings, those that were open then, and new
 ones. Without watched items nothing is read.
@@ -20,9 +22,18 @@ from aetherflow.errors import StateError
 from aetherflow.events.schedule_events import AlertKind, FiringLate, ScheduleEvent
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.clock_ahead import AHEAD_SECONDS
-from aetherflow.scheduler.late_ticks import Late, ended_without_run, is_watched, late_ticks, needs_usual
+from aetherflow.scheduler.late_ticks import (
+    Late,
+    ended_without_run,
+    is_watched,
+    late_ticks,
+    needs_usual,
+    watches_lateness,
+)
+from aetherflow.scheduler.reported_ends import reported_end
 from aetherflow.scheduler.server_clocks import StandsBy
 from aetherflow.scheduler.standby import Standby
+from aetherflow.spec.on_late import END_KINDS, is_late, reports
 from aetherflow.store import alerts as rows
 from aetherflow.store.alerts import Alert
 from aetherflow.store.database import Database
@@ -46,8 +57,30 @@ AHEAD = timedelta(seconds=AHEAD_SECONDS)
 DID_NOT_RUN: frozenset[AlertKind] = frozenset({"missed", "never_ran"})
 """A tick has one of these: once it is known that the item never ran, the next look would find `missed`."""
 
-StartOnLate = Callable[[FiringLate], Awaitable[None]]
-"""Starts the run of the `on_late` steps of an item, whose id the event has."""
+
+class AlertRun(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that is stored, with the run of its steps.
+
+    Attributes:
+        at: when it was stored.
+        run_id: the run that it is about; empty without one.
+        ticks: how many ticks it is about, up to `scheduled_at`.
+        on_late_run: the run of its steps (`on_late`, messages); empty without one.
+    """
+
+    at: datetime
+    scheduler: str
+    item_id: str
+    scheduled_at: datetime
+    alert: AlertKind
+    reason: str
+    run_id: str = ""
+    ticks: int = 1
+    on_late_run: str = ""
+
+
+StartOnLate = Callable[[AlertRun], Awaitable[None]]
+"""Starts the run of the steps of an alert."""
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -111,14 +144,15 @@ class LateWatch:
         before = self._seen.get(scheduler)
         find = partial(_find, scheduler=scheduler, items=items, before=before, now=self._clock.now)
         late, seen = await self._database.read(find)
-        claimed: list[FiringLate] = []
+        claimed: list[AlertRun] = []
         if late:
             claimed = await self._standby.decide(
                 lambda raw: _claim(raw, find(raw)[0], items, self._clock.now(), self._clock.new_id)
             )
         self._seen[scheduler] = seen
         for event in claimed:
-            self._report(event)
+            if is_late(event.alert):  # an end is an event of its own
+                self._report(FiringLate(**msgspec.structs.asdict(event)))
         for event in claimed:
             if event.on_late_run:
                 await self._start_on_late(event)
@@ -147,15 +181,21 @@ def _find(
     watched = [one for one in firings.values() if one.item_id in items]
     pauses = read_pauses(raw, scheduler) if watched else []
     found: list[Late] = []
+    failed: dict[str, int] = {}  # of each item the newest: a person may resume its run, and it recovers
     for firing in watched:
         item = items[firing.item_id]
-        if _was_not_to_run(item, firing, pauses):
+        end = reported_end(raw, item, firing)
+        if end is not None and end.kind not in rows.kinds_of(raw, firing, ahead=at + AHEAD):
+            found.append(end)
+        if item.spec.notify and firing.outcome == "FAILED":
+            failed[item.id] = max(failed.get(item.id, 0), firing.firing_id)
+        if not watches_lateness(item) or _was_not_to_run(item, firing, pauses):
             continue
         if pause_in_force(pauses, item.id, at) is not None or item.window_at(at) is not None:
             opened.add(firing.firing_id)  # what is late is reported afterwards
         else:
             found += _late(raw, item, firing, at)
-    return found, _Seen(newest, frozenset(opened))
+    return found, _Seen(newest, frozenset(opened.union(failed.values())))
 
 
 def _was_not_to_run(item: Item, firing: Firing, pauses: list[Pause]) -> bool:
@@ -188,7 +228,7 @@ def _claim(
     items: Mapping[str, Item],
     now: datetime,
     new_id: Callable[[], str],
-) -> list[FiringLate]:
+) -> list[AlertRun]:
     """Store what is late; return what this server reports: one alert for the ticks of an item and a kind."""
     mine = [one for one in late if rows.claim_alert(raw, _alert(one, now), ahead=now + AHEAD)]
 
@@ -199,7 +239,8 @@ def _claim(
     for _, group in groupby(sorted(mine, key=key), key):
         ticks = sorted(group, key=lambda one: one.firing.scheduled_at)
         alert = _alert(ticks[-1], now)
-        if items[alert.item_id].spec.on_late and not rows.has_run_since(raw, alert, now - QUIET):
+        has_steps = reports(items[alert.item_id].spec, alert.kind)
+        if has_steps and (alert.kind in END_KINDS or not rows.has_run_since(raw, alert, now - QUIET)):
             alert = msgspec.structs.replace(alert, run_id=new_id())
             rows.set_run(raw, alert)
         claimed.append(_event(ticks, alert, now))
@@ -213,9 +254,9 @@ def _alert(late: Late, now: datetime) -> Alert:
     )
 
 
-def _event(ticks: list[Late], alert: Alert, now: datetime) -> FiringLate:
+def _event(ticks: list[Late], alert: Alert, now: datetime) -> AlertRun:
     newest = ticks[-1].firing
-    return FiringLate(
+    return AlertRun(
         at=now,
         scheduler=alert.scheduler,
         run_id=newest.run_id or "",

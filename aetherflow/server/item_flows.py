@@ -35,7 +35,7 @@ class FlowProblems(msgspec.Struct, frozen=True):
 
     Attributes:
         items: the items that cannot run, each with its first error.
-        on_late: the first error in the `on_late` steps.
+        on_late: the first error in the `on_late` steps and the messages.
     """
 
     items: dict[str, Diagnostic] = {}
@@ -45,7 +45,7 @@ class FlowProblems(msgspec.Struct, frozen=True):
 def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> FlowProblems:
     """Report the errors in the flows, manifests, jobs and params that the items name; read each flow once.
 
-    Also check the `on_late` steps, and warn about pools that are too small.
+    Also check the `on_late` steps and the messages, and warn about pools that are too small.
     """
     problems: dict[str, Diagnostic] = {}
     flows: dict[Path, CheckedFlow | AetherFlowError] = {}
@@ -60,7 +60,7 @@ def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -
         wrong = [one for one in new if one.severity == "error" and one.file == checked.sink.document.file]
         if wrong:
             problems[item.id] = wrong[0]
-    has_on_late = any(item.spec.on_late for item in checked.schedule.items.values())
+    has_on_late = any(item.spec.on_late or item.spec.notify for item in checked.schedule.items.values())
     return FlowProblems(problems, _check_on_late(checked, process_env) if has_on_late else None)
 
 
@@ -101,7 +101,12 @@ def _check_on_late(checked: CheckedSchedule, process_env: Mapping[str, str]) -> 
     except InvalidInput as error:
         found = error.diagnostics
     except AetherFlowError as error:
-        sink.add(("items",), INVALID_FLOW, f"the on_late steps are not valid: {error.message}", error.hint)
+        sink.add(
+            ("items",),
+            INVALID_FLOW,
+            f"the steps of on_late and notify are not valid: {error.message}",
+            error.hint,
+        )
         return sink.diagnostics[-1]
     known = {(one.file, one.line, one.column, one.message) for one in sink.diagnostics}
     new = [one for one in found if (one.file, one.line, one.column, one.message) not in known]

@@ -164,9 +164,9 @@ async def _report(server: Server, old: _Checked, new: _Checked) -> None:
     if len(right) > MOST_NOTICES:
         notice(f"{len(right) - MOST_NOTICES} more items can run now", is_wrong=False)
     if new.on_late is not None and new.on_late != old.on_late:
-        notice(f"{_placed(new.on_late)}; the steps of on_late cannot run", code=new.on_late.code)
+        notice(f"{_placed(new.on_late)}; the steps of on_late and notify cannot run", code=new.on_late.code)
     if old.on_late is not None and new.on_late is None:
-        notice("the steps of on_late can run now", is_wrong=False)
+        notice("the steps of on_late and notify can run now", is_wrong=False)
     if wrong or right or old.problems.keys() != new.problems.keys():
         texts = {name: problem_text(found) for name, found in new.problems.items()}
         with suppress(StateError):  # a database that fails is reported elsewhere

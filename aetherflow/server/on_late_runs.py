@@ -1,4 +1,4 @@
-"""Start the runs of `on_late` steps: each is a small run of its own, beside those that it is about."""
+"""Start the runs of `on_late` steps and messages: each is a small run beside those that it is about."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import anyio
 
 from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, FiringTaken, StateError
-from aetherflow.events.schedule_events import FiringLate, ScheduleEvent, ScheduleNotice
+from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.runs.ports import ClaimPrecondition
 from aetherflow.runs.run_pool import RunPool
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Item, Schedule
-from aetherflow.scheduler.late_watch import LateWatch
+from aetherflow.scheduler.late_watch import AlertRun, LateWatch
 from aetherflow.scheduler.standby import Standby
 from aetherflow.server.firing_runs import as_typed, first_error
+from aetherflow.spec.on_late import END_KINDS, job_of_alert, reports
 from aetherflow.store.alerts import Alert, forget_runs, is_unstarted, unstarted_runs
 from aetherflow.store.database import Database
 from aetherflow.store.firings import firing_at
@@ -66,11 +67,11 @@ class OnLateRuns:
         self._report = report
         self._submitted: set[str] = set()
 
-    async def start(self, event: FiringLate) -> None:
+    async def start(self, event: AlertRun) -> None:
         """Start the run of an alert; if it cannot be taken now, `search` of this or another server does."""
         schedule = self._schedules[event.scheduler]
         item = schedule.items.get(event.item_id)
-        if item is None or not item.spec.on_late or event.on_late_run in self._submitted:
+        if item is None or not reports(item.spec, event.alert) or event.on_late_run in self._submitted:
             return
         ticket = _ticket(schedule, item, event, self._database)
         check = partial(_check, run_id=ticket.run_id)
@@ -96,7 +97,7 @@ class OnLateRuns:
         if self._standby.why():
             return  # by its clock, how long ago an alert was is not known
         for schedule in list(self._schedules.values()):
-            if any(item.spec.on_late for item in schedule.items.values()):
+            if any(item.spec.on_late or item.spec.notify for item in schedule.items.values()):
                 find = partial(_left, scheduler=schedule.id, now=self._clock.now())
                 for event in await self._database.read(find):
                     await self.start(event)
@@ -125,18 +126,18 @@ def refused(item_id: str, refusal: Refusal, now: datetime) -> ScheduleNotice:
         at=now,
         scheduler="",
         item_id=item_id,
-        message=f"the steps of on_late could not run: {reason}",
+        message=f"the steps of on_late and notify could not run: {reason}",
         level="error",
         code="AF567",
     )
 
 
-def _ticket(schedule: Schedule, item: Item, event: FiringLate, database: Database) -> RunTicket:
+def _ticket(schedule: Schedule, item: Item, event: AlertRun, database: Database) -> RunTicket:
     return RunTicket(
         run_id=event.on_late_run,
         flow_file=as_typed(schedule.file),
         flow_text=schedule.source,
-        flow_job=item.id,
+        flow_job=job_of_alert(item.id, event.alert),
         params={
             "alert": event.alert,
             "message": event.reason,
@@ -147,7 +148,7 @@ def _ticket(schedule: Schedule, item: Item, event: FiringLate, database: Databas
         state=database.path,
         timezone=item.zone,
         item_id=item.id,
-        label=f"{item.id} on_late",
+        label=f"{item.id} {event.alert if event.alert in END_KINDS else 'on_late'}",
         is_alert=True,
     )
 
@@ -162,16 +163,16 @@ def _check(raw: sqlite3.Connection, run_id: str) -> None:
         raise FiringTaken(f"another server has started run {run_id}")
 
 
-def _left(raw: sqlite3.Connection, scheduler: str, now: datetime) -> list[FiringLate]:
+def _left(raw: sqlite3.Connection, scheduler: str, now: datetime) -> list[AlertRun]:
     """Return the alerts whose run was to start a while ago and has not."""
     until = now - timedelta(seconds=SEARCH_SECONDS)
     return [_event(raw, one) for one in unstarted_runs(raw, scheduler, now - SEARCH_BACK, until)]
 
 
-def _event(raw: sqlite3.Connection, alert: Alert) -> FiringLate:
+def _event(raw: sqlite3.Connection, alert: Alert) -> AlertRun:
     scheduled = datetime.fromisoformat(alert.scheduled_at)
     firing = firing_at(raw, alert.scheduler, alert.item_id, scheduled)
-    return FiringLate(
+    return AlertRun(
         at=datetime.fromisoformat(alert.alerted_at),
         scheduler=alert.scheduler,
         run_id=(firing.run_id if firing else None) or "",

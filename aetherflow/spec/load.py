@@ -13,7 +13,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file, scan_text
 from aetherflow.spec.file_kind import OwnKind, another_kind
 from aetherflow.spec.flow import HOOKS, FlowFile, ProfileSpec
-from aetherflow.spec.messages import with_messages
+from aetherflow.spec.messages import TEST_JOB, with_messages
 from aetherflow.spec.schedule import ScheduleFile, is_schedule
 from aetherflow.spec.suggest import quoted
 from aetherflow.spec.tolerant_read import Assumptions, mend
@@ -54,13 +54,16 @@ def read_flow(path: Path, job: str = "", text: bytes = b"") -> tuple[FlowDocumen
     """Read a flow file as far as possible, so that later checks can report their diagnostics together.
 
     Returns the flow (with assumptions if its shape is wrong, None if it is unreadable), and the diagnostics
-    in the order of the file. Of a scheduler file it is the flow of its `on_late` steps, if it has some; with
-    `job` only those of that item. `text` is read instead of what the file has now.
+    in the order of the file. Of a scheduler file it is the flow of its `on_late` steps and messages, if it
+    has some; with `job` only that job of it. With the job `@test-...` it is a flow that sends the messages of
+    a file. `text` is read instead of what the file has now.
 
     Raises:
         InvalidInput: the file cannot be read at all.
     """
     document, diagnostics = scan_text(text, str(path)) if text else scan_file(path)
+    if job.startswith(TEST_JOB) and document is not None:
+        return _read_messages(path, document, diagnostics, job.removeprefix(TEST_JOB))
     if document is not None and is_schedule(document.value):
         from aetherflow.spec.on_late import flow_of_on_late, has_on_late  # noqa: PLC0415 - seldom needed
 
@@ -75,6 +78,23 @@ def read_flow(path: Path, job: str = "", text: bytes = b"") -> tuple[FlowDocumen
         return loaded, found
     flow, moved = with_messages(loaded.spec, loaded.document)
     return FileDocument(flow, moved, path, loaded.guesses), found
+
+
+def _read_messages(
+    path: Path, document: Document, diagnostics: list[Diagnostic], event: str
+) -> tuple[FlowDocument | None, list[Diagnostic]]:
+    """Read the messages of a flow or a scheduler file as a flow; a file of wrong shape gives none."""
+    from aetherflow.spec.messages_to_test import flow_to_test  # noqa: PLC0415 - seldom needed
+
+    read: FlowDocument | ScheduleDocument | None
+    if is_schedule(document.value):
+        read, found = _decoded(path, document, diagnostics, ScheduleFile)
+    else:
+        read, found = _decoded(path, document, diagnostics, FlowFile)
+    if read is None or read.guesses is not None:
+        return None, found
+    flow, moved = flow_to_test(read.spec, document, event)
+    return FileDocument(flow, moved, path), found
 
 
 def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]]:

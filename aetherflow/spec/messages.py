@@ -15,6 +15,9 @@ from aetherflow.events.occasions import NOTIFY, Occasion
 from aetherflow.spec.document import Document, NodePath
 from aetherflow.spec.flow import FlowFile, NotifySpec, ResourceSpec, RetrySpec, StepSpec
 
+TEST_JOB = "@test-"
+"""The job for which a file is read as a flow that sends its messages: followed by what they report."""
+
 RETRY = RetrySpec(max_attempts=3, backoff_seconds=2, jitter=False)
 
 _TYPES = {"mail": "mail_send", "webhook": "rest_request", "command": "external.process"}
@@ -50,12 +53,15 @@ class MessageStep(StepSpec, frozen=True):
     number: int = 1
 
 
-def message_step(spec: NotifySpec, number: int) -> MessageStep:
-    """Return the step of an entry, the `number`-th of its list; the keys must fit (`wrong_keys`)."""
+def message_step(spec: NotifySpec, number: int, resource: str) -> MessageStep:
+    """Return the step of an entry, the `number`-th of its list; the keys must fit (`wrong_keys`).
+
+    `resource` is the name of the resource of its address, if it has one.
+    """
     return MessageStep(
         id=spec.to,
         type=_TYPES[spec.to],
-        inputs=_inputs(spec, number),
+        inputs=_inputs(spec, resource),
         retry=spec.retry or RETRY,
         on=tuple(spec.on),
         runs=spec.runs,
@@ -63,7 +69,7 @@ def message_step(spec: NotifySpec, number: int) -> MessageStep:
     )
 
 
-def _inputs(spec: NotifySpec, number: int) -> dict[str, Any]:
+def _inputs(spec: NotifySpec, resource: str) -> dict[str, Any]:
     match spec.to:
         case "mail":
             return {
@@ -75,7 +81,7 @@ def _inputs(spec: NotifySpec, number: int) -> dict[str, Any]:
         case "webhook":
             body = {"text": "{{notify.short}}"} if spec.body is None else spec.body
             inputs = {
-                "resource": spec.resource or f"{NOTIFY}{number}",
+                "resource": spec.resource or resource,
                 "method": "POST",
                 "body" if isinstance(body, str) else "json": body,
             }
@@ -127,13 +133,11 @@ def _missing(spec: NotifySpec) -> Iterator[Wrong]:
         yield (), "AF880", "a command needs the program", hint
 
 
-def message_resources(entries: Sequence[NotifySpec]) -> dict[str, ResourceSpec]:
-    """Return the resources of the addresses of webhooks, by name."""
-    return {
-        f"{NOTIFY}{number}": ResourceSpec(kind="rest", driver="httpx", config={"base_url": entry.url})
-        for number, entry in enumerate(entries, 1)
-        if entry.to == "webhook" and entry.url is not None and entry.resource is None
-    }
+def message_resource(entry: NotifySpec) -> ResourceSpec | None:
+    """Return the resource of the address of a webhook, if the entry has an address."""
+    if entry.to != "webhook" or entry.url is None or entry.resource is not None:
+        return None
+    return ResourceSpec(kind="rest", driver="httpx", config={"base_url": entry.url})
 
 
 class NotifyDocument(Document, frozen=True, eq=False):
@@ -148,8 +152,9 @@ def with_messages(flow: FlowFile, document: Document) -> tuple[FlowFile, Documen
     if not flow.flow.notify:
         return flow, document
     same = {name: getattr(document, name) for name in Document.__struct_fields__}
-    resources = {**flow.resources, **message_resources(flow.flow.notify)}
-    return replace(flow, resources=resources), NotifyDocument(**same)
+    found = {f"{NOTIFY}{number}": message_resource(entry) for number, entry in enumerate(flow.flow.notify, 1)}
+    own = {name: resource for name, resource in found.items() if resource is not None}
+    return replace(flow, resources={**flow.resources, **own}), NotifyDocument(**same)
 
 
 def moved(path: NodePath) -> NodePath:

@@ -9,10 +9,12 @@ from msgspec import Meta
 
 from aetherflow.spec.flow import (
     Identifier,
+    NotifySpec,
     OnCrash,
     ParamValue,
     PositiveInt,
     PositiveSeconds,
+    ResourceSpec,
     Seconds,
     StateSpec,
     StepSpec,
@@ -144,6 +146,7 @@ class ItemSpec(_Spec, frozen=True):
         on_stop: what happens to a run that does not end in time when the server stops; default: the file's.
         deadline: when a run is late to start, late to end or unusually long.
         on_late: steps that run when something is late, unusually long, missed, or has never run.
+        notify: who gets a message about its runs, instead of those whom the file names; []: nobody.
         description: what it is for.
     """
 
@@ -184,6 +187,7 @@ class ItemSpec(_Spec, frozen=True):
     on_stop: OnStop | None = None
     deadline: DeadlineSpec | None = None
     on_late: list[StepSpec] = []
+    notify: list[NotifySpec] | None = None
     description: str = ""
 
 
@@ -203,6 +207,8 @@ class ScheduleFile(_Spec, frozen=True):
         shutdown_grace_seconds: how long runs may continue when the server is asked to stop.
         on_crash: what happens to a run whose server died, unless its flow says it.
         on_stop: what happens to runs that do not end in time when the server stops; default: cancel.
+        notify: who gets a message when a run of an item fails, cannot start, is late, or succeeds again.
+        resources: what the steps of on_late and the messages connect to, by name.
     """
 
     called = "the scheduler file"
@@ -219,6 +225,8 @@ class ScheduleFile(_Spec, frozen=True):
     on_crash: OnCrash | None = None
     on_stop: OnStop | None = None
     pools: dict[str, PositiveInt] = {}
+    notify: list[NotifySpec] = []
+    resources: dict[str, ResourceSpec] = {}
 
 
 def is_schedule(file: Any) -> bool:

@@ -23,7 +23,7 @@ class Alert(msgspec.Struct, frozen=True):
     """One alert; times are RFC 3339 in UTC.
 
     Attributes:
-        run_id: the run of the steps of `on_late`; None if there is none, or none for this tick.
+        run_id: the run of its steps (`on_late`, messages); None if there is none, or none for this tick.
     """
 
     scheduler: str
@@ -63,6 +63,23 @@ def has_run_since(raw: sqlite3.Connection, alert: Alert, since: datetime) -> boo
         (alert.scheduler, alert.item_id, alert.kind, timestamp(since), alert.alerted_at),
     ).fetchone()
     return row is not None
+
+
+def newest_reported(raw: sqlite3.Connection, scheduler: str, item_id: str, *, late: bool) -> Alert | None:
+    """Return the newest alert about a failure or a recovery of an item that was sent, or may still be.
+
+    It was not sent if its run has ended and none of its steps has succeeded. With `late`, alerts about late
+    ticks count too.
+    """
+    rows = raw.execute(
+        f"SELECT {_COLUMNS} FROM schedule_alerts a WHERE scheduler = ? AND item_id = ? AND kind <> 'success' "  # noqa: S608 - as above
+        "AND (? OR kind IN ('failure', 'recovery')) AND run_id IS NOT NULL AND NOT EXISTS "
+        "(SELECT 1 FROM run_state r WHERE r.run_id = a.run_id AND r.status <> 'RUNNING' AND NOT EXISTS "
+        "(SELECT 1 FROM step_state s WHERE s.run_id = a.run_id AND s.status = 'SUCCESS')) "
+        "ORDER BY alerted_at DESC LIMIT 1",
+        (scheduler, item_id, late),
+    )
+    return next((Alert(*row) for row in rows), None)
 
 
 def kinds_of(raw: sqlite3.Connection, firing: Firing, *, ahead: datetime) -> set[AlertKind]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from aetherflow.events.run_events import Event, Journalled, RunEnd
 from aetherflow.spec.convert import json_decoder
+from aetherflow.store.firings import Firing
 from aetherflow.store.projection import timestamp
 
 LONGEST_RUN = timedelta(days=7)
@@ -58,3 +59,24 @@ def ending_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
         (run_id,),
     )
     return [decode(payload) for (payload,) in rows]
+
+
+def firing_succeeded_since(raw: sqlite3.Connection, firing: Firing, since: str) -> bool:
+    """Whether a run of the item of a firing has ended SUCCESS since a time, those of backfills apart."""
+    earliest = datetime.fromisoformat(since) - LONGEST_RUN
+    row = raw.execute(
+        "SELECT 1 FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at > ? AND finished_at > ? "
+        "AND outcome = 'SUCCESS' AND cause <> 'backfill' LIMIT 1",
+        (firing.scheduler, firing.item_id, timestamp(earliest), since),
+    ).fetchone()
+    return row is not None
+
+
+def firing_before(raw: sqlite3.Connection, firing: Firing) -> str:
+    """Return the outcome of the run of the item before a firing, SUCCESS or FAILED; empty without one."""
+    row = raw.execute(
+        "SELECT outcome FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at < ? "
+        "AND outcome IN ('SUCCESS', 'FAILED') AND cause <> 'backfill' ORDER BY scheduled_at DESC LIMIT 1",
+        (firing.scheduler, firing.item_id, firing.scheduled_at),
+    ).fetchone()
+    return "" if row is None else str(row[0])

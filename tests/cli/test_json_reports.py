@@ -70,6 +70,7 @@ EXECUTES = {
     "run": ("run flow.yaml", 0),
     "runs retry": ("runs retry failed", 1),
     "scheduler fire": ("scheduler fire a --file s.yaml --here", 0),
+    "notify test": ("notify test notify.yaml", 0),
 }
 """The commands that take the signals of their process, with their exit codes."""
 
@@ -87,6 +88,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     cli = CommandLine(tmp_path_factory.mktemp("reports"))
     cli.write("flow.yaml", OK)
     cli.write("fails.yaml", FAILS)
+    cli.write("notify.yaml", OK.replace("{id: f}", "{id: f, notify: [{to: command, command: ['true']}]}"))
     cli.write("wrong.yaml", RAISES)
     cli.write("s.yaml", SCHEDULE)
     assert cli.run("run", "fails.yaml", "--run-id", "failed").code == 1

@@ -109,8 +109,8 @@ def test_wrong_steps_of_on_late_are_reported_while_their_item_runs(cli: CommandL
     with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
         found = server.event("schedule_notice", level="warning")
         assert str(found["message"]).startswith("scheduler.yaml:7:24: unknown step type 'nosuch'")
-        assert str(found["message"]).endswith("; the steps of on_late cannot run")
+        assert str(found["message"]).endswith("; the steps of on_late and notify cannot run")
         server.event("firing_finished", item_id="a", outcome="SUCCESS")
         assert problems(cli) == {}
         cli.write("scheduler.yaml", one)
-        server.event("schedule_notice", message="the steps of on_late can run now")
+        server.event("schedule_notice", message="the steps of on_late and notify can run now")

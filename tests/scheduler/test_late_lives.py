@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from aetherflow.events.schedule_events import FiringLate, ScheduleEvent
-from aetherflow.scheduler.late_watch import LateWatch
+from aetherflow.scheduler.late_watch import AlertRun, LateWatch
 from tests.scheduler.scheduler_parts import CountingClock, Server, schedule, server
 from tests.store.real_parts import query
 
@@ -48,7 +48,7 @@ class Life:
         """Let a server begin that knows nothing."""
         one = self.server
 
-        async def start(_: FiringLate) -> None:
+        async def start(_: AlertRun) -> None:
             raise AssertionError("there are no steps")
 
         def report(event: ScheduleEvent) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow.events.schedule_events import FiringLate
-from aetherflow.scheduler.late_watch import LateWatch
+from aetherflow.scheduler.late_watch import AlertRun, LateWatch
 from aetherflow.store.pauses import Pause, end_pause, put_pause, read_pauses
 from aetherflow.store.projection import timestamp
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, Server, schedule, server
@@ -37,7 +37,7 @@ class Watched:
         assert isinstance(event, FiringLate)
         self.late.append(event)
 
-    async def _start(self, event: FiringLate) -> None:
+    async def _start(self, event: AlertRun) -> None:
         self.started.append((event.item_id, event.on_late_run))
 
     async def tick(self, seconds: float = 0) -> list[str]:

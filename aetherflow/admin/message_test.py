@@ -1,0 +1,91 @@
+"""Send the messages of a flow or scheduler file as a test: by a run whose state is removed after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.errors import UsageError
+from aetherflow.events.run_events import Event, StepFinished
+from aetherflow.runs.execute_run import ObserverSpec, RunRequest, run_flow
+from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
+from aetherflow.spec.messages import TEST_JOB
+from aetherflow.spec.messages_to_test import EVENT, OWN
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("files of a test of messages", 2)
+
+
+class SentMessage(msgspec.Struct, frozen=True):
+    """How the message of one entry was sent.
+
+    Attributes:
+        place: where the entry is: `flow.yaml:5`.
+        to: mail, webhook or command.
+        status: SUCCESS, or why not: FAILED, CANCELLED.
+        code: of the error; empty without one.
+        message: of the error.
+    """
+
+    place: str
+    to: str
+    status: str
+    code: str = ""
+    message: str = ""
+
+
+class _Ends:
+    """An observer that keeps how steps ended."""
+
+    def __init__(self) -> None:
+        self.steps: list[StepFinished] = []
+
+    async def __call__(self, events: Sequence[Event]) -> None:
+        """Keep them."""
+        self.steps += [event for event in events if isinstance(event, StepFinished)]
+
+    async def aclose(self) -> None:
+        """Keep them."""
+
+
+async def send_messages(file: Path, event: str) -> list[SentMessage]:
+    """Send the messages of a file that report an event, or of all what each is on for; return how that ended.
+
+    Raises:
+        InvalidInput: the file is wrong.
+        UsageError: it has no such message.
+        AetherFlowError: the messages could not be sent at all.
+    """
+    folder = Path(await _threads.run(partial(tempfile.mkdtemp, prefix="aetherflow-")))
+    try:
+        roots = {f"AETHERFLOW_{name}_ROOT": str(folder / name.lower()) for name in ("STATE", "WORK")}
+        checked = load_checked_flow(file, os.environ | roots, job=f"{TEST_JOB}{event or OWN}")
+        checked.raise_if_invalid()
+        if not checked.plan.jobs:
+            what = f"no entry of notify is on for {event}" if event else "it has no notify"
+            hint = "write notify: into `flow:`, or into the scheduler file; see: aetherflow help notify"
+            raise UsageError(f"{file}: {what}", hint=hint)
+        ends = _Ends()
+        request = RunRequest(params={EVENT: event or OWN}, state=folder / "state" / "test.sqlite")
+        await run_flow(checked, request, [ObserverSpec("test", lambda: ends, "wait")])
+    finally:
+        await _threads.run(partial(shutil.rmtree, folder, ignore_errors=True))
+    return [_sent(checked, end) for end in ends.steps]
+
+
+def _sent(checked: CheckedFlow, end: StepFinished) -> SentMessage:
+    line = next(job.place.line for job in checked.plan.jobs if job.id == end.job_id)
+    error = end.error
+    return SentMessage(
+        place=f"{checked.plan.file}:{line}",
+        to=end.step_id,
+        status=end.status,
+        code=error.code if error else "",
+        message=error.message if error else end.reason,
+    )

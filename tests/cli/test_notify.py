@@ -1,0 +1,157 @@
+"""`notify` of flows and scheduler files from the command line: a server, a kill, a test of the messages."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from aetherflow.server.item_flows import check_item_flows
+from aetherflow.server.schedule_files import check_schedule_file
+from tests.cli.command_line import OK, CommandLine
+from tests.polling import wait_until
+
+FLOW = """\
+version: 1
+flow:
+  id: nightly
+  notify:
+    - {to: command, command: [sh, -c, "SCRIPT"], retry: {max_attempts: 1}}
+jobs: [{id: a, steps: [{id: s, type: external.process, inputs: {command: [test, -e, ok], cwd: flow}}]}]
+"""
+SCHEDULER = """\
+version: 1
+id: night
+notify:
+  - to: command
+    command: [sh, -c, 'printf "%s\\n" "$AETHERFLOW_NOTIFY_SUBJECT" "$AETHERFLOW_NOTIFY_RESUME" >> inbox']
+items:
+  - {id: load, interval_seconds: 1, flow_yaml: flow.yaml}
+  - {id: gone, interval_seconds: 1, flow_yaml: broken.yaml}
+  - {id: quiet, interval_seconds: 1, flow_yaml: flow.yaml, notify: []}
+"""
+
+
+def inbox(cli: CommandLine, item: str) -> list[str]:
+    """Return the lines that messages about an item have written."""
+    file = cli.folder / "inbox"
+    return [line for line in file.read_text().splitlines() if f" {item}" in line] if file.exists() else []
+
+
+def failed(cli: CommandLine, item: str) -> int:
+    """Return how many firings of an item have failed."""
+    return int(
+        cli.query(f"SELECT count(*) FROM firings WHERE item_id = '{item}' AND outcome = 'FAILED'")[0][0]
+    )
+
+
+def test_a_server_reports_a_broken_night_once_and_once_that_it_is_over(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FLOW.partition("  notify:")[0] + "jobs:" + FLOW.partition("jobs:")[2])
+    cli.write("broken.yaml", "version: 1\nflow: {id: broken}\njobs: [{id: a}]\n")
+    cli.write("scheduler.yaml", SCHEDULER)
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        wait_until(lambda: len(inbox(cli, "load")) == 1 and failed(cli, "load") >= 3, seconds=40)
+        (cli.folder / "ok").touch()
+        wait_until(lambda: len(inbox(cli, "load")) == 2, seconds=40)
+        (cli.folder / "ok").unlink()
+        wait_until(lambda: len(inbox(cli, "load")) == 3, seconds=40)
+        server.send(signal.SIGTERM)
+        done = server.end()
+    first, second, third = inbox(cli, "load")
+    assert first.startswith("[FAILED] load (nightly): a.s: AF732 "), first
+    assert second.startswith("[RECOVERED] load (nightly): its run succeeded, after a failure "), second
+    assert third == first
+    commands = (cli.folder / "inbox").read_text().splitlines()
+    resumes = commands[commands.index(first) + 1]
+    broken = cli.query("SELECT run_id FROM firings WHERE item_id = 'load' AND outcome = 'FAILED'")
+    assert resumes in [f"aetherflow runs retry {run_id} --state {cli.state}" for (run_id,) in broken]
+    (gone,) = inbox(cli, "gone")
+    assert gone.startswith("[FAILED] gone: its run could not start: AF"), gone
+    assert failed(cli, "gone") >= 3
+    assert inbox(cli, "quiet") == []
+    assert done.code == 143, done
+    history = cli.run("scheduler", "history", "load").out
+    assert "failure: its run failed" in history
+    assert "recovery: its run succeeded" in history
+
+
+def test_a_message_that_a_kill_has_cut_off_is_sent_by_the_resume(cli: CommandLine) -> None:
+    script = "echo sending >> inbox; test -e sent || sleep 60"
+    cli.write("flow.yaml", FLOW.replace("SCRIPT", script))
+    with cli.start("run", "flow.yaml", "--run-id", "r") as run:
+        wait_until((cli.folder / "inbox").exists, seconds=40)
+        run.send(signal.SIGKILL)
+        run.end()
+    (cli.folder / "sent").touch()
+    resumed = cli.run("runs", "retry", "r")
+    assert resumed.code == 1, resumed
+    assert (cli.folder / "inbox").read_text() == "sending\nsending\n"
+    messages = cli.query("SELECT job_id, status FROM step_state WHERE job_id LIKE '@notify%'")
+    assert messages[-1] == ("@notify-1.2", "SUCCESS"), "the job failed once more, and the run ended once more"
+    again = cli.run("run", "flow.yaml")
+    assert again.code == 1
+    assert (cli.folder / "inbox").read_text() == "sending\nsending\n", "it is reported"
+
+
+def test_a_run_that_a_person_cancels_sends_nothing_and_one_signal_lets_a_message_be_sent(
+    cli: CommandLine,
+) -> None:
+    script = "touch began; while ! test -e go; do sleep 0.05; done; echo sent >> inbox"
+    waits = FLOW.replace("SCRIPT", script).replace("[test, -e, ok]", "[sh, -c, 'touch works; sleep 60']")
+    cli.write("flow.yaml", waits)
+    with cli.start("run", "flow.yaml") as run:
+        wait_until((cli.folder / "works").exists, seconds=40)
+        run.send(signal.SIGINT)
+        assert run.end().code == 130
+    assert not (cli.folder / "began").exists()
+    cli.write("flow.yaml", FLOW.replace("SCRIPT", script))
+    with cli.start("run", "flow.yaml") as run:
+        wait_until((cli.folder / "began").exists, seconds=40)
+        run.send(signal.SIGINT)
+        (cli.folder / "go").touch()
+        assert run.end().code == 1
+    assert (cli.folder / "inbox").read_text() == "sent\n"
+
+
+def test_messages_can_be_tried_and_say_that_it_is_a_test(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FLOW.replace("SCRIPT", "cat >> inbox; test -e ok"))
+    cli.write("scheduler.yaml", SCHEDULER)
+    tried = cli.run("notify", "test", "flow.yaml")
+    assert (tried.code, tried.out[:61]) == (
+        1,
+        "flow.yaml:5: command: not sent: AF732: exit code 1: sh -c 'ca",
+    ), tried
+    (cli.folder / "ok").touch()
+    tried = cli.run("notify", "test", "flow.yaml", "--event", "recovery")
+    assert (tried.code, tried.out, tried.err) == (0, "flow.yaml:5: command: sent\n", "")
+    subjects = [line for line in (cli.folder / "inbox").read_text().splitlines() if line.startswith("TEST")]
+    assert [line.partition("]")[0] for line in subjects] == ["TEST [FAILED", "TEST [RECOVERED"]
+    tried = cli.run("notify", "test", "scheduler.yaml")
+    assert (tried.code, tried.out) == (0, "scheduler.yaml:4: command: sent\n"), tried
+    assert not cli.state.exists(), "a test leaves nothing"
+    tried = cli.run("notify", "test", "flow.yaml", "--event", "success")
+    assert (tried.code, "no entry of notify is on for success" in tried.err) == (2, True), tried
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("to: command", "to: mail", "AF880 4:5 a mail needs the resource that sends it"),
+        ("notify: []", "notify: [{to: webhook}]", "AF880 9:69 a webhook needs either url or resource"),
+        ("notify: []", "notify: [{to: mail, resource: x, recipients: a@b.c}]", "AF550 9:80 the flow has no"),
+        ('_SUBJECT"', '{{notify.subjct}}"', "AF403 5:59 'notify.subjct' is not known"),
+        ("id: night", "id: night\nresources: {r: {kind: rest, driver: httpx}}", "AF552 3:13 no step"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_of_a_scheduler_file_is_found_at_its_place(
+    tmp_path: Path, old: str, new: str, found: str
+) -> None:
+    for name in ("flow.yaml", "broken.yaml"):
+        (tmp_path / name).write_text(OK)
+    file = tmp_path / "scheduler.yaml"
+    file.write_text(SCHEDULER.replace(old, new))
+    checked = check_schedule_file(file)
+    check_item_flows(checked, {})
+    texts = [f"{one.code} {one.line}:{one.column} {one.message}" for one in checked.diagnostics]
+    assert [text for text in texts if text.startswith(found)], texts
