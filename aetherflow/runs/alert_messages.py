@@ -47,9 +47,12 @@ class AlertMessages(msgspec.Struct, frozen=True, eq=False):
         Raises:
             StateError: the state database could not be used.
         """
-        yield await self.database.read(lambda raw: self._message(raw, step))
+        found = await self.database.read(lambda raw: self._facts(raw, step))
+        if isinstance(found, MessageFacts):
+            found = Message(values=self.redactor.value(message_values(found)))
+        yield found
 
-    def _message(self, raw: sqlite3.Connection, step: MessageStep) -> Message:
+    def _facts(self, raw: sqlite3.Connection, step: MessageStep) -> Message | MessageFacts:
         params = {name: str(value) for name, value in self.state.params.items()}
         run_id = "" if params["late_run"] == "none" else params["late_run"]
         row = find_run(raw, run_id) if run_id else None
@@ -60,7 +63,7 @@ class AlertMessages(msgspec.Struct, frozen=True, eq=False):
         ended = firing.finished_at if firing and firing.finished_at else None
         events = ending_events(raw, run_id) if row else []
         ends = [one for one in events if isinstance(one, RunFinished)]
-        facts = MessageFacts(
+        return MessageFacts(
             event=event,
             flow_id=row.flow_id if row else params["item"],
             run_id=run_id if row else "",
@@ -73,7 +76,6 @@ class AlertMessages(msgspec.Struct, frozen=True, eq=False):
             item=params["item"],
             scheduled_at=params["scheduled_at"],
         )
-        return Message(values=self.redactor.value(message_values(facts)))
 
 
 class TestMessages(msgspec.Struct, frozen=True, eq=False):

@@ -19,7 +19,7 @@ from aetherflow.engine.state import RunState
 from aetherflow.engine.template_scope import RunView
 from aetherflow.events.marks import Mark, MarkUse
 from aetherflow.events.occasions import NOTIFY, Occasion
-from aetherflow.events.run_events import Event, RunEnd, RunFinished
+from aetherflow.events.run_events import Event, RunEnd
 from aetherflow.language.dates import utc_text
 from aetherflow.observe.message_text import MessageFacts, message_values
 from aetherflow.ports import StoredMark
@@ -28,7 +28,7 @@ from aetherflow.sdk.services import Locks, Message
 from aetherflow.spec.messages import MessageStep
 from aetherflow.store.database import Database
 from aetherflow.store.marks import read_mark
-from aetherflow.store.run_ends import end_before, ending_events, has_succeeded_since, item_of_run
+from aetherflow.store.run_ends import end_before, ending_events, has_succeeded_since, item_of_run, last_end
 
 LOCK_TTL_SECONDS = 60.0
 
@@ -57,14 +57,20 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What the state database knows of the flow and the run when its jobs have ended."""
+    """What the state database knows of the flow and the run when its jobs have ended.
+
+    Attributes:
+        report: what the entry has reported last; `stored` is the mark that says it.
+        has_recovered: whether a run has succeeded since.
+        before: how the run, or the one before it, had ended; only for an entry that reports no failures.
+    """
 
     item: str
     scheduled_at: str
     stored: StoredMark
+    report: Report | None
     has_recovered: bool
     before: RunEnd | None
-    events: list[Event]
 
 
 class FlowMessages(msgspec.Struct, frozen=True, eq=False):
@@ -89,38 +95,46 @@ class FlowMessages(msgspec.Struct, frozen=True, eq=False):
             key, ttl_seconds=LOCK_TTL_SECONDS, wait_seconds=LOCK_TTL_SECONDS, job_id=job_id, step_id=step.id
         )
         async with holding:
-            known = await self.database.read(lambda raw: self._known(raw, step))
-            yield self._message(step, known)
+            found = await self.database.read(lambda raw: self._due(raw, step))
+            yield found if isinstance(found, Message) else self._message(step, *found)
+
+    def _due(
+        self, raw: sqlite3.Connection, step: MessageStep
+    ) -> Message | tuple[Occasion, _Known, list[Event]]:
+        """Return what is due with what is known for it, or that nothing is sent."""
+        known = self._known(raw, step)
+        due = occasion_of(step, self.state.outcome or "FAILED", known)
+        if isinstance(due, NotDue):
+            return Message(skipped=due.why)
+        return due, known, ending_events(raw, self.state.run_id)
 
     def _known(self, raw: sqlite3.Connection, step: MessageStep) -> _Known:
         flow_id, run_id = self.state.flow_id, self.state.run_id
         item, scheduled_at = item_of_run(raw, run_id)
         stored = read_mark(raw, flow_id, _mark_name(step, item))
         report = Report.of(stored.mark)
+        before: RunEnd | None = None
+        if "failure" not in step.on:
+            before = last_end(raw, run_id) or end_before(raw, flow_id, item, run_id, self.clock.now())
         return _Known(
             item=item,
             scheduled_at=scheduled_at,
             stored=stored,
+            report=report,
             has_recovered=report is not None and has_succeeded_since(raw, flow_id, item, report.at),
-            before=None if "failure" in step.on else end_before(raw, flow_id, item, run_id, self.clock.now()),
-            events=ending_events(raw, run_id),
+            before=before,
         )
 
-    def _message(self, step: MessageStep, known: _Known) -> Message:
-        status = self.state.outcome or "FAILED"
-        report = Report.of(known.stored.mark)
-        due = occasion_of(step, status, known, report)
-        if isinstance(due, NotDue):
-            return Message(skipped=due.why)
-        now = self.clock.now()
+    def _message(self, step: MessageStep, due: Occasion, known: _Known, events: list[Event]) -> Message:
+        report, now = known.report, self.clock.now()
         jobs, steps = self.state.counts()
         facts = MessageFacts(
             event=due,
             flow_id=self.state.flow_id,
             run_id=self.state.run_id,
-            status=status,
+            status=self.state.outcome or "FAILED",
             reason=RunView(self.state, None)["reason"],
-            events=known.events,
+            events=events,
             state=str(self.database.path),
             ended_at=now,
             jobs=jobs,
@@ -141,25 +155,20 @@ class NotDue(msgspec.Struct, frozen=True):
     why: str
 
 
-def occasion_of(step: MessageStep, status: RunEnd, known: _Known, report: Report | None) -> Occasion | NotDue:
+def occasion_of(step: MessageStep, status: RunEnd, known: _Known) -> Occasion | NotDue:
     """Return what an entry reports now that a run has ended so, or that it reports nothing."""
     if step.runs == "scheduled" and not known.item:
         return NotDue("no item of a scheduler file has started the run (runs: scheduled)")
-    is_reported = report is not None and report.event == "failure"
+    report = known.report if known.report is not None and known.report.event == "failure" else None
     if status == "FAILED":
-        if report is not None and is_reported and not known.has_recovered:
+        if report is not None and not known.has_recovered:
             at = utc_text(report.at, "seconds")
             return NotDue(f"the failure is reported already, by run {report.run_id} at {at}")
         return "failure"
-    if "recovery" in step.on and (is_reported if "failure" in step.on else _was_broken(known)):
+    was_broken = report is not None if "failure" in step.on else known.before == "FAILED"
+    if "recovery" in step.on and was_broken:
         return "recovery"
     return "success" if "success" in step.on else NotDue("no failure was reported before")
-
-
-def _was_broken(known: _Known) -> bool:
-    """Whether the run had failed before it was resumed, or the run before it failed."""
-    ends = [event.status for event in known.events if isinstance(event, RunFinished)]
-    return (ends[-1] if ends else known.before) == "FAILED"
 
 
 def _mark_name(step: MessageStep, item: str) -> str:

@@ -49,6 +49,16 @@ def end_before(raw: sqlite3.Connection, flow_id: str, item: str, run_id: str, no
     return None if row is None else row[0]
 
 
+def last_end(raw: sqlite3.Connection, run_id: str) -> RunEnd | None:
+    """Return how a run had ended that was resumed since; None if it has not ended before."""
+    row = raw.execute(
+        "SELECT json_extract(payload, '$.status') FROM events WHERE run_id = ? AND event = 'run_finished' "
+        "ORDER BY seq DESC LIMIT 1",
+        (run_id,),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def ending_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
     """Return the stored events of a run that say how it ended: its starts, its jobs, and what failed."""
     decode = json_decoder(Journalled).decode
