@@ -198,6 +198,7 @@ def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: Sho
             "flow_id": checked.plan.flow_id,
             "jobs": jobs,
             "marks": marks,
+            "messages": [{"on": one.on, "to": one.to} for one in checked.plan.flow.notify],
             "diagnostics": checked.diagnostics,
         }
         if resume is not None:
@@ -207,6 +208,8 @@ def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: Sho
         print_text(str(job))
     for mark in marks:
         print_text(f"mark {one_line(mark.name)}: {one_line(mark.value)} ({mark.type})")
+    for one in checked.plan.flow.notify:
+        print_text(f"notify: {one.to}, on {', '.join(one.on)}")
     if resume is not None:
         print_text(f"run {request.run_id} would be resumed")
         for line in decision_lines(resume.stored_decisions(), resume.decision_counts()):

@@ -155,3 +155,10 @@ def test_what_is_wrong_with_an_entry_of_a_scheduler_file_is_found_at_its_place(
     check_item_flows(checked, {})
     texts = [f"{one.code} {one.line}:{one.column} {one.message}" for one in checked.diagnostics]
     assert [text for text in texts if text.startswith(found)], texts
+
+
+def test_a_dry_run_names_the_messages(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FLOW.replace("SCRIPT", "cat"))
+    assert "notify: command, on failure, recovery\n" in cli.run("run", "flow.yaml", "--dry-run").out
+    report = cli.run("run", "flow.yaml", "--dry-run", "--json").json()
+    assert report["messages"] == [{"on": ["failure", "recovery"], "to": "command"}]
