@@ -24,6 +24,7 @@ _IN_FLOW = "it belongs under `flow:`"
 _TOP = "it belongs at the left margin, beside `flow:`"
 _IN_FLOW_FILE = "it belongs into the flow: an item only says when to run which flow (flow_yaml)"
 _HOOK_OF_FLOW = "it belongs under `flow:` of the flow; what an item runs when it is late is on_late: [STEP]"
+_NOTIFY = "write notify: [{to: mail, resource: smtp, recipients: [ops@example.org]}] (aetherflow help notify)"
 _DEADLINE = 'write deadline: {start_within: 15m, end_by: "07:00", longer_than: 3x}, as far as needed'
 _MISFIRE = "write misfire_grace_time: 5m: a firing that is late by more is not run"
 _OFTEN = "write interval_seconds with a unit: interval_seconds: 5m, or 2h"
@@ -46,6 +47,17 @@ _ANCHORS = (
 )
 _OTHER_FAILURE = "use a job with when: jobs.ID.status == 'FAILED', or flow.on_failure"
 
+_MESSAGES = (
+    "notifications",
+    "notification",
+    "alerts",
+    "alert",
+    "email",
+    "emails",
+    "mail",
+    "slack",
+    "webhook",
+)
 _TIMES = dict.fromkeys(
     ("schedule", "cron", "schedules", "schedule_interval", "trigger", "triggers", "on"), _SCHEDULE
 )
@@ -78,6 +90,7 @@ _HINTS: dict[str, dict[str, str]] = {
         **_TIMES,
     },
     "FlowMeta": {
+        **dict.fromkeys(_MESSAGES, _NOTIFY),
         **dict.fromkeys(("env", "environment", "vars", "variables"), _ENV),
         **dict.fromkeys(("jobs", "resources", "version"), _TOP),
         "steps": "steps belong to a job: jobs: [{id: NAME, steps: [...]}]",
@@ -100,7 +113,17 @@ _HINTS: dict[str, dict[str, str]] = {
         **dict.fromkeys(DefaultsSpec.__struct_fields__, "it belongs under `defaults:`"),
         **dict.fromkeys(("env", "environment", "vars", "variables"), _FILES),
     },
+    "NotifySpec": {
+        **dict.fromkeys(("type", "kind", "channel", "via", "by"), "write to: mail, webhook or command"),
+        **dict.fromkeys(("when", "events", "event", "if"), "write on: [failure, recovery, late, success]"),
+        **dict.fromkeys(("email", "emails", "address", "addresses"), "write recipients: [ops@example.org]"),
+        **dict.fromkeys(("text", "message", "payload", "json", "data"), "write it as the body"),
+        **dict.fromkeys(("webhook", "webhook_url", "uri", "endpoint", "path"), "write it as the url"),
+        **dict.fromkeys(("run", "script", "program", "args"), "write command: [PROGRAM, ARGUMENT]"),
+    },
+    "ScheduleFile": dict.fromkeys(_MESSAGES, _NOTIFY),
     "ItemSpec": {
+        **dict.fromkeys(_MESSAGES, _NOTIFY),
         **dict.fromkeys(("command", "run", "script", "steps", "jobs", "env"), _IN_FLOW_FILE),
         **dict.fromkeys(("on_success", "on_failure", "on_exit"), _HOOK_OF_FLOW),
         **dict.fromkeys(("sla", "expected_by", "late_after"), _DEADLINE),

@@ -33,6 +33,8 @@ def meant_struct(value: Any, kind: kinds.StructType) -> str:
         return ""
     if name == "StepSpec":
         return _STEP
+    if name == "NotifySpec":
+        return "an entry is a mapping: {to: mail, resource: smtp, recipients: [ops@example.org]}"
     if name == "DeadlineSpec":
         return _DEADLINE
     if name == "IntervalSpec":

@@ -14,6 +14,7 @@ from msgspec import inspect as kinds
 from aetherflow.spec.convert import convert, type_info
 from aetherflow.spec.decode import explain, fits, unwrapped
 from aetherflow.spec.document import Document, NodePath
+from aetherflow.spec.flow import NotifySpec
 from aetherflow.spec.foreign_keys import meant_key
 from aetherflow.spec.spelling import as_wanted
 
@@ -53,6 +54,11 @@ _FOLLOWS |= {
         ".*.id": {"AF405": _IN_HOOK},
         ".*.inputs": {"AF545": _IN_HOOK + 1, "AF552": _EVERYWHERE},
     }.items()
+}
+_FOLLOWS |= {
+    f"{place}{key}": {"AF552": _EVERYWHERE, "AF880": length}
+    for place, length in (("flow.notify", 3), ("notify", 2), ("items.*.notify", 4))
+    for key in ("", ".*", *(f".*.{name}" for name in NotifySpec.__struct_fields__))
 }
 """Codes that may only follow from an unreadable value at a place, and how much of the path is the place."""
 
@@ -99,7 +105,11 @@ def mend(document: Document, wanted: type[T]) -> tuple[T, Assumptions] | None:
         for path in mender.made_up
         for code, length in _FOLLOWS.get(_pattern(path), {}).items()
     }
-    silent |= {("AF545", path) for path in mender.unread}  # the missing input may be what was not read
+    silent |= {
+        (code, path) for path in mender.unread for code in ("AF545", "AF880")
+    }  # it may be what is missing
+    if any("notify" in path for path in mender.unread):
+        silent.add(("AF552", ()))
     return spec, Assumptions(mender.spelled, frozenset(mender.made_up), frozenset(silent))
 
 

@@ -16,6 +16,26 @@ MISTAKES = [
         (("needs", "depends_on"),),
     ),
     Mistake(
+        "alerts (other tools)",
+        flow(f"- id: a\n  {ITEMS}").replace("flow: {id: f}", "flow: {id: f, ▶alerts: [ops@example.org]}"),
+        "AF111",
+        "unknown key 'alerts' in 'flow'",
+        "write notify: [{to: mail, resource: smtp, recipients: [ops@example.org]}] (aetherflow help notify)",
+        (("alerts: [ops@example.org]", "notify: [{to: command, command: [page]}]"),),
+    ),
+    Mistake(
+        "the address of a mail by another name",
+        flow(f"- id: a\n  {ITEMS}").replace(
+            "flow: {id: f}",
+            "flow: {id: f, notify: [{to: mail, resource: smtp, ▶email: a@b.org}]}\n"
+            "resources: {smtp: {kind: mail, driver: smtp, config: {host: h, from_addr: c@b.org}}}",
+        ),
+        "AF111",
+        "unknown key 'email' in an entry of 'notify'",
+        "write recipients: [ops@example.org]",
+        (("email: a@b.org", "recipients: [a@b.org]"),),
+    ),
+    Mistake(
         "depends (Dagu), with a text instead of a list",
         job(f"▶depends: a\n{ITEMS}"),
         "AF111",
