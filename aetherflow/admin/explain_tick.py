@@ -197,7 +197,7 @@ class Explainer(msgspec.Struct, frozen=True):
             took = datetime.fromisoformat(row.finished_at) - datetime.fromisoformat(row.started_at)
             found.append(f"ended {self._local(row.finished_at)}, after {duration(took.total_seconds())}")
         for alert in alerts_of(self.raw, row.scheduler, row.item_id, row.scheduled_at, row.scheduled_at):
-            steps = f"; on_late is run {alert.run_id}" if alert.run_id else ""
+            steps = f"; its steps are run {alert.run_id}" if alert.run_id else ""
             message = in_zone(alert.message, self.item.zone)
             found.append(f"{alert.kind}, reported {self._local(alert.alerted_at)}: {message}{steps}")
         if row.cancel_reason:

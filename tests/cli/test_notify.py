@@ -11,6 +11,7 @@ from aetherflow.server.item_flows import check_item_flows
 from aetherflow.server.schedule_files import check_schedule_file
 from tests.cli.command_line import OK, CommandLine
 from tests.polling import wait_until
+from tests.servers.http_server import Answer, HttpServer
 
 FLOW = """\
 version: 1
@@ -162,3 +163,25 @@ def test_a_dry_run_names_the_messages(cli: CommandLine) -> None:
     assert "notify: command, on failure, recovery\n" in cli.run("run", "flow.yaml", "--dry-run").out
     report = cli.run("run", "flow.yaml", "--dry-run", "--json").json()
     assert report["messages"] == [{"on": ["failure", "recovery"], "to": "command"}]
+
+
+def test_messages_of_a_scheduler_file_go_to_addresses_and_resources(cli: CommandLine) -> None:
+    cli.write(
+        "scheduler.yaml",
+        "version: 1\n"
+        "resources: {chat: {kind: rest, driver: httpx, config: {base_url: '{{env.CHAT_URL}}'}}}\n"
+        "notify: [{to: webhook, resource: chat}]\n"
+        "items:\n"
+        "  - {id: a, cron: '@daily', flow_yaml: f.yaml, notify: [{to: webhook, url: '{{env.CHAT_URL}}'}]}\n",
+    )
+    with HttpServer() as server:
+        server.on("/hooks/canary-of-the-chat", Answer(200), Answer(403))
+        address = server.url + "/hooks/canary-of-the-chat"
+        tried = cli.run("notify", "test", "scheduler.yaml", "--json", env={"CHAT_URL": address})
+        texts = [request.json["text"] for request in server.requests]
+    ends = tried.json()["messages"]
+    assert sorted(one["place"] for one in ends) == ["scheduler.yaml:3", "scheduler.yaml:5"], tried
+    assert sorted(one["status"] for one in ends) == ["FAILED", "SUCCESS"]
+    assert tried.code == 1
+    assert all(text.startswith("TEST [FAILED] scheduler: this is a test") for text in texts)
+    assert "canary-of-the-chat" not in tried.out + tried.err
