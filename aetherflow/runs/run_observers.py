@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from aetherflow.observe.installed_observer import InstalledObserver
 from aetherflow.registry import observer_class
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.ports import ObserverSpec
-from aetherflow.sdk.observer import ObservedRun
 from aetherflow.worker_threads import WorkerThreads
 
 
@@ -28,6 +26,11 @@ async def observers_of_settings(
 
         metrics = await threads.run(load_metrics, settings.metrics_module, abandon_on_cancel=True)
         specs.append(ObserverSpec("metrics", partial(MetricsObserver, metrics), "drop"))
+    if not settings.observers:
+        return specs
+    from aetherflow.observe.installed_observer import InstalledObserver  # noqa: PLC0415 - few runs have one
+    from aetherflow.sdk.observer import ObservedRun  # noqa: PLC0415 - as above
+
     run = ObservedRun(flow_id=checked.plan.flow_id, run_id=run_id, env=checked.environment.variables)
     for name in settings.observers:
         found = await threads.run(observer_class, name, checked.redactor, abandon_on_cancel=True)

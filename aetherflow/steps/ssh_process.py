@@ -199,6 +199,8 @@ def _environment(context: StepContext, env: Mapping[str, str | None]) -> dict[st
         "AETHERFLOW_IDEMPOTENCY_KEY": context.idempotency_key,
         **context.trace_variables,
     }
+    if "TRACEPARENT" in env:
+        own.pop("TRACESTATE", None)  # it belongs to the trace of the run
     return own | {name: value or "" for name, value in env.items()}
 
 

@@ -23,7 +23,7 @@ jobs:
   steps:
   - id: say
     type: external.process
-    inputs: {cwd: flow, command: [sh, -c, 'echo "$TRACEPARENT" > own'], env: {TRACEPARENT: mine}}
+    inputs: {cwd: flow, command: [sh, -c, 'echo "$TRACEPARENT/$TRACESTATE" > own'], env: {TRACEPARENT: mine}}
 - id: locked
   steps:
   - id: outer
@@ -58,7 +58,7 @@ def test_a_program_has_the_trace_and_the_span_of_the_records_of_its_attempt(trac
     started = [one for one in records if one["event"] == "step_started" and one["job_id"].startswith("load[")]
     assert sorted(one["attempt"] for one in started) == [1, 1, 2, 2]
     assert seen(traced) == sorted(f"00-{one['trace_id']}-{one['span_id']}-01/" for one in started)
-    assert (traced.folder / "own").read_text() == "mine\n"
+    assert (traced.folder / "own").read_text() == "mine/\n"
     (line,) = [one for one in records if one["event"] == "step_output"]
     (outer,) = [one for one in records if one["event"] == "step_started" and one["step_id"] == "outer"]
     assert line["step_id"] == "outer.inner"
@@ -72,6 +72,7 @@ def test_a_run_continues_the_trace_in_which_it_was_started_and_so_does_its_resum
 ) -> None:
     first = traced.run("run", "flow.yaml", "--run-id", "r1", "--log-format", "json", "--debug", env=OUTER)
     of_first = seen(traced)
+    assert (traced.folder / "own").read_text() == "mine/\n"
     (traced.folder / "go").touch()
     (traced.folder / "seen").unlink()
     elsewhere = f"00-{'a' * 32}-{'b' * 16}-01"

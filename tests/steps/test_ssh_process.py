@@ -218,6 +218,16 @@ async def test_what_a_program_leaves_ends_unless_it_may_run_on(tmp_path: Path, s
         os.kill(pid, signal.SIGKILL)
 
 
+async def test_the_program_continues_the_trace_of_the_run(tmp_path: Path, server: OpenSsh) -> None:
+    async with reached(tmp_path, server) as host:
+        given = await host.sh("echo $TRACEPARENT")
+        own = await host.sh("echo $TRACEPARENT", env={"TRACEPARENT": "mine"})
+
+    expected = host.run.context(job_id="job", step_id="step").trace_variables["TRACEPARENT"]
+    assert given["stdout"] == expected
+    assert own["stdout"] == "mine"
+
+
 async def test_variables_are_not_in_the_list_of_processes(tmp_path: Path, server: OpenSsh) -> None:
     async with reached(tmp_path, server) as host:
         given = await host.sh("cat /proc/$PPID/cmdline /proc/$$/cmdline; ps -ef", env={"TOKEN": "hush-hush"})
