@@ -134,23 +134,39 @@ class MetricsFile:
             for run, one in known.items()
             if run not in killed and now - one.at < STALE_SECONDS and (one.process != own or run in mine)
         }
-        if is_end or killed:
-            values = self._old_values()
-            if values is None:
-                return
-            for one in killed.values():
-                _interrupted(values, one.flow, now)
-            if is_end:
-                for flow in self._open.values():  # its state could not be stored
-                    _interrupted(self._fold.values, flow, now)
-                for (flow,) in self._fold.values.labels(m.RUNS_STARTED):
-                    values.add(m.RUNS, flow, "INTERRUPTED", number=0)  # an increase is seen only from 0
-                _merge_runs(values, self._fold.values)
-            text, _ = self._exposition.text(values.families())
-            _replace(self._target(), text)
         if not is_end:
             kept |= {run: _Begun(flow, own, now) for run, flow in begun.items()}
-        _write_begun(lock, kept)
+        try:
+            if (is_end or killed) and not self._count([one.flow for one in killed.values()], is_end=is_end):
+                kept |= killed
+        except OSError:
+            kept |= killed  # the next run may count them
+            raise
+        finally:
+            _write_begun(lock, kept)
+
+    def _count(self, killed: Sequence[str], *, is_end: bool) -> bool:
+        """Add to the file the flows whose runs were killed, and at the end what this process has counted.
+
+        Return False if the file must not be replaced.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+        values, now = self._old_values(), time.time()
+        if values is None:
+            return False
+        for flow in killed:
+            _interrupted(values, flow, now)
+        if is_end:
+            for flow in self._open.values():  # its state could not be stored
+                _interrupted(self._fold.values, flow, now)
+            for (flow,) in self._fold.values.labels(m.RUNS_STARTED):
+                values.add(m.RUNS, flow, "INTERRUPTED", number=0)  # an increase is seen only from 0
+            _merge_runs(values, self._fold.values)
+        text, _ = self._exposition.text(values.families())
+        _replace(self._target(), text)
+        return True
 
     def _old_values(self) -> MetricValues | None:
         """Return the values of the file; None if the file must not be replaced."""

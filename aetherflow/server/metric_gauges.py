@@ -13,13 +13,14 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import anyio
 import msgspec
 
 from aetherflow._version import __version__
 from aetherflow.errors import StateError
+from aetherflow.events.schedule_events import AlertKind
 from aetherflow.execution.bus import lost_events
 from aetherflow.observe import metric_definitions as m
 from aetherflow.observe.metric_fold import MetricsFold
@@ -60,6 +61,7 @@ class ServerGauges:
         self._fold = fold
         self._has_flow_ends = False
         self._known_items: set[tuple[str, str]] = set()
+        self._watched: set[tuple[str, str]] = set()
         self._next: dict[tuple[str, str], tuple[Item, datetime | None]] = {}
         self._wanted, self._done = anyio.Event(), anyio.Event()
         self._is_reading = False
@@ -91,6 +93,7 @@ class ServerGauges:
         for name, lost in lost_events.items():
             values.add(m.OBSERVER_LOST, name, number=lost - (values.number(m.OBSERVER_LOST, name) or 0))
         self._set_schedules(values, schedules)
+        self._begin_counters(values, self._items())
         await self._set_next(values, self._items())
         if not self._is_reading:
             self._wanted.set()
@@ -127,6 +130,15 @@ class ServerGauges:
             values.set(m.ITEMS, schedule.id, number=len(schedule.items))
             broken = self._server.lease.item_problems(schedule.id)
             values.set(m.ITEMS_BROKEN, schedule.id, number=len(broken))
+
+    def _begin_counters(self, values: MetricValues, items: Sequence[Item]) -> None:
+        """Let the counters of alerts be 0 of items that may be late: an increase is seen only from 0."""
+        for item in items:
+            if (item.deadline is None and not item.spec.on_late) or (key := _key(item)) in self._watched:
+                continue
+            self._watched.add(key)
+            for kind in get_args(AlertKind):
+                values.add(m.FIRINGS_LATE, *key, kind, number=0)
 
     async def _set_next(self, values: MetricValues, items: Sequence[Item]) -> None:
         """Compute the next ticks in a thread, of items whose last one has passed or that are new."""

@@ -17,7 +17,7 @@ from aetherflow.errors import StateError
 from aetherflow.events.run_events import Event, Notice, RunStarted
 from aetherflow.execution import bus as bus_module
 from aetherflow.execution.bounded_queue import BoundedQueue
-from aetherflow.execution.bus import Bus
+from aetherflow.execution.bus import Bus, lost_events
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
 from aetherflow.store.process_identity import this_process
@@ -137,6 +137,7 @@ async def test_an_observer_that_waits_is_never_given_more_than_its_queue_holds()
 @pytest.mark.asyncio
 async def test_a_slow_observer_gets_a_notice_of_how_many_events_it_lost_and_where() -> None:
     bus, slow = Bus(MemoryJournal(), SystemClock()), Gated()
+    before = lost_events["slow"]
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "slow", slow, capacity=3)
         await bus.publish([began("first")])
@@ -147,6 +148,7 @@ async def test_a_slow_observer_gets_a_notice_of_how_many_events_it_lost_and_wher
         await bus.aclose()
     assert bus.dropped == {"slow": 3}
     assert slow.said == ["the observer slow was too slow and lost 3 events"]
+    assert lost_events["slow"] - before == 3
     assert jobs(slow.events) == ["first", "0", "1", "2"]
     assert isinstance(slow.events[-1], Notice)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from aetherflow.errors import ErrorInfo
+from aetherflow.errors import ErrorInfo, MissingExtra
 from aetherflow.events.run_events import (
     Event,
     JobFinished,
@@ -235,6 +236,13 @@ def test_a_histogram_with_other_buckets_and_what_is_not_ours_are_left_out() -> N
     assert list(values.families()) == []
     with pytest.raises(ValueError, match=r"\S"):
         read_families("aetherflow_jobs_total{flow\n")
+
+
+def test_a_library_that_is_missing_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(MissingExtra, match="prometheus_client") as missing:
+        Exposition()
+    assert missing.value.hint == "pip install 'aetherflow[metrics]'"
 
 
 def test_a_label_that_is_no_utf_8_is_written_with_escapes() -> None:

@@ -150,6 +150,7 @@ async def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     await second.write()
     assert [str(one).partition(":")[0] for one in second.warnings.values()] == ["warning[AF891]"]
     assert counts(tmp_path / "m.prom") == {("demo", "SUCCESS"): 1}
+    assert (tmp_path / "m.prom.lock").read_bytes() == b"{}", "it was not killed"
     assert names(tmp_path) == ["m.prom", "m.prom.lock"]
 
 

@@ -145,7 +145,8 @@ async def test_what_was_before_the_server_started_is_read_from_its_database(plac
     raw.close()
     file = place.write(
         "version: 1\nid: night\nitems:\n"
-        "- {id: a, at: '2099-01-01T00:00', timezone: UTC, flow_yaml: flow.yaml}\n"
+        "- {id: a, at: '2099-01-01T00:00', timezone: UTC, deadline: {longer_than: 1h}, "
+        "flow_yaml: flow.yaml}\n"
         "- {id: b, at: '2099-01-01T00:00', flow_yaml: gone.yaml, enabled: false}\n",
         "night.yaml",
     )
@@ -170,6 +171,8 @@ async def test_what_was_before_the_server_started_is_read_from_its_database(plac
         assert found["aetherflow_schedule_items", "night"] == 2
         assert found["aetherflow_schedule_last_reload_successful", "night"] == 1
         assert found["aetherflow_firings_total", "a", "FAILED", "night"] == 0
+        assert found["aetherflow_firings_late_total", "long", "a", "night"] == 0
+        assert ("aetherflow_firings_late_total", "long", "b", "night") not in found
         file.write_text("version: 1\nid: night\nitems: [\n")
         server.reloader.reload_soon()
         await until(url, ("aetherflow_schedule_last_reload_successful", "night"), 0)
