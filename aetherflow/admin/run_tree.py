@@ -96,7 +96,8 @@ def run_tree(history: RunHistory) -> list[JobNode]:
     for job_id in _order(history.plan, rows):
         planned = plan.get(job_of_plan(job_id), PlannedJob(id=job_id))
         row = rows.get(job_id) or JobRow(job_id, NOT_BEGUN, None, None, None, None, None)
-        ready_at, last = _ready(planned, rows, begun_at)
+        # A hook begins when all jobs have ended: it waits for no place.
+        ready_at, last = ("", "") if is_hook(job_id) else _ready(planned, rows, begun_at)
         fan = sorted(instances.get(job_id, ()), key=lambda one: _number(one.row.job_id))
         nodes.append(JobNode(row, planned, ready_at, last, steps.of(job_id, planned), fan))
     return nodes

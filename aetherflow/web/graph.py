@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from aetherflow.web.graph_layout import layout
+from aetherflow.web.graph_layout import COLUMN_GAP, ROW_GAP, Placed, layout
 from aetherflow.web.markup import NOTHING, Markup, joined, tag
 from aetherflow.web.model import Graph, Node
 from aetherflow.web.status import css_class, in_order, sign
@@ -13,6 +13,7 @@ from aetherflow.web.status import css_class, in_order, sign
 WIDTH = 196
 HEIGHT = 46
 MARGIN = 10
+SHADOW = 8
 NAME_CHARACTERS = 22
 NOTE_CHARACTERS = 29
 
@@ -21,15 +22,17 @@ def graph(shown: Graph) -> Markup:
     """Return the graph; without jobs only the note on why they are not drawn."""
     if not shown.nodes:
         return tag("p", shown.note, class_="note")
-    placed = layout(
-        [node.id for node in shown.nodes], [(edge.source, edge.target) for edge in shown.edges], WIDTH, HEIGHT
-    )
+    jobs = [node.id for node in shown.nodes if node.kind != "hook"]
+    placed = layout(jobs, [(edge.source, edge.target) for edge in shown.edges], WIDTH, HEIGHT)
+    hooks = [node.id for node in shown.nodes if node.kind == "hook"]
+    places = {**placed.nodes, **_beside(hooks, placed)}
     lines = [
         tag("path", d=_curve(points), class_=f"edge {edge.kind}", marker_end="url(#arrow)")
         for edge, points in zip(shown.edges, placed.edges, strict=True)
     ]
-    boxes = [_box(node, *placed.nodes[node.id]) for node in shown.nodes]
-    width, height = placed.width + 2 * MARGIN + 8, placed.height + 2 * MARGIN + 8
+    boxes = [_box(node, *places[node.id]) for node in shown.nodes]
+    width = max(left for left, _ in places.values()) + WIDTH + 2 * MARGIN + SHADOW
+    height = max(top for _, top in places.values()) + HEIGHT + 2 * MARGIN + SHADOW
     drawing = tag(
         "svg",
         tag("title", "Jobs and their dependencies"),
@@ -76,6 +79,13 @@ _ARROW = tag(
         markerUnits="userSpaceOnUse",
     ),
 )
+
+
+def _beside(hooks: Sequence[str], placed: Placed) -> dict[str, tuple[float, float]]:
+    """Return the places of hooks: in a column of their own, as they run when all jobs have ended."""
+    left = placed.width + COLUMN_GAP
+    first = max((placed.height - len(hooks) * (HEIGHT + ROW_GAP) + ROW_GAP) / 2, 0.0)
+    return {one: (left, first + number * (HEIGHT + ROW_GAP)) for number, one in enumerate(hooks)}
 
 
 def _box(node: Node, left: float, top: float) -> Markup:

@@ -40,6 +40,7 @@ def _sample(words: str, kind: str, **place: str) -> Markup:
 _LEGEND = tag(
     "p",
     _sample("attempt, in the colour of its status", "fill s-success", y="2", height="11"),
+    _sample("instances that wait", "fill s-pending", y="2", height="11"),
     _sample("wait for a pool or a free place", "bar wait", y="2", height="11"),
     _sample("wait before the next attempt", "bar backoff", y="7", height="2"),
     _sample("nothing executed the run (drawn short)", "gap-sample", y="0", height="14"),
@@ -252,10 +253,10 @@ _VERTICAL: dict[str, dict[str, str]] = {
 
 
 def _activity(spans: Sequence[Span], scale: Scale) -> Markup:
-    """Return how many attempts ran at each time: a bar for each piece of the width, by how they ended."""
+    """Return how many attempts ran or waited at each time: a bar for each piece of the width, by status."""
     ran: list[Counter[str]] = [Counter() for _ in range(BUCKETS)]
     for span in spans:
-        if span.kind == "attempt":
+        if span.kind != "backoff":
             for number in range(_bucket(span.start, scale), _bucket(span.end, scale) + 1):
                 ran[number][span.status] += 1
     most = max(map(Counter.total, ran)) or 1

@@ -236,3 +236,48 @@ def test_a_log_that_cannot_be_read_is_said_to(tmp_path: Path) -> None:
     (tail,) = log_tails([gone], {}, tmp_path, "", OPEN).tails
 
     assert tail.lines == ("it cannot be read: No such file or directory",)
+
+
+def small_run(status: str, **more: Any) -> str:
+    """Return the page of a run with one job and a hook that began when it had ended."""
+    ends = [timestamp(AT + timedelta(seconds=seconds)) for seconds in (0, 5, 6)]
+    jobs = [
+        JobRow("load", "SUCCESS", ends[0], ends[1], None, None, None),
+        JobRow("@on_exit", "SUCCESS", ends[1], ends[2], None, None, None),
+    ]
+    steps = [StepRow("load", "s", "t", "SUCCESS", 1, ends[0], ends[1], None, None, None)]
+    run = ListedRun("r", "f", "flow.yaml", status, 1, ends[0], ends[2], {}, "", "me", 6.0)
+    plan = [
+        PlannedJob(id="load", steps=[PlannedStep("s", "t")]),
+        PlannedJob(id="@on_exit", steps=[PlannedStep("h", "t")]),
+    ]
+    reader = EventReader()
+    reader.take(e.RunStarted(at=AT, flow_file="f", owner="me", flow_id="f", run_id="r", seq=1))
+    found = reader.end(AT + timedelta(seconds=6), is_running=False)
+    facts = RunFacts(RunHistory(run, jobs, steps, plan=plan, **more))
+    target = RetryTarget("r", "flow.yaml", "/nowhere")
+    return "".join(run_page(composed(facts, found, target, [], Path("/s.sqlite"), "", {}, FakeClock(AT))))
+
+
+def test_a_hook_stands_beside_the_jobs_and_waits_for_no_place() -> None:
+    read = PageReader(small_run("SUCCESS"))
+
+    assert "waited" not in read.text("main")
+    assert read.text("text").index("load") < read.text("text").index("@on_exit")
+    assert "The flow file cannot be read now" in read.text("main")
+
+
+def test_stale_results_come_with_the_command_that_repeats_them() -> None:
+    shown = small_run("SUCCESS", stale={"collect/read": ["load"]})
+    read = PageReader(shown)
+
+    assert problems(shown) == []
+    assert "Stale results" in read.text("h2")
+    assert "collect.readload" in read.text("tbody")
+    assert "aetherflow runs retry r --from collect.read" in read.text("header")
+
+
+def test_a_run_that_failed_has_the_command_that_resumes_it_with_what_must_run_again() -> None:
+    read = PageReader(small_run("FAILED", resume_from=["load"]))
+
+    assert "aetherflow runs retry r --from load" in read.text("header")

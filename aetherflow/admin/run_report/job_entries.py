@@ -87,7 +87,7 @@ class Entries:
             id=masking.text(row.job_id),
             anchor=self._anchors.jobs.get(row.job_id, ""),
             status=row.status,
-            seconds=_seconds(row.started_at, row.finished_at),
+            seconds=_seconds(row.started_at, row.finished_at or self._until(row.status)),
             line=node.plan.line if not node.row.item else 0,
             item=masking.text(row.item),
             spans=() if node.instances else tuple(self._spans(node)),
@@ -131,6 +131,10 @@ class Entries:
             )
         return spans
 
+    def _until(self, status: str) -> str:
+        """Return the time up to which something runs; empty if it does not run."""
+        return self._found.executions[-1].end.isoformat() if status == "RUNNING" else ""
+
     def _was_kept(self, node: JobNode) -> bool:
         resumed_at = self._history.resumed_at
         return bool(resumed_at and (node.row.started_at or "") < resumed_at)
@@ -165,7 +169,7 @@ class Entries:
             id=masking.text(row.step_id),
             type=row.step_type,
             status=row.status,
-            seconds=_seconds(row.started_at, row.finished_at),
+            seconds=_seconds(row.started_at, row.finished_at or self._until(row.status)),
             line=node.line,
             spans=tuple(self._found.spans.get((job_id, row.step_id), ())),
             reason=masking.text(row.reason or ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,9 +15,17 @@ from aetherflow.admin.run_tree import JobNode
 from aetherflow.cli_hints import retry_command, show_command
 from aetherflow.events.stale_readers import readers_to_run, shown
 from aetherflow.plan.hooks import is_hook
+from aetherflow.store.firings import Cause
 from aetherflow.web.model import Command, Fact, Headline
 
 UNFINISHED = ("FAILED", "CANCELLED", "INTERRUPTED")
+_CAUSES: Mapping[Cause, str] = {
+    "tick": "for the tick",
+    "catch_up": "late, for the tick",
+    "manual": "fired by hand for",
+    "backfill": "backfill of the tick",
+    "event": "for an event at",
+}
 
 
 def headline(
@@ -78,8 +86,7 @@ def _facts(facts: RunFacts, state: Path, masking: Masking) -> list[Fact]:
 def _started_by(facts: RunFacts) -> Fact:
     firing = facts.firing
     if firing is not None:
-        cause = "tick" if firing.cause == "tick" else firing.cause.replace("_", " ")
-        tick = f"{cause} of {short_time(firing.scheduled_at)}"
+        tick = f"{_CAUSES[firing.cause]} {short_time(firing.scheduled_at)}"
         return Fact("Started by", f"item {firing.item_id} of {firing.scheduler}", tick)
     if facts.served_for:
         return Fact("Started by", "a server", f"for {short_time(facts.served_for)}")
