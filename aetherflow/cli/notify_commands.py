@@ -31,7 +31,7 @@ def send_test(
     json: Json = False,
 ) -> int:
     """Send the messages of a flow or scheduler file now, as a test. Their subject begins with TEST."""
-    from aetherflow.admin.message_test import send_messages  # noqa: PLC0415 - it imports the engine
+    from aetherflow.admin.messages_to_test import send_messages  # noqa: PLC0415 - it imports the engine
 
     if event not in ("", *OCCASIONS):
         raise UsageError(f"--event {event}: there is no such event", hint=f"one of {', '.join(OCCASIONS)}")
