@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, Skipped, StepContext, StepError, StepResult, step
+from aetherflow import Dataset, PathText, Skipped, StepContext, StepError, StepResult, step
 from aetherflow_archive.collected_files import ItemPattern, collect
 from aetherflow_archive.gpg_program import Gpg, GpgResult, signatures_of
 from aetherflow_archive.publishing import hidden_folder, move, not_written
@@ -216,6 +216,7 @@ def _one(ctx: StepContext, inputs: GpgInput, program: Gpg, source: Path, target:
                 _check_signature(source, inputs.signed_by, result)
             move(folder / "result", part)
         size = part.stat().st_size
+    ctx.lineage(reads=[Dataset.file(source)], writes=[Dataset.file(target, size=size)])
     return GpgDone(str(source), str(target), size, result.signed_by)
 
 

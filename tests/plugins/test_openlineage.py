@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -76,9 +77,9 @@ def nightly(tmp_path: Path, server: HttpServer) -> Watched:
     return Watched(tmp_path, FLOW, AETHERFLOW_OBSERVERS="openlineage", OPENLINEAGE_URL=server.url)
 
 
-async def run(nightly: Watched, env: dict[str, str] | None = None) -> str:
+async def run(nightly: Watched, env: dict[str, str] | None = None, **request: Any) -> str:
     """Run the flow, or go on with it, and return how it ended; nothing may be lost."""
-    await nightly.run(env, params={"api_token": SECRET})
+    await nightly.run(env, params={"api_token": SECRET}, **request)
     assert nightly.lost == {}
     return nightly.status
 
@@ -99,7 +100,8 @@ def of(events: list[dict[str, Any]], name: str, *kinds: str) -> list[dict[str, A
 async def test_every_run_job_and_attempt_starts_and_ends_below_its_parent(
     nightly: Watched, server: HttpServer
 ) -> None:
-    assert await run(nightly, {"OPENLINEAGE_NAMESPACE": "dwh"}) == "FAILED"
+    day = datetime(2026, 1, 31, 3, 30, tzinfo=UTC)
+    assert await run(nightly, {"OPENLINEAGE_NAMESPACE": "dwh"}, scheduled_at=day) == "FAILED"
 
     events = sent(server)
     assert {one["job"]["namespace"] for one in events} == {"dwh"}
@@ -129,6 +131,9 @@ async def test_every_run_job_and_attempt_starts_and_ends_below_its_parent(
     assert whole["job"]["facets"]["jobType"]["jobType"] == "FLOW"
     assert check["job"]["facets"]["jobType"]["jobType"] == "JOB"
     assert looks[0]["run"]["facets"]["processing_engine"]["name"] == "AetherFlow"
+    assert {one["run"]["facets"]["nominalTime"]["nominalStartTime"] for one in events} == {
+        "2026-01-31T03:30:00Z"
+    }
     assert SECRET not in json.dumps(events)
 
 
