@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from openlineage.client.event_v2 import RunEvent
 from openlineage.client.transport import Transport, get_default_factory
 
 from aetherflow import ObservedRun, Outbox
+from aetherflow_openlineage.library_log import quiet
 from aetherflow_openlineage.run_events import LineageEvents, Parent
 from aetherflow_openlineage.transport_config import transport_config
 
@@ -39,7 +39,6 @@ class OpenLineageObserver:
         self._count = 0
         self._has_warned = False
         if config is not None:
-            logging.getLogger("openlineage").propagate = False  # an outbox reports what fails
             self._transport, place = _transport(config)
             self._outbox = Outbox(_Sending(self._transport), place=place)
 
@@ -80,7 +79,8 @@ class _Sending:
     def __call__(self, batch: Sequence[RunEvent], note: Callable[[str], None]) -> bool:
         for event in batch:
             try:
-                self._transport.emit(event)
+                with quiet():
+                    self._transport.emit(event)
             except Exception as error:  # noqa: BLE001 - each transport raises errors of its own library
                 note(_reason(error))
                 return False

@@ -224,6 +224,7 @@ async def test_a_receiver_that_fails_is_reported_and_the_run_ends_in_time(
     env: dict[str, str],
     why: str,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (nightly.folder / "go").touch()
     server.on("/api/v1/lineage", answer)
@@ -236,6 +237,7 @@ async def test_a_receiver_that_fails_is_reported_and_the_run_ends_in_time(
     assert time.monotonic() - began < 25
     assert why in nightly.lost["openlineage"]
     assert "pass-word" not in nightly.lost["openlineage"]
+    assert caplog.records == []
 
 
 async def test_it_is_disabled_by_the_standard_variable(nightly: Watched, server: HttpServer) -> None:

@@ -247,6 +247,7 @@ async def test_a_receiver_that_is_not_there_is_a_warning_at_the_end(cli: Command
     assert f"spans did not reach {url}/v1/traces: [Errno 111] Connection refused" in done.err
     assert "Traceback" not in done.err
     assert "opentelemetry" not in done.err
+    assert "urllib3" not in done.err
 
 
 async def test_nothing_of_opentelemetry_is_imported_unless_it_is_chosen(cli: CommandLine) -> None:
