@@ -23,7 +23,9 @@ def timeline(shown: Timeline) -> Markup:
     scale = scale_of(shown.executions)
     rows = [_job(job, scale) for job in shown.jobs]
     hidden = tag("p", shown.hidden, class_="note") if shown.hidden else NOTHING
-    return tag("div", _defs(scale), _axis(scale), joined(rows), hidden, _LEGEND, class_="timeline")
+    return tag(
+        "div", _defs(scale), _axis(scale), joined(rows), hidden, _legend(shown, scale), class_="timeline"
+    )
 
 
 def _sample(words: str, kind: str, **place: str) -> Markup:
@@ -37,15 +39,23 @@ def _sample(words: str, kind: str, **place: str) -> Markup:
     return tag("span", drawn, " ", words)
 
 
-_LEGEND = tag(
-    "p",
-    _sample("attempt, in the colour of its status", "fill s-success", y="2", height="11"),
-    _sample("instances that wait", "fill s-pending", y="2", height="11"),
-    _sample("wait for a pool or a free place", "bar wait", y="2", height="11"),
-    _sample("wait before the next attempt", "bar backoff", y="7", height="2"),
-    _sample("nothing executed the run (drawn short)", "gap-sample", y="0", height="14"),
-    class_="legend",
-)
+def _legend(shown: Timeline, scale: Scale) -> Markup:
+    """Return what the marks of this timeline mean; nothing if there are only attempts."""
+    jobs = [*shown.jobs, *(one for job in shown.jobs for one in job.instances)]
+    kinds = {span.kind for job in jobs for span in job.spans}
+    samples = []
+    if any(span.kind == "wait" for job in jobs for span in job.activity):
+        samples.append(_sample("instances that wait", "fill s-pending", y="2", height="11"))
+    if "wait" in kinds:
+        samples.append(_sample("wait for a pool or a free place", "bar wait", y="2", height="11"))
+    if "backoff" in kinds:
+        samples.append(_sample("wait before the next attempt", "bar backoff", y="7", height="2"))
+    if scale.gaps:
+        samples.append(_sample("nothing executed the run (drawn short)", "gap-sample", y="0", height="14"))
+    if not samples:
+        return NOTHING
+    attempt = _sample("attempt, in the colour of its status", "fill s-success", y="2", height="11")
+    return tag("p", attempt, joined(samples), class_="legend")
 
 
 def _defs(scale: Scale) -> Markup:

@@ -125,7 +125,7 @@ def variables_read(flow: ReadFlow) -> Table:
     for name, where in _names(flow.document.document.value, ()):
         found.setdefault(name, {})[where] = None
     rows = tuple((name, _places(list(places))) for name, places in sorted(found.items()))
-    note = "Names only; programs see more of the environment than the flow names."
+    note = "Names in the flow file only: profiles and programs may read others."
     return Table(columns, rows, note if rows else "", "The flow names none.", machine_columns=(0,))
 
 
