@@ -10,6 +10,7 @@ from aetherflow.admin.queries import RetryTarget
 from aetherflow.admin.run_history import RunFacts, RunHistory
 from aetherflow.admin.run_report.build_page import composed
 from aetherflow.admin.run_report.event_pass import EventReader
+from aetherflow.admin.run_report.flow_as_it_ran import flow_text, known_secrets, read_flow_again
 from aetherflow.admin.run_report.graph_nodes import graph_of_run
 from aetherflow.admin.run_report.log_tails import (
     LINE_CHARACTERS,
@@ -265,6 +266,32 @@ def test_a_hook_stands_beside_the_jobs_and_waits_for_no_place() -> None:
     assert "waited" not in read.text("main")
     assert read.text("text").index("load") < read.text("text").index("@on_exit")
     assert "The flow file cannot be read now" in read.text("main")
+
+
+def test_a_secret_block_of_the_flow_is_masked_and_the_lines_keep_their_numbers(tmp_path: Path) -> None:
+    flow = tmp_path / "flow.yaml"
+    flow.write_text(
+        "version: 1\nflow: {id: f}\nresources:\n  host:\n    kind: file\n    driver: local\n    config:\n"
+        "      private_key: |\n        -----BEGIN KEY-----\n        c2VjcmV0LWtleS1vZi1hbm4\n\n        q7==\n"
+        "      root: .\n      token: 'one-line-token\n        and-more'\n"
+        "jobs: [{id: j, steps: [{id: s, type: check_items, inputs: {items: [x]}}]}]\n",
+        encoding="utf-8",
+    )
+    read = read_flow_again(RetryTarget("r", "flow.yaml", str(tmp_path)), "", {})
+
+    shown = flow_text(read, "flow.yaml", frozenset(), Masking(known_secrets(read, {})))
+
+    assert shown.lines[7:16] == (
+        "      private_key: |",
+        "        ***",
+        "        ***",
+        "",
+        "        ***",
+        "      root: .",
+        "      token: '***",
+        "        ***",
+        "jobs: [{id: j, steps: [{id: s, type: check_items, inputs: {items: [x]}}]}]",
+    )
 
 
 def test_stale_results_come_with_the_command_that_repeats_them() -> None:

@@ -23,7 +23,8 @@ from aetherflow.events.run_events import BundleUse
 from aetherflow.language.condition import compile_condition
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import compile_template
-from aetherflow.redaction import Redactor
+from aetherflow.redaction import MASK, Redactor, names_a_secret
+from aetherflow.spec.document import Document
 from aetherflow.spec.load import FlowDocument, read_flow
 from aetherflow.web.model import FlowText, Table
 
@@ -98,8 +99,12 @@ def flow_text(flow: ReadFlow, named: str, marked: frozenset[int], masking: Maski
     """Return the flow for the page; `named` is the file as the run named it."""
     if flow.document is None:
         return FlowText(named, (), f"{flow.problem} A run stores the fingerprint of its flow only.", None)
-    text = flow.source.decode("utf-8-sig", errors="replace")
-    lines = [cut(line, LINE_CHARACTERS) for line in masking.text(text).splitlines()]
+    text = flow.source.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").removesuffix("\n")
+    whole = _without_blocks(text.split("\n"), flow.document.document)
+    masked = masking.text("\n".join(whole)).split("\n")
+    if len(masked) != len(whole):  # a secret of several lines: the numbers of the lines stay
+        masked = [masking.text(line) for line in whole]
+    lines = [cut(line, LINE_CHARACTERS) for line in masked]
     note = {
         True: f"The file has changed since the run read it: this is {flow.file} as it is now.",
         False: f"{flow.file}, as the run read it last.",
@@ -114,6 +119,39 @@ def flow_text(flow: ReadFlow, named: str, marked: frozenset[int], masking: Maski
         None if flow.has_changed is None else not flow.has_changed,
         marked if flow.has_changed is False else frozenset(),
     )
+
+
+def _without_blocks(lines: list[str], document: Document) -> list[str]:
+    """Return the lines of the file without those of secrets that have lines of their own: a key, a block.
+
+    A line of a block may be too short to be searched for, such as the last one of a private key.
+    """
+    shown = list(lines)
+    for path in _secret_texts(document.value, ()):
+        place = document.position(path)
+        for number in range(place.line, len(shown)):
+            line = shown[number]
+            indent = len(line) - len(line.lstrip(" "))
+            if line.strip() and indent < place.column:
+                break
+            shown[number] = f"{line[:indent]}{MASK}" if line.strip() else line
+    return shown
+
+
+def _secret_texts(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Yield the paths of texts under names of secrets."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                if isinstance(item, str) and names_a_secret(str(key)):
+                    yield (*path, key)
+                else:
+                    yield from _secret_texts(item, (*path, key))
+        case list():
+            for number, item in enumerate(value):
+                yield from _secret_texts(item, (*path, number))
+        case _:
+            pass
 
 
 def variables_read(flow: ReadFlow) -> Table:
