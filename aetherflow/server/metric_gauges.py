@@ -20,13 +20,14 @@ import msgspec
 
 from aetherflow._version import __version__
 from aetherflow.errors import StateError
-from aetherflow.events.schedule_events import AlertKind
+from aetherflow.events.schedule_events import LateKind
 from aetherflow.execution.bus import lost_events
 from aetherflow.observe import metric_definitions as m
 from aetherflow.observe.metric_fold import MetricsFold
 from aetherflow.observe.metric_values import MOST_VALUES, MetricValues
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import next_tick
+from aetherflow.spec.on_late import reports
 from aetherflow.store.metric_rows import FlowEnd, flow_ends, item_successes
 from aetherflow.store.pauses import Pause, pause_in_force, read_pauses
 from aetherflow.store.pools import PoolRow, list_pools
@@ -134,10 +135,11 @@ class ServerGauges:
     def _begin_counters(self, values: MetricValues, items: Sequence[Item]) -> None:
         """Let the counters of alerts be 0 of items that may be late: an increase is seen only from 0."""
         for item in items:
-            if (item.deadline is None and not item.spec.on_late) or (key := _key(item)) in self._watched:
+            key, may_be_late = _key(item), item.deadline is not None or reports(item.spec, "missed")
+            if not may_be_late or key in self._watched:
                 continue
             self._watched.add(key)
-            for kind in get_args(AlertKind):
+            for kind in get_args(LateKind):
                 values.add(m.FIRINGS_LATE, *key, kind, number=0)
 
     async def _set_next(self, values: MetricValues, items: Sequence[Item]) -> None:
