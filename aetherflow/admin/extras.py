@@ -33,7 +33,7 @@ def extra_results() -> list[CheckResult]:
         missing = [name for name, version in packages.items() if not version]
         if missing:
             message = f"not installed: {', '.join(missing)}"
-            hint = f"for its steps and connectors: pip install '{DISTRIBUTION}[{extra}]'"
+            hint = f"to use it: pip install '{DISTRIBUTION}[{extra}]'"
         else:
             message, hint = ", ".join(f"{name} {version}" for name, version in packages.items()), ""
         results.append(CheckResult(f"extra {extra}", "ok", message, hint))
