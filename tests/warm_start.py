@@ -18,6 +18,7 @@ a shell starts is cold as well: the demos, and commands of the manual that need 
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import inspect
@@ -137,6 +138,12 @@ class _Starter:
             self.channel.sendall(request[sent:])
             return int(self._line())
 
+    def end(self, process_id: int) -> None:
+        """Let the starter end with the process that it starts for; a fork of that leaves it alone."""
+        if os.getpid() == process_id:
+            self.channel.close()
+            self.process.wait(SECONDS)
+
     def _line(self) -> bytes:
         data = b""
         while not data.endswith(b"\n"):
@@ -163,9 +170,10 @@ def cold() -> Iterator[None]:
 
 @functools.cache
 def _starter_of(process_id: int, locale: frozenset[tuple[str, str]]) -> _Starter:
-    """Return the starter of this process for a locale."""
-    del process_id  # the fork of a test worker must not use its starter
-    return _Starter(dict(locale))
+    """Return the starter of this process for a locale; the fork of a test worker must not use its starter."""
+    starter = _Starter(dict(locale))
+    atexit.register(starter.end, process_id)
+    return starter
 
 
 def _is_of_the_locale(name: str) -> bool:
@@ -217,13 +225,13 @@ def _program(words: list[str]) -> dict[str, Any] | None:
     """Return what these words run: the installed command, or a program of the tests that is made of it."""
     program, *rest = words
     if program == str(COMMAND):
-        return {"kind": "command", "run": program, "argv": words}
+        return {"kind": "command", "interpreter": _interpreter(), "run": program, "argv": words}
     if program != sys.executable:
         return None
     if rest[:1] == ["-m"] and rest[1].startswith(f"{TESTS.name}."):
-        return {"kind": "module", "run": rest[1], "argv": rest[1:]}
+        return {"kind": "module", "interpreter": program, "run": rest[1], "argv": rest[1:]}
     if rest and Path(rest[0]).is_relative_to(TESTS):
-        return {"kind": "script", "run": rest[0], "argv": rest}
+        return {"kind": "script", "interpreter": program, "run": rest[0], "argv": rest}
     return None
 
 

@@ -2,9 +2,9 @@
 
 It imports the standard library and `aetherflow`, and nothing of the tests: a command must not find their
 modules. It opens nothing and starts no thread. Its argument is the number of a socket. A request on it is
-JSON (`kind` of `run`, `argv`, `path`, `env`, `umask`, `start_new_session`, `process_group`) with four
-descriptors: the working directory and the standard streams. The answer is the command's process id. The
-starter ends when the socket does.
+JSON (`kind` of `run`, `interpreter`, `argv`, `path`, `env`, `umask`, `start_new_session`, `process_group`)
+with four descriptors: the working directory and the standard streams. The answer is the command's process
+id. The starter ends when the socket does.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ def _become(request: dict[str, Any], descriptors: list[int], on_ctrl_c: Any) -> 
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # Python 3.11 forgets it
     is_command, is_module = (request["kind"] == kind for kind in ("command", "module"))
     sys.argv = list(request["argv"])
+    sys.executable = request["interpreter"]
     sys.orig_argv = [sys.executable, *(["-m"] if is_module else []), *sys.argv]
     own_folder = Path.cwd() if is_module else Path(sys.argv[0]).parent
     sys.path[:] = [
