@@ -26,6 +26,9 @@ MOST_FAILURES = 20
 MOST_ITEMS = 5
 """How many items of instances that failed in the same way are named."""
 
+LONG_WORD = 3
+"""Shorter words of an item are compared with whole words only: they are parts of too many others."""
+
 _BETWEEN_WORDS = re.compile(r"""([\s'"/\\=:,;()\[\]{}]+)""")
 _NUMBER = re.compile(r"\d")
 
@@ -206,7 +209,10 @@ def pattern_of(failure: Failure, item: str) -> str:
     if error is not None:
         code, text, exit_code = error.code, error.message, error.detail.get("exit_code")
     if "[" in failure.job_id:
-        own = set(_BETWEEN_WORDS.split(item))
+        own = {*_BETWEEN_WORDS.split(item)}
+        for word in sorted((item, *own), key=len, reverse=True):
+            if len(word) >= LONG_WORD:  # it may be a part of a name: `tables/WORD.csv`
+                text = text.replace(word, "*")
         words = ("*" if word in own or _NUMBER.search(word) else word for word in _BETWEEN_WORDS.split(text))
         text = "".join(words)
     return f"{job_of(failure.job_id)}/{failure.step_id}/{code}/{exit_code}/{text}"

@@ -201,7 +201,7 @@ def failures_of(items: list[str], messages: list[str]) -> Digest:
 def test_instances_that_fail_in_the_same_way_are_one_failure() -> None:
     items = [f"day-{number}.csv" for number in range(300)]
     messages = [
-        f"exit code 1: sh -c 'cat $1' sh {item}\nlast lines of stderr:\n  no {item}" for item in items
+        f"exit code 1: sh -c 'cat $1' sh {item}\nlast lines of stderr:\n  no in/{item}.gz" for item in items
     ]
 
     (failure,) = failures_of(items, messages).failures
@@ -211,7 +211,7 @@ def test_instances_that_fail_in_the_same_way_are_one_failure() -> None:
         "failed: fan.s (t) at flow.yaml:12: AF732: exit code 1: sh -c 'cat $1' sh day-0.csv",
         "  300 of 300 items: day-0.csv, day-1.csv, day-2.csv, day-3.csv, day-4.csv, ...",
         "  last lines of stderr:",
-        "    no day-0.csv",
+        "    no in/day-0.csv.gz",
     ]
 
 
