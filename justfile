@@ -61,3 +61,7 @@ picture:
     soffice --headless --convert-to pdf --outdir "$folder" "$report" > /dev/null && \
     pdftoppm -png -singlefile -r 90 -f 1 -l 1 -x 50 -y 55 -W 920 -H 360 "$folder/sales-report.pdf" demo/usecase-report/report; \
     rm -r "$folder"
+
+# take the pictures of a night load that the README shows, from real runs; needs tmux and Chromium
+record:
+    {{bin}}/python -m tests.pictures

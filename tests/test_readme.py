@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
@@ -27,7 +28,31 @@ def code_of(file: str) -> str:
 
 
 def test_the_readme_is_short() -> None:
-    assert 8_000 <= len(README.read_bytes()) <= 12_000
+    assert 8_000 <= len(README.read_bytes()) <= 14_000
+
+
+def test_the_pictures_are_small_and_need_nothing_from_elsewhere() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
+    assert {"demo/recording/tree.svg", "demo/recording/summary.svg", "demo/recording/report.png"} <= {
+        *pictures
+    }
+    for name in pictures:
+        data = (ROOT / name).read_bytes()
+        assert len(data) < 100_000, name
+        if name.endswith(".svg"):
+            drawing = ET.fromstring(data)  # noqa: S314 - our own file
+            assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+            assert not re.search(rb"url\((?!#)|href=", data), name
+
+
+def test_the_run_in_the_pictures_is_that_of_the_flow_beside_them(cli: CommandLine) -> None:
+    flow = ROOT / "demo" / "recording" / "night.yaml"
+    assert cli.run("validate", str(flow)).code == 0
+    shown = " ".join(ET.parse(flow.with_name("summary.svg")).getroot().itertext())  # noqa: S314 - as above
+    line = next(
+        number for number, text in enumerate(flow.read_text().splitlines(), 1) if "- id: copy" in text
+    )
+    assert f"night.yaml:{line}" in shown.replace("\xa0", " ")
 
 
 def test_the_resume_of_the_first_minute_keeps_the_probe_and_runs_the_greeting(tmp_path: Path) -> None:

@@ -13,19 +13,20 @@ import sys
 from pathlib import Path
 
 from tests.manual.walk import HOME
-from tests.pictures.screen import as_svg, terminal
+from tests.pictures.screen import as_svg, photograph, terminal
 
 ROOT = Path(__file__).parents[2]
-NIGHT = ROOT / "demo" / "usecase-night"
+RECORDING = ROOT / "demo" / "recording"
 TABLES = (
     *("orders", "customers", "items", "stores", "prices", "stock"),
     *("returns", "refunds", "staff", "shifts", "suppliers", "budgets"),
 )
 LOST = ("returns", "refunds")
+PICTURES = ("tree.svg", "summary.svg", "report.png")
 
 
 def main() -> int:
-    """Run the night load: well, then with two tables missing; draw the tree, and the end."""
+    """Run the night load: well, then with two tables missing; draw the tree, the end, and the report."""
     home = Path("/tmp") / secrets.token_hex(2)  # noqa: S108 - as long as the home that it is shown as
     home.mkdir(mode=0o700)
     try:
@@ -37,7 +38,7 @@ def main() -> int:
 
 def _take(home: Path) -> None:
     for name in ("night.yaml", "load.sh"):
-        shutil.copy(NIGHT / name, home)
+        shutil.copy(RECORDING / name, home)
     tables = home / "tables"
     tables.mkdir()
     for number, table in enumerate(TABLES, 1):
@@ -55,10 +56,16 @@ def _take(home: Path) -> None:
         tree = shell.screen()
         shell.wait_for(r"^run monday of night  FAILED")
         end = shell.screen().removesuffix("$").rstrip()
+        shell.type("aetherflow runs export monday --html night.html")
+        shell.wait_for(r"night\.html: run monday")
+    page = home / "night.html"
+    page.write_text(page.read_text(encoding="utf-8").replace(str(home), HOME), encoding="utf-8")
+    photograph(page, RECORDING / "report.png", home)
     for name, screen, title in (("tree", tree, "aetherflow run"), ("summary", end, "the end of a run")):
         drawing = as_svg(screen.replace(str(home), HOME), title)
-        (NIGHT / f"{name}.svg").write_text(drawing, encoding="utf-8")
-        sys.stdout.write(f"{NIGHT / name}.svg: {len(drawing.encode())} bytes\n")
+        (RECORDING / f"{name}.svg").write_text(drawing, encoding="utf-8")
+    for name in PICTURES:
+        sys.stdout.write(f"demo/recording/{name}: {(RECORDING / name).stat().st_size} bytes\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Type commands in a terminal of a fixed size, look at its screen, and draw that as SVG; needs tmux."""
+"""Type commands in a terminal, and draw its screen as SVG; needs tmux, and Chromium for pages."""
 
 from __future__ import annotations
 
@@ -77,3 +77,12 @@ def as_svg(screen: str, title: str) -> str:
     without_fonts = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     drawing = console.export_svg(title=title, code_format=without_fonts, unique_id="picture")
     return drawing.replace("font-family: Fira Code, monospace", f"font-family: {FONT}")
+
+
+def photograph(page: Path, picture: Path, folder: Path) -> None:
+    """Take a picture of the beginning of a page, in a browser that keeps its files in a folder."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    where = [f"--user-data-dir={folder / '.browser'}", f"--screenshot={picture}", "--window-size=1000,730"]
+    command = ["chromium", *options, *quiet, *where, page.as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
