@@ -32,7 +32,7 @@ from aetherflow.observe.run_tree import MOST_ENDED, MOST_FAILED, RunTree
 from aetherflow.observe.tree_frame import GLYPHS, STYLES, frame
 from aetherflow.observe.tree_line import Part, cut, fitted
 from aetherflow.observe.tree_words import clock, expectation
-from tests.manual.documents import MANUAL, README
+from tests.manual.documents import MANUAL
 from tests.observe.tree_states import (
     AT,
     BOOM,
@@ -78,8 +78,8 @@ def test_every_state_is_shown_exactly_so_in_three_sizes() -> None:
 
 @pytest.mark.parametrize(
     ("file", "state", "height"),
-    [(MANUAL / "terminal.md", "instances", 9), (MANUAL / "terminal.md", "work", 23), (README, "readme", 23)],
-    ids=["instances", "work", "readme"],
+    [(MANUAL / "terminal.md", "instances", 9), (MANUAL / "terminal.md", "work", 23)],
+    ids=["instances", "work"],
 )
 def test_the_pages_show_the_tree_as_it_is(file: Path, state: str, height: int) -> None:
     events, after = STATES[state]
