@@ -10,6 +10,7 @@ from aetherflow.cli.command_group import build_command
 from aetherflow.cli.commands import COMMANDS, Group, each_command
 from aetherflow.cli.main import run_command_line
 from tests.cli.command_line import OK, CommandLine, imported_modules
+from tests.cli.test_command_snapshots import LINES, SERVERS, SNAPSHOTS, STARTED
 
 ALL = dict(each_command())
 GROUPS = {name: entry for name, entry in COMMANDS.items() if isinstance(entry, Group)}
@@ -25,6 +26,12 @@ def test_the_summary_is_the_first_sentence_of_the_help(
     assert shown.startswith(f"Usage: aetherflow {words} [OPTIONS]")
     first_line = inspect.cleandoc(build_command(words, ALL[words]).help).partition("\n")[0]
     assert first_line == ALL[words].summary or first_line.startswith(f"{ALL[words].summary} ")
+
+
+def test_each_command_has_a_snapshot_of_what_it_prints() -> None:
+    assert {*LINES, *STARTED, *SERVERS} == {*ALL}
+    stored = {path.stem.replace("_", " ") for path in SNAPSHOTS.iterdir()}
+    assert stored == {*LINES, *STARTED}
 
 
 @pytest.mark.parametrize("words", ALL)
