@@ -29,7 +29,7 @@ from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.pools import PoolRow, list_pools
 from aetherflow.store.queries import LockRow
 from aetherflow.store.run_list import ListedRun, listed_runs
-from aetherflow.store.run_rows import RunFilter, RunRow, find_run, last_unfinished_run, list_runs
+from aetherflow.store.run_rows import RunFilter, RunRow, last_unfinished_run, list_runs
 
 if TYPE_CHECKING:
     from aetherflow.admin.explain_tick import TickExplanation
@@ -131,14 +131,17 @@ class StateQueries:
         return await self._database.read(lambda raw: named_run(raw, self._database.path, name))
 
     async def retry_target(self, run_id: str = "", flow_id: str = "") -> RetryTarget:
-        """Return the run with that id; without an id the last run (of a flow, if given) that did not succeed.
+        """Return the run that is named as in `run_history`; without a name the last that did not succeed.
+
+        With `flow_id`, the last of that flow.
 
         Raises:
             UsageError: there is no such run.
         """
-        found = await self._database.read(lambda raw: _retry_target(raw, run_id, flow_id))
+        path = self._database.path
+        found = await self._database.read(lambda raw: _retry_target(raw, path, run_id, flow_id))
         if found is None:
-            raise _no_target(self._database.path, run_id, flow_id)
+            raise _no_target(path, flow_id)
         return found
 
     async def locks(self) -> list[LockRow]:
@@ -281,8 +284,8 @@ async def open_queries(path: Path) -> AsyncIterator[StateQueries]:
         await database.aclose()
 
 
-def _retry_target(raw: sqlite3.Connection, run_id: str, flow_id: str) -> RetryTarget | None:
-    run = find_run(raw, run_id) if run_id else last_unfinished_run(raw, flow_id)
+def _retry_target(raw: sqlite3.Connection, path: Path, name: str, flow_id: str) -> RetryTarget | None:
+    run = named_run(raw, path, name) if name else last_unfinished_run(raw, flow_id)
     if run is None:
         return None
     starts = rows.beginnings_of(raw, run.run_id)[::-1]
@@ -294,10 +297,8 @@ def _retry_target(raw: sqlite3.Connection, run_id: str, flow_id: str) -> RetryTa
     return RetryTarget(run.run_id, run.flow_file, flow_job=flow_job)
 
 
-def _no_target(path: Path, run_id: str, flow_id: str) -> UsageError:
+def _no_target(path: Path, flow_id: str) -> UsageError:
     hint = f"aetherflow runs list {state_option(path)} shows what there is"
-    if run_id:
-        return UsageError(f"there is no run {run_id!r} in {path}", hint=hint)
     of_flow = f" of the flow {flow_id!r}" if flow_id else ""
     return UsageError(
         f"no run{of_flow} in {path} is FAILED, CANCELLED or INTERRUPTED",

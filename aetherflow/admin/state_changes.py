@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.admin import stored_marks
-from aetherflow.admin.named_run import no_run
+from aetherflow.admin.named_run import named_run, no_run
 from aetherflow.admin.stored_marks import MarkChange
 from aetherflow.cli_hints import cancel_command, show_command, state_option
 from aetherflow.clock import SystemClock
@@ -20,7 +20,7 @@ from aetherflow.server.this_person import this_person
 from aetherflow.store import named_locks
 from aetherflow.store import pools as pool_rows
 from aetherflow.store.database import Database
-from aetherflow.store.lease import LeaseValidity, held
+from aetherflow.store.lease import LeaseStatus, LeaseValidity, held
 from aetherflow.store.run_lease import is_executed, request_cancel
 from aetherflow.store.run_rows import find_run
 
@@ -55,11 +55,22 @@ class Release(msgspec.Struct, frozen=True):
 async def cancel_run(database: Database, run_id: str, *, wait: bool) -> Cancellation:
     """Request the process that executes a run to cancel it; with `wait`, return when the run has ended.
 
+    The run is named by its id, or by the beginning of its id if no other run has that.
+
     Raises:
-        UsageError: no process executes the run: it has ended, was interrupted, or does not exist.
+        UsageError: no process executes the run: it has ended, was interrupted, or does not exist; or the ids
+            of several runs begin so.
         StateError: the database cannot be used.
     """
-    lease = await database.transact(lambda raw: request_cancel(raw, run_id, "runs cancel", _clock.now()))
+
+    def request(raw: sqlite3.Connection) -> tuple[str, LeaseStatus | None]:
+        now = _clock.now()
+        if (lease := request_cancel(raw, run_id, "runs cancel", now)) is not None:
+            return run_id, lease
+        found = named_run(raw, database.path, run_id).run_id
+        return found, request_cancel(raw, found, "runs cancel", now)
+
+    run_id, lease = await database.transact(request)
     if lease is None:
         raise await database.read(lambda raw: _not_executed(raw, database.path, run_id, _clock.now()))
     while wait and await database.read(lambda raw: is_executed(raw, run_id, lease.generation, _clock.now())):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aetherflow.config.environment import load_environment
 from aetherflow.config.project import project_here
-from aetherflow.errors import StateUnusable
-from aetherflow.runs.load_flow import load_checked_flow
+from aetherflow.errors import InvalidInput, StateUnusable
+from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.runs.usual_state import is_usual_state
 from aetherflow.store.filesystem import is_missing
@@ -22,23 +22,24 @@ def find_state_path(
     process_env: Mapping[str, str],
     *,
     must_exist: bool = True,
+    may_guess: bool = False,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Return the path of the state database: `state` if given, else the one of the flow or the settings.
 
-    `warn` is called with each project file that is ignored.
+    `warn` is called with each project file that is ignored. With `may_guess`, a flow file that has a wrong
+    shape is read as it was probably meant, with a warning: past runs are shown while it is being repaired.
 
     Raises:
         StateUnusable: the database does not exist, and `must_exist` is true.
-        InvalidInput: the flow file has a wrong shape.
+        InvalidInput: the flow file has a wrong shape, or cannot be read at all.
     """
     named = ""
     if state is not None:
         path = setting_path(str(state))
     elif flow is not None:
         checked = load_checked_flow(flow, process_env)
-        checked.raise_if_guessed()
-        path = run_paths_of(checked, None).state
+        path = _state_of(checked, flow, warn if may_guess else None)
         if written := checked.plan.flow.state.path:
             named = f"flow.state.path is {written!r}, relative to {checked.plan.place.directory}; "
     else:
@@ -52,6 +53,19 @@ def find_state_path(
     if must_exist:
         hint = f"{named}the first run creates it; name another one: --state FILE, or --flow-yaml FLOW"
         refuse_missing(path, hint)
+    return path
+
+
+def _state_of(checked: CheckedFlow, flow: Path, warn: Callable[[str], None] | None) -> Path:
+    """Return the database of a flow; with `warn` also that of a flow that had to be guessed."""
+    path = run_paths_of(checked, None).state
+    try:
+        checked.raise_if_guessed()
+    except InvalidInput as error:
+        if warn is None:
+            raise
+        first = str(error.diagnostics[0]).partition("\n")[0]
+        warn(f"warning: {flow} has errors, so its state database is taken to be {path}: {first}")
     return path
 
 

@@ -47,6 +47,7 @@ async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud
     recorder = Recorder("cloudevents" if as_cloud_events else "json")
     writer, sink = LineWriter(real_stdout().buffer, "standard output"), Sink()
     database = await Database.open_to_look(path)
+    last, is_any = 0, False
     try:
         if not (run := await find_run_id(database, run)):
             return False
@@ -54,14 +55,20 @@ async def _print_events(path: Path, run: str, since: int, follow: bool, as_cloud
         async for batch in stored_events(database, run, follow=follow, is_usual_state=is_usual):
             lines = bytearray()
             for event in batch.events:
+                last = max(last, event.seq)
                 if event.seq < since or isinstance(event, TRANSIENT):
                     recorder.skip(event)
                 else:
                     lines += recorder.line(event)
             if lines:
+                is_any = True
                 await sink.call(writer.write, bytes(lines))
+            elif follow:
+                writer.raise_if_unread()
             if follow and is_left(batch.status):
                 print_note(f"run {run} is {batch.status}: the process that executed it has died")
+        if not is_any and since > 1:
+            print_note(f"run {run} has no event from {since} on: its last one is {last}")
         return True
     finally:
         await database.aclose()

@@ -16,7 +16,10 @@ from aetherflow.cli.state_access import FlowOfState, State, change_state, state_
 
 def cancel_run(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The id of a run.", autocompletion=completers.running)
+        str,
+        typer.Argument(
+            metavar="RUN", help="The id of a run, or its beginning.", autocompletion=completers.running
+        ),
     ],
     *,
     state: State = None,
@@ -31,6 +34,8 @@ def cancel_run(
     if json:
         print_report("runs.cancel", found)
         return
-    print_text(f"run {run}: cancel requested; {found.executed_by} has executed it since {found.since}")
+    print_text(
+        f"run {found.run_id}: cancel requested; {found.executed_by} has executed it since {found.since}"
+    )
     if found.status is not None:
-        print_text(f"run {run}: {found.status}")
+        print_text(f"run {found.run_id}: {found.status}")

@@ -45,7 +45,7 @@ def retry_run(
         str,
         typer.Argument(
             metavar="[RUN]",
-            help="The id of a run; default: the last run that did not succeed.",
+            help="The id of a run, or its beginning; default: the last run that did not succeed.",
             autocompletion=completers.unfinished,
         ),
     ] = "",

@@ -135,12 +135,16 @@ def show_status(
     """Show servers and items. The last firing and its outcome, the next, what runs and waits."""
     asked = ask_file(file) if file is not None else None
     path = state_path_asked(asked, state, os.environ)
-    refuse_missing(path, "a server creates it; name another one: --state FILE")
-    found = ask_state(path, lambda ask: ask.schedulers(asked))
+    is_new = state is None and is_missing(path)
+    if not is_new:
+        refuse_missing(path, "a server creates it; name another one: --state FILE")
+    found = [] if is_new else ask_state(path, lambda ask: ask.schedulers(asked))
     if json:
         print_report("scheduler.status", {"state": path, "schedulers": found})
         return
-    if not found:
+    if is_new:
+        print_line(f"no item has run yet: there is no state database {path}")
+    elif not found:
         print_line(f"no server uses {path}")
         print_note("aetherflow scheduler status SCHEDULER.yaml shows what its items did")
     for one in found:

@@ -26,6 +26,7 @@ from aetherflow.observe.event_text import duration
 from aetherflow.observe.time_words import in_zone
 from aetherflow.schedule.instant_text import parse_past
 from aetherflow.server.in_force import AskedFile, ask_file, first_problem, state_path_asked
+from aetherflow.store.filesystem import is_missing
 
 
 def show_history(
@@ -59,7 +60,8 @@ def show_history(
     chosen = [one.upper() for one in outcome or []]
     if wrong := next((one for one in chosen if one not in OUTCOMES), ""):
         raise UsageError(f"there is no outcome {wrong!r}", hint=f"the outcomes are {', '.join(OUTCOMES)}")
-    asked, path = _opened(file, state)
+    asked, path = _asked(file, state)
+    is_new = state is None and is_missing(path)
     now = SystemClock().now()
     zone = zone_of(asked.schedule) if asked and asked.schedule else ZoneInfo("UTC")
     period: list[str] = []
@@ -76,17 +78,27 @@ def show_history(
         ]
         return tuple(at)
 
-    found = ask_state(path, lambda ask: ask.schedule_history(asked, item, read_period, chosen, limit))
+    found = []
+    if not is_new:
+        _refuse_missing(path)
+        found = ask_state(path, lambda ask: ask.schedule_history(asked, item, read_period, chosen, limit))
     _note_wrong(asked)
     if json:
         print_long_report("scheduler.history", "firings", found)
         return
-    for one in found:
-        print_line(_line(one))
+    if is_new:
+        print_note(f"no item has run yet: there is no state database {path}")
+        return
+    _print_entries(found, limit)
     if not found:
         outcomes = f" with the outcome {' or '.join(chosen)}" if chosen else ""
         print_note(f"no tick of {item or 'any item'} is known{''.join(period)}{outcomes}")
-    elif len(found) == limit:
+
+
+def _print_entries(found: list[HistoryEntry], limit: int) -> None:
+    for one in found:
+        print_line(_line(one))
+    if len(found) == limit:
         print_note(f"the newest {limit}; --limit shows more")
     if any(one.zone is None for one in found):
         print_note(
@@ -113,7 +125,8 @@ def explain_time(
     json: Json = False,
 ) -> None:
     """Explain why an item ran, or did not run, at a time. A date alone explains each tick of that day."""
-    asked, path = _opened(file, state)
+    asked, path = _asked(file, state)
+    _refuse_missing(path)
     found = ask_state(path, lambda ask: ask.explain_tick(asked, item, time))
     _note_wrong(asked)
     if json:
@@ -123,11 +136,13 @@ def explain_time(
         _print_explanation(one, is_last=number == len(found) - 1)
 
 
-def _opened(file: Path | None, state: Path | None) -> tuple[AskedFile | None, Path]:
+def _asked(file: Path | None, state: Path | None) -> tuple[AskedFile | None, Path]:
     asked = ask_file(file) if file is not None else None
-    path = state_path_asked(asked, state, os.environ)
+    return asked, state_path_asked(asked, state, os.environ)
+
+
+def _refuse_missing(path: Path) -> None:
     refuse_missing(path, "a server creates it; name another one: --state FILE")
-    return asked, path
 
 
 def _note_wrong(asked: AskedFile | None) -> None:

@@ -30,8 +30,12 @@ FlowOfState = Annotated[
 ]
 
 
-def state_path(state: Path | None, flow: Path | None, *, must_exist: bool = True) -> Path:
+def state_path(
+    state: Path | None, flow: Path | None, *, must_exist: bool = True, may_guess: bool = False
+) -> Path:
     """Return the path of the state database that the options name.
+
+    With `may_guess`, a flow file that is wrong is read as it was probably meant, with a warning.
 
     Raises:
         UsageError: both were given.
@@ -39,7 +43,9 @@ def state_path(state: Path | None, flow: Path | None, *, must_exist: bool = True
     """
     if state is not None and flow is not None:
         raise UsageError("give --state or --flow-yaml, not both")
-    return find_state_path(state, flow, os.environ, must_exist=must_exist, warn=print_note)
+    return find_state_path(
+        state, flow, os.environ, must_exist=must_exist, may_guess=may_guess, warn=print_note
+    )
 
 
 def history_path(state: Path | None, flow: Path | None, named: str = "") -> Path | None:
@@ -51,8 +57,10 @@ def history_path(state: Path | None, flow: Path | None, named: str = "") -> Path
         UsageError: both were given.
         StateUnusable: the file does not exist, but must; or only one of AetherFlow 0.0 exists.
     """
-    path = state_path(state, flow, must_exist=state is not None or bool(named))
-    if state is None and not named and is_missing(path) and not old_beside(path):
+    path = state_path(state, flow, must_exist=state is not None or bool(named), may_guess=True)
+    if not is_missing(path):
+        return path
+    if state is None and not named and not old_beside(path):
         return None
     return state_path(state, flow)
 

@@ -156,7 +156,7 @@ class Bus:
                 await subscription.finished.wait()
         for subscription in self._subscriptions:
             if not subscription.finished.is_set():
-                reason = f"it did not take the remaining events in time{_losses(subscription)}"
+                reason = f"it did not write its last events before the run ended{_losses(subscription)}"
                 self.detached.setdefault(subscription.name, reason)
                 subscription.scope.cancel()
         with anyio.move_on_after(FLUSH_SECONDS / 5, shield=True):

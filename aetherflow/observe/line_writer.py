@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,18 @@ class LineWriter(Generic[AnyStr]):
                 # An old locale: better an escaped letter than no log. Nothing of the batch is written yet.
                 self.stream.write(_escaped(batch, error.encoding))
             self.stream.flush()
+
+    def raise_if_unread(self) -> None:
+        """Find out without a write that the reader of a pipe has left.
+
+        Raises:
+            OutputLostError: nobody reads the stream any more.
+        """
+        with writing_to(self.stream, self.name):
+            poll = select.poll()
+            poll.register(self.stream.fileno(), 0)
+            if any(event & select.POLLERR for _, event in poll.poll(0)):
+                raise BrokenPipeError
 
 
 def when_full(stream: IO[Any]) -> Literal["wait", "wait_briefly"]:

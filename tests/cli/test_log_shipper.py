@@ -82,8 +82,10 @@ def through_rsyslog(folder: Path, count: int) -> list[dict[str, Any]]:
         config = config.replace(usual, str(own))
     (folder / "rsyslog.conf").write_text(config, encoding="utf-8")
     output, rest = folder / "aetherflow-records.jsonl", folder / "aetherflow-rest.log"
-    command = ["rsyslogd", "-n", "-f", folder / "rsyslog.conf", "-i", folder / "rsyslog.pid"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as shipper:
+    files = ("-f", str(folder / "rsyslog.conf"), "-i", str(folder / "rsyslog.pid"))
+    with subprocess.Popen(
+        ["rsyslogd", "-n", *files], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as shipper:
         try:
             wait_until(
                 lambda: (output.exists() and output.read_bytes().count(b"\n") >= count) or rest.exists(),

@@ -392,5 +392,10 @@ def test_asking_where_no_server_ever_was_makes_no_database(cli: CommandLine) -> 
     for more, problem in (([], "uses the state database"), (["--file", "scheduler.yaml"], "serves")):
         done = cli.run("scheduler", "fire", "a", *more)
         assert (done.code, f"error[AF209]: no server {problem}" in done.err) == (2, True)
-    assert cli.run("scheduler", "status").code == 2
+    nothing = f"no item has run yet: there is no state database {cli.state}\n"
+    status, history = cli.run("scheduler", "status"), cli.run("scheduler", "history", "a")
+    assert (status.code, status.out, status.err) == (0, nothing, "")
+    assert (history.code, history.out, history.err) == (0, "", nothing)
+    assert cli.run("scheduler", "history", "--json").json()["firings"] == []
+    assert cli.run("scheduler", "status", "--state", "named.sqlite").code == 2
     assert not cli.state.exists()

@@ -226,7 +226,7 @@ async def test_a_reader_that_stalls_holds_neither_the_run_nor_more_than_one_thre
                 running.start_soon(run, number, bus)
 
     assert threading.active_count() <= before + 2
-    reason = "it did not take the remaining events in time"
+    reason = "it did not write its last events before the run ended"
     assert [bus.detached for bus in buses] == [{kind: reason}] * runs
     target.gate.set()
     after = Bus(Memory(), SystemClock())
