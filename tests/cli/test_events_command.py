@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from aetherflow.admin.event_schema import event_schema
-from tests.cli.command_line import OK, CommandLine
+from tests.cli.command_line import OK, SECONDS, CommandLine
 
 WAITS = """
 version: 1
@@ -65,6 +65,29 @@ def test_a_run_that_is_followed_is_shown_to_its_end(cli: CommandLine) -> None:
             (cli.folder / "go").touch()
             assert follower.event("run_summary") == run.event("run_summary")
             assert follower.end().code == run.end().code == 0
+
+
+def test_a_number_behind_the_last_event_is_noted(cli: CommandLine) -> None:
+    cli.write("flow.yaml", OK)
+    assert cli.run("run", "flow.yaml", "--run-id", "r1").code == 0
+
+    result = cli.run("events", "r1", "--from", "999")
+
+    assert (result.code, result.out) == (0, "")
+    assert result.err == "run r1 has no event from 999 on: its last one is 6\n"
+
+
+def test_who_follows_ends_when_its_reader_leaves_and_not_only_at_the_next_event(cli: CommandLine) -> None:
+    cli.write("flow.yaml", WAITS.replace("FILE", str(cli.folder / "go")))
+    with cli.start("run", "flow.yaml", "--run-id", "r1", "--log-format", "json") as run:
+        run.event("step_started")
+        with cli.start("events", "r1", "--follow") as follower:
+            follower.event("step_started")
+            assert follower.process.stdout is not None
+            follower.process.stdout.close()
+            follower.process.wait(timeout=SECONDS)
+        (cli.folder / "go").touch()
+        assert run.end().code == 0
 
 
 def test_events_go_to_a_descriptor_that_the_shell_opened(cli: CommandLine) -> None:

@@ -225,6 +225,26 @@ def test_the_beginning_of_an_id_names_a_run_if_it_is_the_only_one(cli: CommandLi
     assert cli.run("runs", "show", "--json").json()["run"]["run_id"] == "night-3"
     assert unclear.code == 2
     assert "the ids of several runs begin with 'day': day-12, day-1" in unclear.err
+    assert cli.run("runs", "retry", "day").err == unclear.err
+    assert cli.run("runs", "cancel", "day").err == unclear.err
+    assert "run night-3 is not being executed: it is SUCCESS" in cli.run("runs", "cancel", "n").err
+    assert cli.run("runs", "retry", "ni", "--json").json()["run_id"] == "night-3"
+
+
+def test_past_runs_are_shown_while_the_flow_file_is_wrong(cli: CommandLine) -> None:
+    written = OK.replace("{id: f}", "{id: f, state: {path: own.sqlite}}")
+    cli.write("flow.yaml", written)
+    assert cli.run("run", "flow.yaml", "--run-id", "r1").code == 0
+    cli.write("flow.yaml", written.replace("steps:", "stepz:"))
+
+    listed = cli.run("runs", "list", "--flow-yaml", "flow.yaml", "--json")
+
+    assert [run["run_id"] for run in listed.json()["runs"]] == ["r1"]
+    taken = f"its state database is taken to be {cli.folder / 'own.sqlite'}: flow.yaml:5:"
+    assert f"warning: flow.yaml has errors, so {taken}" in listed.err
+    assert cli.run("events", "r1", "--flow-yaml", "flow.yaml").code == 0
+    changes = cli.run("pools", "set", "lanes", "2", "--flow-yaml", "flow.yaml")
+    assert (changes.code, "error[AF" in changes.err) == (2, True)
 
 
 @pytest.mark.parametrize("words", ["runs list", "runs show", "logs", "logs --follow"])
