@@ -23,7 +23,7 @@ from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
-from aetherflow.store.firings import firing_of_run, run_seconds
+from aetherflow.store.firings import firing_of_run, has_runs_elsewhere, run_seconds
 from aetherflow.store.marks import MarkRow, list_marks
 from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.pools import PoolRow, list_pools
@@ -78,6 +78,10 @@ class StateQueries:
     async def listed_runs(self, wanted: RunFilter, limit: int) -> list[ListedRun]:
         """Return the newest runs that fit, with their durations, what fired them, and why they failed."""
         return await self._database.read(lambda raw: listed_runs(raw, wanted, limit, self._clock.now()))
+
+    async def has_runs_elsewhere(self) -> bool:
+        """Whether items of a scheduler on this database have started runs that it does not have."""
+        return await self._database.read(has_runs_elsewhere)
 
     async def run_history(self, name: str = "") -> RunHistory:
         """Return a run with its jobs and steps: by its id, the beginning of its id, or else the newest.

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from aetherflow.admin.queries import StateQueries
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json, split_param
 from aetherflow.cli.printing import print_line, print_note, print_text
@@ -82,6 +83,11 @@ def list_runs(
         say_no_runs(flow_yaml)
     elif not found:
         print_text("there are no runs yet" if wanted == RunFilter() else "no runs fit these options")
+        if ask_state(path, StateQueries.has_runs_elsewhere):
+            print_note(
+                "items have started runs that are not in this database: their flows have another "
+                "(aetherflow runs list --flow-yaml FLOW), or they were pruned"
+            )
     else:
         _print_runs(found)
         if len(found) == limit:

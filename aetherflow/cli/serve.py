@@ -97,6 +97,9 @@ async def _serve(request: ServeRequest, show: ShowOptions, metrics: str) -> int:
         nonlocal detached
         detached = server.bus.detached
         print_note(f"serving {names} on {server.database.path}")
+        if request.state is not None and server.database.path != settings.state_database:
+            usual = settings.state_database
+            print_note(f"--state is for the schedule: a flow without a state.path has its runs in {usual}")
 
     async with AsyncExitStack() as stack:
         services = list(SERVICES)

@@ -161,12 +161,14 @@ class _Memory(msgspec.Struct):
 
     Attributes:
         running: the step that each job executes; a step inside it has its span.
+        trace_id: of the trace.
     """
 
     digest: Digest = Digest()
     started: dict[str, tuple[datetime, str]] = {}
     running: dict[str, str] = {}
     trace: RunTrace = RunTrace("", "")
+    trace_id: str = ""
 
 
 class Recorder:
@@ -242,10 +244,10 @@ class Recorder:
     def _remember(self, event: Event) -> _Memory:
         """Return what is remembered of the run of an event, with the event."""
         if isinstance(event, ScheduleEvent):
-            return _Memory(trace=_trace_of(event))
+            return _memory_of(event)
         memory = self._runs.get(event.run_id)
         if memory is None or isinstance(event, _BEGINNINGS):
-            memory = self._runs[event.run_id] = _Memory(trace=_trace_of(event))
+            memory = self._runs[event.run_id] = _memory_of(event)
         match event:
             case StepStarted():
                 memory.running[event.job_id] = event.step_id
@@ -276,6 +278,11 @@ def record_name(kind: type[Event]) -> str:
     return "run_summary" if kind is RunFinished else str(kind.__struct_config__.tag)
 
 
+def _memory_of(event: Event) -> _Memory:
+    trace = _trace_of(event)
+    return _Memory(trace=trace, trace_id=trace.trace_id)
+
+
 def _trace_of(event: Event) -> RunTrace:
     if not isinstance(event, RunStarted | RunResumed):
         return RunTrace(event.flow_id, event.run_id)
@@ -300,7 +307,7 @@ def _head(event: Event, memory: _Memory, shape: _Shape) -> EventRecord:
             fields["duration_seconds"] = max((event.at - began).total_seconds(), 0.0)
             del memory.started[job_id]
     if event.run_id:
-        fields["trace_id"] = memory.trace.trace_id
+        fields["trace_id"] = memory.trace_id
         fields["span_id"] = _span_of(event, memory, job_id, fields.get("step_id", ""))
     fields["message"] = _message(event)
     return EventRecord(

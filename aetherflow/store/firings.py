@@ -434,6 +434,16 @@ def release_unstarted(raw: sqlite3.Connection, server: str) -> int:
     return changed.rowcount
 
 
+def has_runs_elsewhere(raw: sqlite3.Connection) -> bool:
+    """Whether firings have started runs that are not here: in another database, or pruned."""
+    return bool(
+        raw.execute(
+            "SELECT EXISTS (SELECT 1 FROM firings f WHERE f.run_id IS NOT NULL AND f.started_at IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM run_state r WHERE r.run_id = f.run_id))"
+        ).fetchone()[0]
+    )
+
+
 def firing_of_run(raw: sqlite3.Connection, run_id: str) -> Firing | None:
     """Return the firing that a run belongs to."""
     rows = raw.execute("SELECT * FROM firings WHERE run_id = ?", (run_id,))
