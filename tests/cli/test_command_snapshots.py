@@ -98,6 +98,7 @@ STARTED = {
     "run": "run flow.yaml --run-id again{n}",
     "runs retry": "runs retry failed",
     "scheduler fire": "scheduler fire other --file s.yaml --here",
+    "notify test": "notify test notify.yaml",
 }
 """The commands that take the signals of their process: they are started."""
 
@@ -131,6 +132,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     cli.write("data.txt", "north\n")
     cli.write("ok.yaml", OK)
     cli.write("wrong.yaml", WRONG)
+    cli.write("notify.yaml", OK.replace("{id: f}", "{id: f, notify: [{to: command, command: ['true']}]}"))
     cli.write("s.yaml", SCHEDULE)
     assert cli.run("run", "ok.yaml", "--run-id", "good").code == 0
     assert cli.run("run", "flow.yaml", "--run-id", "failed").code == 1
