@@ -170,9 +170,10 @@ def test_messages_of_a_scheduler_file_go_to_addresses_and_resources(cli: Command
         "scheduler.yaml",
         "version: 1\n"
         "resources: {chat: {kind: rest, driver: httpx, config: {base_url: '{{env.CHAT_URL}}'}}}\n"
-        "notify: [{to: webhook, resource: chat}]\n"
+        "notify: [{to: webhook, resource: chat, retry: &once {max_attempts: 1}}]\n"
         "items:\n"
-        "  - {id: a, cron: '@daily', flow_yaml: f.yaml, notify: [{to: webhook, url: '{{env.CHAT_URL}}'}]}\n",
+        "  - {id: a, cron: '@daily', flow_yaml: f.yaml,\n"
+        "     notify: [{to: webhook, url: '{{env.CHAT_URL}}', retry: *once}]}\n",
     )
     with HttpServer() as server:
         server.on("/hooks/canary-of-the-chat", Answer(200), Answer(403))
@@ -180,7 +181,7 @@ def test_messages_of_a_scheduler_file_go_to_addresses_and_resources(cli: Command
         tried = cli.run("notify", "test", "scheduler.yaml", "--json", env={"CHAT_URL": address})
         texts = [request.json["text"] for request in server.requests]
     ends = tried.json()["messages"]
-    assert sorted(one["place"] for one in ends) == ["scheduler.yaml:3", "scheduler.yaml:5"], tried
+    assert sorted(one["place"] for one in ends) == ["scheduler.yaml:3", "scheduler.yaml:6"], tried
     assert sorted(one["status"] for one in ends) == ["FAILED", "SUCCESS"]
     assert tried.code == 1
     assert all(text.startswith("TEST [FAILED] scheduler: this is a test") for text in texts)
