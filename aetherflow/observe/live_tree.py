@@ -28,7 +28,7 @@ from aetherflow.observe.run_failures import Digest, digested
 from aetherflow.observe.run_summary import summary_lines
 from aetherflow.observe.run_tree import RunTree
 from aetherflow.observe.sink import Sink
-from aetherflow.observe.terminal import Painter, size_of
+from aetherflow.observe.terminal import Painter, Size, size_of
 from aetherflow.observe.tree_frame import frame
 from aetherflow.observe.tree_line import Line
 
@@ -93,7 +93,8 @@ class LiveTreeObserver:
         self._tree_lock = threading.Lock()
         self._paint_lock = threading.Lock()
         self._painter = Painter(stream, colours=not os.environ.get("NO_COLOR"))
-        self._painted: tuple[list[Line], int] = [], 0
+        self._painted: list[Line] = []
+        self._size = Size(0, 0)
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._failure: Exception | None = None
@@ -177,12 +178,16 @@ class LiveTreeObserver:
             else:
                 # One line less than the screen, for the cursor; one column less, as some terminals go on in
                 # the next line after a full one.
-                size = size_of(self._stream)
+                size, before = size_of(self._stream), self._size
+                self._size = size
+                if self._painted and size != before and not above:
+                    self._painted = []
+                    return  # while someone drags the corner of the window, and then once
                 with self._tree_lock:
                     lines = frame(self._tree, self._now(), max(size.height - 1, 1), max(size.width - 1, 1))
-                if above or self._painted != (lines, size.width):
-                    self._painter.paint(lines, above)
-                    self._painted = lines, size.width
+                if above or self._painted != lines:
+                    self._painter.paint(lines, size, above)
+                    self._painted = lines
 
     def _repaint(self) -> None:
         while not self._stop.wait(FRAME_SECONDS):

@@ -1,8 +1,9 @@
 """Paint a picture at the end of a terminal and repaint it in place, whatever its size is now.
 
 The picture is the last lines of the screen, with the cursor below them. It is written over the one before,
-each line erased behind its end, so that nothing flickers. A terminal that becomes narrower breaks the lines
-that are there into several, so the way up to the first of them is reckoned with the width of now.
+each line erased behind its end, so that nothing flickers. A terminal that gets another width breaks the lines
+that are there, each in its own way, and some pass the new size on late: nobody knows then where the picture
+begins. So the screen is cleared, which most terminals do by moving it into their history.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple, TextIO
 
-from rich.cells import cell_len, chop_cells
-
 from aetherflow.observe.tree_line import Line
 
 SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 """The styles of lines, as parameters of the control sequence that selects how text looks."""
 
-_CLEAR_LINE, _CLEAR_BELOW = "\x1b[K", "\x1b[J"
+_CLEAR_LINE, _CLEAR_BELOW, _CLEAR_ALL = "\x1b[K", "\x1b[J", "\x1b[H\x1b[2J"
 
 
 class Size(NamedTuple):
@@ -53,15 +52,24 @@ class Painter:
     def __init__(self, stream: TextIO, *, colours: bool) -> None:
         self._stream = stream
         self._colours = colours
-        self._shown: list[str] = []
+        self._rows = 0
+        self._size = Size(0, 0)
 
-    def paint(self, lines: Sequence[Line], above: Sequence[Line] = ()) -> None:
-        """Replace the picture; lines `above` it stay where they are from now on."""
-        width = size_of(self._stream).width
-        text = [self._up(width), _CLEAR_BELOW if above else ""]
+    def paint(self, lines: Sequence[Line], size: Size, above: Sequence[Line] = ()) -> None:
+        """Replace the picture; lines `above` it stay where they are from now on.
+
+        Args:
+            lines: the picture, with less lines than the terminal, each narrower.
+            size: the size of the terminal now.
+            above: lines that stay.
+        """
+        if self._rows and (size.width != self._size.width or self._rows >= size.height):
+            text = [_CLEAR_ALL]
+        else:
+            text = [f"\r\x1b[{self._rows}A" if self._rows else "\r", _CLEAR_BELOW if above else ""]
         text += [f"{self.styled(line)}{_CLEAR_LINE}\n" for line in (*above, *lines)]
         text.append(_CLEAR_BELOW)
-        self._shown = [line.text for line in lines]
+        self._rows, self._size = len(lines), size
         self._stream.write("".join(text))
         self._stream.flush()
 
@@ -72,15 +80,9 @@ class Painter:
 
     def leave(self) -> None:
         """Let the picture stay as it is; the next one is painted below it."""
-        self._shown = []
+        self._rows = 0
 
     def styled(self, line: Line) -> str:
         """Return the text of a line with its colour or weight, if it may have one."""
         code = SGR.get(line.style) if self._colours else None
         return f"\x1b[{code}m{line.text}\x1b[0m" if code else line.text
-
-    def _up(self, width: int) -> str:
-        """Return what moves the cursor to the first line of the picture."""
-        broken = sum(len(chop_cells(text, width)) - 1 for text in self._shown if cell_len(text) > width)
-        rows = len(self._shown) + broken
-        return f"\r\x1b[{rows}A" if rows else "\r"

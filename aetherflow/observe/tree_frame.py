@@ -99,7 +99,7 @@ def _jobs(tree: RunTree, canvas: Canvas, room: int) -> list[Line]:
     rest = [*ended, *pending]
     if not failed and not running:
         return [make() for make in rest[:room]]
-    rest = rest[: max(room - min(len(failed) + len(running), max(room - len(rest), 1)), 0)]
+    rest = rest[: max(room - len(failed) - len(running), room // 3)]
     open_count = tree.counts["FAILED"] + len(tree.running) + sum(map(_is_open, tree.hooks.values()))
     lines = _fill(failed, running, room - len(rest), open_count, canvas)
     return [*lines, *(make() for make in rest)]
