@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TextIO
 
 import anyio
@@ -34,6 +37,9 @@ from aetherflow.observe.tree_line import Line
 
 FRAME_SECONDS = 0.2
 """How often the tree is painted: often enough for a clock with seconds."""
+
+STOPPED_SECONDS = 1.0
+"""After so long without a picture the process may have been stopped."""
 
 CLOSE_SECONDS = 2.0
 """How long the end waits for a terminal that takes no more text."""
@@ -95,6 +101,8 @@ class LiveTreeObserver:
         self._painter = Painter(stream, colours=not os.environ.get("NO_COLOR"))
         self._painted: list[Line] = []
         self._size = Size(0, 0)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._was_stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._failure: Exception | None = None
@@ -108,12 +116,21 @@ class LiveTreeObserver:
         if self._lines:
             await self._lines(events)
         else:
+            self._watch_for_stops()
             await self._sink.call(self._take, events)
 
     async def aclose(self) -> None:
         """Leave the terminal as it was before: the last picture stays, the cursor is below it."""
+        if self._loop is not None:
+            self._loop.remove_signal_handler(signal.SIGCONT)
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await self._sink.call(self._close)
+
+    def _watch_for_stops(self) -> None:
+        """Note when the process continues after Ctrl-Z: the shell has written below the picture meanwhile."""
+        if self._loop is None and threading.current_thread() is threading.main_thread():
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_signal_handler(signal.SIGCONT, self._was_stopped.set)
 
     def _take(self, events: Sequence[Event]) -> None:
         with self._tree_lock:
@@ -169,6 +186,10 @@ class LiveTreeObserver:
     def _paint(self, above: Sequence[Line] = ()) -> None:
         """Paint the tree with new lines above it; in the background, write the lines alone."""
         with self._paint_lock:
+            if self._was_stopped.is_set():
+                self._was_stopped.clear()
+                self._painter.leave()
+                self._painted = []
             if is_in_background(self._stream):  # a picture would wipe out what the user types
                 self._stream.write("".join(f"{line.text}\n" for line in above))
                 self._stream.flush()
@@ -190,7 +211,11 @@ class LiveTreeObserver:
                     self._painted = lines
 
     def _repaint(self) -> None:
+        painted = monotonic()
         while not self._stop.wait(FRAME_SECONDS):
+            before, painted = painted, monotonic()
+            if painted - before > STOPPED_SECONDS:
+                self._stop.wait(FRAME_SECONDS)  # maybe Ctrl-Z: the loop learns of that at the same moment
             try:
                 self._paint()
             except Exception as error:  # noqa: BLE001 - raised by the next batch, to its caller

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aetherflow.errors import ErrorInfo
@@ -318,3 +320,22 @@ async def test_no_color_takes_the_colours_and_leaves_the_tree(
 
     assert bool(screen.colours) == coloured
     assert "✗ load  0.00 s  AF730: exit code 3" in screen.text
+
+
+@pytest.mark.asyncio
+async def test_after_a_stop_the_next_picture_is_below_what_the_shell_wrote() -> None:
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = LiveTreeObserver(stream, now=two_seconds_later)
+        await observer(BEGIN)
+        stream.write("[1]+  Stopped\n")
+        os.kill(os.getpid(), signal.SIGCONT)
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()  # the loop takes the signal
+        await observer([Notice(**RUN, level="warning", message="disk is nearly full")])
+        await observer.aclose()
+
+    tree = ["demo  run r1", "● load  0:02  | 10 rows", "0:02  0 of 1 job, 1 running"]
+    notice = f"{AT.astimezone():%H:%M:%S} WARN  disk is nearly full"
+    assert screen.text == [*tree, "[1]+  Stopped", notice, *tree, ""]
+    assert signal.getsignal(signal.SIGCONT) is signal.SIG_DFL
