@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import AETHERFLOW, FAILS, OK, SECONDS, CommandLine, no_trace
+from tests.observe.screen import Screen
 
 READS = {
     "validate": ("validate", "flow.yaml"),
@@ -125,16 +126,22 @@ def _on_a_terminal(cli: CommandLine, *arguments: str) -> tuple[int, str]:
     return process.wait(SECONDS), shown.decode()
 
 
-def test_a_terminal_shows_the_tree_and_the_summary_and_gets_its_cursor_back(cli: CommandLine) -> None:
+def test_a_terminal_shows_the_tree_and_the_summary_below_it_with_the_cursor_at_the_end(
+    cli: CommandLine,
+) -> None:
     cli.write("flow.yaml", OK)
 
     code, shown = _on_a_terminal(cli, "run", "flow.yaml", "--run-id", "tty")
 
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    screen = Screen()
+    screen.feed(shown)  # it knows no sequence that hides the cursor
+    title, job, total, summary, end = screen.text
     assert code == 0
-    assert re.search(r"run tty of f +SUCCESS in ", plain)
-    assert "jobs: 1 SUCCESS" in plain
-    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l") >= 0
+    assert title == "f  run tty"
+    assert re.fullmatch(r"✓ a  check_items  \d\.\d\d s", job)
+    assert re.fullmatch(r"0:\d\d  1 of 1 job", total)
+    assert re.match(r"run tty of f +SUCCESS in .*jobs: 1 SUCCESS", summary)
+    assert (end, screen.row) == ("", 4)
 
 
 def test_a_failure_on_a_terminal_says_why_and_how_to_resume(cli: CommandLine) -> None:
