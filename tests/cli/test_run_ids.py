@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_a_run_named_by_its_time_works_with_every_command(cli: CommandLine) -> N
 
     failed = cli.run("run", "flow.yaml", "--run-id", RUN)
     assert failed.code == 1
-    resume = failed.err.rpartition("resume: ")[2].strip()
+    (resume,) = re.findall(r" resume: (.*)", failed.err)
     assert resume == f"aetherflow runs retry {RUN} --state {cli.state}"
 
     job = cli.state.parent / "work" / "2nd-flow" / "1st" / FOLDER

@@ -268,8 +268,9 @@ kill -TERM $! && wait $!
     served = (reader.root / "server.out").read_text()
     assert no_trace(Result(0, served, ""))
     assert re.search(
-        r"loaded: 2 items\n +demo_every_5m   next 20[-0-9]+ [0-9:]+\+0[12]:00 \(in [0-9a-z ]+\)\n"
-        r" +demo_every_10s  disabled\n",
+        r"loaded: 2 items\n"
+        r"\S+ INFO +demo_every_5m   next 20[-0-9]+ [0-9:]+\+0[12]:00 \(in [0-9a-z ]+\)\n"
+        r"\S+ INFO +demo_every_10s  disabled\n",
         served,
     )
 

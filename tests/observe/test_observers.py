@@ -229,6 +229,7 @@ async def test_a_reader_that_stalls_holds_neither_the_run_nor_more_than_one_thre
     reason = "it did not write its last events before the run ended"
     assert [bus.detached for bus in buses] == [{kind: reason}] * runs
     target.gate.set()
+    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 60.0)
     after = Bus(Memory(), SystemClock())
     async with anyio.create_task_group() as tasks:
         after.subscribe(tasks, kind, make())
