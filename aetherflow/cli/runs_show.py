@@ -171,7 +171,7 @@ def _step(node: StepNode, file: str, *, everything: bool, indent: str) -> Iterat
     inner = f"{indent}  "
     yield from _indented(more, inner)
     for wait in node.waits:
-        if wait.ended_at:
+        if wait.ended_at or (wait.lock and row.status == "RUNNING"):  # a wait for a pool is the reason above
             yield f"{inner}{_wait(wait)}"
     for attempt in node.retries:
         yield f"{inner}{_retry(attempt)}"

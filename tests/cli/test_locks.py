@@ -104,6 +104,21 @@ def test_a_flow_of_another_name_is_not_kept_out(cli: CommandLine) -> None:
         assert go(cli, first).code == 0
 
 
+def test_a_wait_for_a_lock_is_shown_while_it_lasts_and_after_it(cli: CommandLine) -> None:
+    waits = WITH_LOCK.replace("ttl_seconds: 60", "wait_seconds: 60")
+    cli.write("waits.yaml", waits)
+    with running(cli, WITH_LOCK) as first, cli.start("run", "waits.yaml", "--run-id", "second", *JSON) as run:
+        event = run.event("lock_awaited", lock="key")
+        shown, why = cli.run("runs", "show", "second").out, cli.run("explain", "second", "a.s").out
+        assert go(cli, first).code == run.end().code == 0
+
+    assert event["held_by"] == "f, run first, a.s"
+    assert "waits for the lock key, held by f, run first, a.s since 20" in shown
+    assert "It waits for the lock key, held by f, run first, a.s since 20" in why
+    assert "It waited " in cli.run("explain", "second", "a.s").out
+    assert "s for the lock key, held by" in cli.run("runs", "show", "second").out
+
+
 def test_a_job_that_runs_elsewhere_fails_and_names_the_holder(cli: CommandLine) -> None:
     with running(cli, ONE_JOB) as first:
         refused = cli.run("run", "flow.yaml", "--run-id", "second", *JSON)
