@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,9 +23,8 @@ from aetherflow.events.run_events import (
     StepStarted,
 )
 from aetherflow.observe.event_record import MOST_BYTES, Recorder
+from tests.observe.demo_run import AT, RUN
 
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
-RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
 STEP: dict[str, Any] = {**RUN, "job_id": "load[3]", "step_id": "read", "step_type": "external.process"}
 BEGINNING: list[Event] = [
     RunStarted(**RUN, flow_file="demo.yaml", owner="host:1"),

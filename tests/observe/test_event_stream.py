@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,7 @@ from aetherflow.events.run_events import Event, JobFinished, JobStarted, Notice,
 from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_stream import EventStreamObserver
 from aetherflow.observe.line_writer import LineWriter, OutputLostError
-
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
-RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
+from tests.observe.demo_run import RUN
 
 EVENTS: list[Event] = [
     JobStarted(**RUN, job_id="a"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -22,9 +22,9 @@ from aetherflow.events.run_events import Event, JobStarted, StepFinished
 from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import render_text
 from aetherflow.observe.line_writer import json_line
+from tests.observe.demo_run import AT
 
 SNAPSHOTS = Path(__file__).parent / "snapshots" / "events.txt"
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 
 
 def concrete_events() -> set[type[Event]]:

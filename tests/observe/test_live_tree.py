@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TextIO
 
 import anyio
@@ -32,11 +32,10 @@ from aetherflow.events.run_events import (
 from aetherflow.observe.expected_times import ExpectedTimes
 from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.observe.live_tree import MOST_FAILURES, LiveTreeObserver, can_repaint
+from tests.observe.demo_run import AT, RUN
 from tests.observe.screen import Screen
 from tests.polling import eventually
 
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
-RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
 STEP: dict[str, Any] = {**RUN, "job_id": "load", "step_id": "copy", "step_type": "external.process"}
 
 BEGIN: list[Event] = [

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import anyio
@@ -29,8 +29,7 @@ from aetherflow.events.run_events import (
 from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.observe.log import Format, LogObserver
 from aetherflow.observe.sink import Sink
-
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
+from tests.observe.demo_run import AT
 
 
 def a_failed_run(run_id: str = "r1") -> list[Event]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,8 +19,8 @@ from aetherflow.events.run_events import (
     StepStarted,
 )
 from aetherflow.observe.metrics import MetricsObserver
+from tests.observe.demo_run import AT
 
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 RUN: dict[str, Any] = {"flow_id": "demo", "run_id": "r1"}
 STEP: dict[str, Any] = {"job_id": "a", "step_id": "s", "step_type": "t"}
 IDS = {"flow_id": "demo", "run_id": "r1"}

@@ -10,7 +10,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -30,8 +29,7 @@ from aetherflow.observe.metrics import MetricsObserver
 from aetherflow.observe.sink import Sink
 from aetherflow.ports import Observer
 from aetherflow.sdk.observer import ObservedRun
-
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
+from tests.observe.demo_run import AT
 
 
 class Target:

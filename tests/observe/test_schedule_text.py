@@ -29,8 +29,8 @@ from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import render_text
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.run_failures import Digest
+from tests.observe.demo_run import AT
 
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 TICK = datetime(2026, 1, 2, 22, 14, tzinfo=UTC)
 CASES: list[tuple[Event, str]] = [
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
@@ -24,8 +24,8 @@ from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_stream import EventStreamObserver
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.shared_lines import SharedLines
+from tests.observe.demo_run import AT
 
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 JOBS = 50
 
 Form = Literal["json", "cloudevents"]

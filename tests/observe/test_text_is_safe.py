@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -29,8 +28,7 @@ from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import counts, duration, flat, one_line, render_text
 from aetherflow.observe.run_failures import Digest, Failure, digested
 from aetherflow.observe.run_summary import failure_lines, render_summary, resume_command
-
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
+from tests.observe.demo_run import AT
 
 nasty = st.text(
     alphabet=st.one_of(

@@ -33,8 +33,8 @@ from aetherflow.observe.tree_frame import GLYPHS, STYLES, frame
 from aetherflow.observe.tree_line import Part, cut, fitted
 from aetherflow.observe.tree_words import clock, expectation
 from tests.manual.documents import MANUAL
+from tests.observe.demo_run import AT
 from tests.observe.tree_states import (
-    AT,
     BOOM,
     EXPECTED,
     SIZES,

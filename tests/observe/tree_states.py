@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from aetherflow.errors import ErrorInfo
@@ -27,8 +27,8 @@ from aetherflow.events.run_events import (
 from aetherflow.observe.expected_times import ExpectedTimes
 from aetherflow.observe.run_tree import RunTree
 from aetherflow.observe.tree_frame import frame
+from tests.observe.demo_run import AT
 
-AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 BOOM = ErrorInfo(code="AF700", message="no such table: sales", hint="create it first")
 EXIT = ErrorInfo(code="AF732", message="copy: exit code 3", kind="exit_code", detail={"exit_code": 3})
 
