@@ -114,7 +114,7 @@ def test_a_wait_for_a_lock_is_shown_while_it_lasts_and_after_it(cli: CommandLine
 
     assert event["held_by"] == "f, run first, a.s"
     assert "waits for the lock key, held by f, run first, a.s since 20" in shown
-    assert "It waits for the lock key, held by f, run first, a.s since 20" in why
+    assert "It waits for the lock key, held by f, run first, a.s since 20" in " ".join(why.split())
     assert "It waited " in cli.run("explain", "second", "a.s").out
     assert "s for the lock key, held by" in cli.run("runs", "show", "second").out
 
