@@ -129,7 +129,7 @@ def _target(events: str) -> BinaryIO | Path | Literal["-"]:
 
 
 def print_lost_output(detached: Mapping[str, str], events: str = "") -> None:
-    """Print which observers did not show everything, and why; the end of the process waits for none of them.
+    """Print which observers did not pass on everything, and why; the process waits for none of them at its end.
 
     The command `events` prints what was lost.
 
@@ -138,7 +138,9 @@ def print_lost_output(detached: Mapping[str, str], events: str = "") -> None:
     if not detached:
         return
     note_stalled_reader()
-    notes = [f"warning: the {name} did not show the whole run: {why}" for name, why in detached.items()]
+    notes = [
+        f"warning: the output of the observer {name} is incomplete: {why}" for name, why in detached.items()
+    ]
     if events and not detached.keys().isdisjoint(("events", "log")):
         notes.append(f"    hint: {events} prints all that are stored")
     printing = threading.Thread(target=print_note, args=("\n".join(notes),), daemon=True)

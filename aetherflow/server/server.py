@@ -21,8 +21,10 @@ from msgspec.structs import replace
 from aetherflow import exit_codes
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.observe import schedule_text  # noqa: F401 - it gives the events of a scheduler their words
+from aetherflow.redaction import Redactor
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ALWAYS, ReceivedSignals
+from aetherflow.runs.run_observers import named_observers
 from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
 from aetherflow.server.drain import drain, say, what_happens
@@ -31,8 +33,16 @@ from aetherflow.server.on_late_runs import watch_late
 from aetherflow.server.open_server import Server, open_server, run_last_work
 from aetherflow.server.recover_runs import recover_runs
 from aetherflow.server.schedule_files import load_schedules
-from aetherflow.server.server_settings import server_environment, settings_of, state_path_of
+from aetherflow.server.server_settings import (
+    server_environment,
+    server_environments,
+    settings_of,
+    state_path_of,
+)
 from aetherflow.stop_signals import end_with
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("observers of a server", 1)
 
 Service = Callable[[Server], Coroutine[Any, Any, None]]
 """Runs as long as the server does, and is cancelled when it stops."""
@@ -79,6 +89,7 @@ async def serve(
     Raises:
         InvalidInput: a scheduler file is wrong.
         UsageError: the files contradict each other.
+        ConfigError: a setting, or an observer that settings name, cannot be used.
         StateError: the state database cannot be used.
     """
     env = os.environ if process_env is None else process_env
@@ -96,6 +107,7 @@ async def serve(
             if request.strict:
                 for one in schedules:
                     await anyio.to_thread.run_sync(refuse_wrong_items, one, limiter=anyio.CapacityLimiter(1))
+            await _refuse_wrong_observers(request.files, env)
             state = state_path_of(schedules, request.state, env)
             access = server_environment(request.files, env).settings.file_access
             settings = replace(settings_of(schedules), file_access=access, strict=request.strict)
@@ -105,6 +117,17 @@ async def serve(
                 number = await _serve_until_signal(server, start, services, signals, on_ready)
             end_with(exit_codes.of_signal(number))
     return exit_codes.of_signal(number)
+
+
+async def _refuse_wrong_observers(files: Sequence[Path], env: Mapping[str, str]) -> None:
+    """Refuse observers with which each run would fail before it begins.
+
+    Raises:
+        ConfigError: one cannot be used, or there is none of that name.
+    """
+    redactor = Redactor()
+    for environment in server_environments(files, env, redactor):
+        await named_observers(environment.settings, redactor, _threads)
 
 
 async def _serve_until_signal(

@@ -85,21 +85,37 @@ def server_environment(
         ConfigError: a setting cannot be used.
         InvalidInput: a project file is wrong.
     """
-    found = [project_of(file) for file in files] or [project_here()]
-    for ignored in dict.fromkeys(ignored for one in found for ignored in one.ignored):
-        warn(str(ignored))
-    projects = [one.project for one in found]
-    different = {project.file if project else "": project for project in projects}
-    environments = [
-        load_environment(process_env, project=project, redactor=redactor) for project in different.values()
-    ]
-    first, *others = environments
+    first, *others = server_environments(files, process_env, redactor, warn)
     for name in SERVER_SETTINGS:
         for other in others:
             one, another = getattr(first.settings, name), getattr(other.settings, name)
             if one != another:
                 raise _contradiction(name, one, another)
     return first
+
+
+def server_environments(
+    files: Sequence[Path],
+    process_env: Mapping[str, str],
+    redactor: Redactor | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> list[Environment]:
+    """Return the environment of each project of the files; without files that of the working directory.
+
+    `warn` is called with each project file that is ignored.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        InvalidInput: a project file is wrong.
+    """
+    found = [project_of(file) for file in files] or [project_here()]
+    for ignored in dict.fromkeys(ignored for one in found for ignored in one.ignored):
+        warn(str(ignored))
+    projects = [one.project for one in found]
+    different = {project.file if project else "": project for project in projects}
+    return [
+        load_environment(process_env, project=project, redactor=redactor) for project in different.values()
+    ]
 
 
 def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env: Mapping[str, str]) -> Path:

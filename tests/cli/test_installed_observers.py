@@ -112,7 +112,7 @@ def test_one_that_fails_is_reported_and_the_run_succeeds(
     done = watched.run("run", "flow.yaml", env=env | {"AETHERFLOW_OBSERVERS": "seeing"})
 
     assert done.code == 0
-    assert f"the seeing did not show the whole run: {words}" in done.err
+    assert f"the output of the observer seeing is incomplete: {words}" in done.err
     assert "Traceback" not in done.err
 
 
@@ -137,3 +137,24 @@ def test_a_wrong_name_is_refused_before_anything_is_written(
     doctor = watched.run("doctor", env=env)
     assert doctor.code == 2
     assert words.partition(": ")[2] in doctor.out
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"AETHERFLOW_OBSERVERS": "seing"}, "[AF512]: there is no observer 'seing'"),
+        ({"AETHERFLOW_METRICS_MODULE": "no_such_module"}, "no_such_module"),
+    ],
+)
+def test_a_server_with_a_wrong_one_does_not_start(
+    watched: CommandLine, setting: dict[str, str], words: str
+) -> None:
+    watched.write(
+        "scheduler.yaml", "version: 1\nitems: [{id: a, interval_seconds: 1, flow_yaml: flow.yaml}]\n"
+    )
+
+    done = watched.run("serve", "scheduler.yaml", env=setting)
+
+    assert done.code == 2
+    assert words in done.err
+    assert not watched.state.exists()
