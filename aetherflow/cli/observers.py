@@ -129,7 +129,7 @@ def _target(events: str) -> BinaryIO | Path | Literal["-"]:
 
 
 def print_lost_output(detached: Mapping[str, str], events: str = "") -> None:
-    """Print which observers did not pass on everything, and why; the process waits for none of them at its end.
+    """Print which observers did not pass on everything, and why; the process does not wait for them.
 
     The command `events` prints what was lost.
 
