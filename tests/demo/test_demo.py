@@ -317,7 +317,7 @@ def test_the_demo_writes_nowhere_else(reader: Reader) -> None:
 
     multiflows = {"usecase-multiflows-local", "usecase-multiflows-remote"}
     demos = {"usecase-singleflow", "usecase-report", *multiflows}
-    assert names == {"environment.sh", "install.sh", "run.sh", *demos}
+    assert names == {"environment.sh", "install.sh", "run.sh", "recording", *demos}
     assert "/tmp" not in text  # noqa: S108 - looked for, not used
     assert reader.type("env | grep ^DEMO_DIR").out == f"DEMO_DIR={reader.root}/demo/output\n"
 
