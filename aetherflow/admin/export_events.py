@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
+import anyio
 import msgspec
 
 from aetherflow.admin.event_schema import own_struct
@@ -21,6 +22,9 @@ from aetherflow.store.database import Database
 
 RUN_KEY = b"aetherflow.run_id"
 """In the metadata of a Parquet file: whose events it has."""
+
+CLOSE_SECONDS = 30.0
+"""How long the end of an export that is interrupted may take to close its file."""
 
 ColumnType = Literal["int", "float", "bool", "text", "time", "json"]
 _TYPES: Mapping[str, ColumnType] = {
@@ -72,12 +76,16 @@ async def write_parquet(database: Database, run_id: str, path: Path, *, is_usual
     ]
     schema = arrow.schema(fields, metadata={RUN_KEY: run_id.encode()})
     recorder, number = Recorder(), 0
-    with arrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+    writer = await threads.run(partial(arrow.parquet.ParquetWriter, path, schema, compression="zstd"))
+    try:
         async for batch in _batches(database, run_id, recorder, is_usual_state=is_usual_state):
             number += len(batch)
             rows = [_row(recorder, event, columns) for event in batch]
-            table = arrow.Table.from_pylist(rows, schema=schema)
+            table = await threads.run(partial(arrow.Table.from_pylist, rows, schema=schema))
             await threads.run(writer.write_table, table)
+    finally:
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await threads.run(writer.close)
     return number
 
 

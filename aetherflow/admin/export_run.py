@@ -117,16 +117,26 @@ def _encoded(pieces: Iterator[str]) -> Iterator[bytes]:
 
 @asynccontextmanager
 async def _replaced(path: Path, access: FileAccess) -> AsyncIterator[Path]:
-    """Give a new file beside `path` to write, and put it there at the end; it is removed if that fails."""
+    """Give a new file beside `path` to write, and put it there at the end; it is removed if that fails.
+
+    Unlike `atomic_write` it makes no folder, and replaces a link, not what the link leads to.
+    """
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     os.close(opener(access)(str(new), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
         yield new
-        new.replace(path)
+        await threads.run(_put, new, path)
     except BaseException:
         with suppress(OSError):
             new.unlink()
         raise
+
+
+def _put(new: Path, path: Path) -> None:
+    """Rename a file once its content is on the disk: a power loss leaves the old file or the new one."""
+    with new.open("rb") as written:
+        os.fsync(written.fileno())
+    new.replace(path)
 
 
 def _refuse_other(path: Path, format_: Format, run_id: str) -> None:

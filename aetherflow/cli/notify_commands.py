@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -13,8 +13,9 @@ from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import failure_as_json, print_report
 from aetherflow.errors import UsageError
 from aetherflow.event_loop import run_loop
+from aetherflow.events.occasions import Occasion
 
-OCCASIONS = ("failure", "recovery", "late", "success")
+OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 
 
 def send_test(
@@ -25,7 +26,7 @@ def send_test(
         str,
         typer.Option(
             help="What the messages report; default: the first that each is on for.",
-            metavar="failure|recovery|late|success",
+            metavar="|".join(OCCASIONS),
         ),
     ] = "",
     json: Json = False,

@@ -18,6 +18,9 @@ EndKind = Literal["failure", "recovery", "success"]
 
 AlertKind = LateKind | EndKind
 
+DID_NOT_RUN: frozenset[AlertKind] = frozenset({"missed", "never_ran"})
+"""A tick has one of these: once it is known that the item never ran, the next look would find `missed`."""
+
 
 class ScheduleEvent(Event, frozen=True, kw_only=True):
     """The fields of every scheduler event; `flow_id` and `run_id` are empty if there is no run."""

@@ -23,7 +23,7 @@ from aetherflow.events.run_events import (
     StepFinished,
 )
 from aetherflow.language.dates import utc_text
-from aetherflow.observe.event_text import one_line
+from aetherflow.observe.event_text import one_line, shortened
 from aetherflow.observe.run_failures import Digest, Failure, digested
 from aetherflow.observe.run_summary import resume_command, summary_lines
 from aetherflow.observe.time_words import rough_duration
@@ -155,8 +155,7 @@ def _subject(facts: MessageFacts, digest: Digest) -> str:
             text = f"[LATE] {name}: {facts.reason}"
         case "success":
             text = f"[SUCCESS] {name}"
-    text = one_line(text)
-    return text if len(text) <= SUBJECT_CHARACTERS else f"{text[: SUBJECT_CHARACTERS - 3]}..."
+    return shortened(one_line(text), SUBJECT_CHARACTERS)
 
 
 def _first_failure(digest: Digest) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from aetherflow.events.run_events import (
     Event,
     JobFinished,
+    RunEnd,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -32,8 +33,8 @@ from aetherflow.events.schedule_events import (
 from aetherflow.observe import metric_definitions as m
 from aetherflow.observe.metric_values import MetricValues
 
-RUN_ENDS = ("SUCCESS", "FAILED", "CANCELLED")
-OUTCOMES = ("SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED", "PAUSED")
+RUN_ENDS: tuple[RunEnd, ...] = get_args(RunEnd)
+OUTCOMES = (*RUN_ENDS, "SKIPPED", "MISSED", "PAUSED")
 MOST_OPEN = 10_000
 """How many ticks may wait for their run, and runs for their tick; as many as a run pool may queue."""
 

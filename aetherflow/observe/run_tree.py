@@ -31,6 +31,7 @@ from aetherflow.events.run_events import (
     StepStarted,
     StepWaiting,
 )
+from aetherflow.events.stale_readers import job_of
 from aetherflow.observe.expected_times import ExpectedTimes
 from aetherflow.observe.step_pace import Pace
 from aetherflow.observe.tree_views import Fan, JobView, StepView, Wait, WaitKind
@@ -128,7 +129,7 @@ class RunTree:
             return self.hooks.get(job_id)
         if (job := self.running.get(job_id)) is not None:
             return job
-        mapped = self.running.get(job_id.partition("[")[0])  # an instance is `load[3]`
+        mapped = self.running.get(job_of(job_id))
         return None if mapped is None or mapped.fan is None else mapped.fan.running.get(job_id)
 
     def _step(self, event: StepEvent) -> StepView | None:
@@ -137,7 +138,7 @@ class RunTree:
         return step if step and step.status == "RUNNING" else None
 
     def _start_job(self, event: JobStarted) -> None:
-        name = event.job_id.partition("[")[0]
+        name = job_of(event.job_id)
         self.pending.pop(name, None)
         view = JobView(event.at, item=event.item, step_count=self._step_counts.get(name, 0))
         mapped = self.running.get(name)
@@ -203,7 +204,7 @@ class RunTree:
     def _count_wait(self, job_id: str, job: JobView, wait: Wait | None) -> None:
         if wait is job.wait is None:
             return
-        mapped = self.running.get(job_id.partition("[")[0])
+        mapped = self.running.get(job_of(job_id))
         if mapped is not None and mapped is not job and mapped.fan is not None:
             waits = mapped.fan.waits
             if job.wait is not None:
@@ -213,7 +214,7 @@ class RunTree:
         job.wait = wait
 
     def _end_job(self, event: JobFinished) -> None:
-        name = event.job_id.partition("[")[0]
+        name = job_of(event.job_id)
         job = self._view(event.job_id) or JobView(event.at)
         job.status = event.status
         job.why = _problem(event.error, "") if event.error else event.reason

@@ -15,7 +15,8 @@ import msgspec
 from aetherflow.clock import Clock
 from aetherflow.engine.state import RunState
 from aetherflow.events.occasions import Occasion
-from aetherflow.events.run_events import RunFinished
+from aetherflow.events.run_events import RunEnd, RunFinished
+from aetherflow.events.schedule_events import DID_NOT_RUN
 from aetherflow.observe.message_text import MessageFacts, message_values
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.services import Message
@@ -29,7 +30,6 @@ from aetherflow.store.run_rows import find_run
 TEST_REASON = "this is a test of notify, nothing has happened"
 
 _OCCASIONS: dict[str, Occasion] = {"failure": "failure", "recovery": "recovery", "success": "success"}
-_DID_NOT_RUN = frozenset({"missed", "never_ran"})
 
 
 class AlertMessages(msgspec.Struct, frozen=True, eq=False):
@@ -58,7 +58,7 @@ class AlertMessages(msgspec.Struct, frozen=True, eq=False):
         row = find_run(raw, run_id) if run_id else None
         firing = firing_of_run(raw, run_id) if run_id else None
         event = _OCCASIONS.get(params["alert"], "late")
-        if params["alert"] in _DID_NOT_RUN and firing and firing.outcome == "FAILED" and "failure" in step.on:
+        if params["alert"] in DID_NOT_RUN and firing and firing.outcome == "FAILED" and "failure" in step.on:
             return Message(skipped="that the run could not start is reported as a failure")
         ended = firing.finished_at if firing and firing.finished_at else None
         events = ending_events(raw, run_id) if row else []
@@ -67,7 +67,7 @@ class AlertMessages(msgspec.Struct, frozen=True, eq=False):
             event=event,
             flow_id=row.flow_id if row else params["item"],
             run_id=run_id if row else "",
-            status="SUCCESS" if event in ("recovery", "success") else "FAILED",
+            status=_status_for(event),
             reason=params["message"],
             events=events,
             finished=ends[-1] if ends else None,
@@ -95,10 +95,15 @@ class TestMessages(msgspec.Struct, frozen=True, eq=False):
             event=event,
             flow_id=self.state.flow_id,
             run_id="",
-            status="SUCCESS" if event in ("recovery", "success") else "FAILED",
+            status=_status_for(event),
             reason=TEST_REASON,
             events=[],
             state="",
             ended_at=self.clock.now(),
         )
         yield Message(values=self.redactor.value(message_values(facts, "TEST ")))
+
+
+def _status_for(event: Occasion) -> RunEnd:
+    """Return how the run of a message has ended; one that is late counts as failed."""
+    return "SUCCESS" if event in ("recovery", "success") else "FAILED"

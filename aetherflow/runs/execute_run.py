@@ -18,7 +18,7 @@ from aetherflow.cli_hints import retry_command
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.resume import refused_readers
-from aetherflow.engine.state import ENDED_BADLY, RunState
+from aetherflow.engine.state import ENDED_BADLY, RunState, plan_job_id
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.execution.bus import Bus
@@ -203,7 +203,7 @@ def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, cloc
 def _kept(state: RunState) -> tuple[list[str], dict[str, int]]:
     """Return the jobs that have ended and do not run again, and of mapped jobs how many instances have."""
     ended = [id_ for id_, job in state.jobs.items() if job.status not in ("PENDING", "RUNNING")]
-    instances = Counter(id_.partition("[")[0] for id_ in ended if "[" in id_)
+    instances = Counter(plan_job_id(id_) for id_ in ended if "[" in id_)
     return [id_ for id_ in ended if "[" not in id_ and not is_hook(id_)], dict(instances)
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.errors import StateError
-from aetherflow.events.schedule_events import AlertKind, FiringLate, ScheduleEvent
+from aetherflow.events.schedule_events import DID_NOT_RUN, AlertKind, FiringLate, ScheduleEvent
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.clock_ahead import AHEAD_SECONDS
 from aetherflow.scheduler.late_ticks import (
@@ -53,9 +53,6 @@ QUIET = timedelta(minutes=30)
 
 AHEAD = timedelta(seconds=AHEAD_SECONDS)
 """An alert that is later than now by more was stored by a clock that was wrong: it does not count."""
-
-DID_NOT_RUN: frozenset[AlertKind] = frozenset({"missed", "never_ran"})
-"""A tick has one of these: once it is known that the item never ran, the next look would find `missed`."""
 
 
 class AlertRun(msgspec.Struct, frozen=True, kw_only=True):

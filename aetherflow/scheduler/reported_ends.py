@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
+from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Item
 from aetherflow.scheduler.late_ticks import Late
 from aetherflow.spec.on_late import occasions_of
@@ -54,12 +55,9 @@ def _recovery(raw: sqlite3.Connection, item: Item, firing: Firing) -> str:
     known = newest_reported(raw, firing.scheduler, firing.item_id, late="late" in occasions)
     if known is None or known.kind == "recovery":
         return ""
-    return f"its run succeeded, after {_words(known)} reported {_seconds(known.alerted_at)}"
+    at = utc_text(datetime.fromisoformat(known.alerted_at))
+    return f"its run succeeded, after {_words(known)} reported {at}"
 
 
 def _words(alert: Alert) -> str:
     return "a failure" if alert.kind == "failure" else f"{alert.kind},"
-
-
-def _seconds(at: str) -> str:
-    return datetime.fromisoformat(at).strftime("%Y-%m-%dT%H:%M:%SZ")

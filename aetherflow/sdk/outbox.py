@@ -23,8 +23,8 @@ LOOK_SECONDS = 0.05
 class Sender(Protocol[T_contra]):
     """Sends a batch."""
 
-    def __call__(self, batch: Sequence[T_contra], note: Callable[[str], None]) -> bool:
-        """Return whether the batch has arrived; tell `note` of each try that failed, and why."""
+    def __call__(self, batch: Sequence[T_contra], note: Callable[[str], None], /) -> bool:
+        """Return whether the batch has arrived; call `note` for each try that failed, with the reason."""
         ...
 
 

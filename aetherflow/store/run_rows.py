@@ -34,6 +34,10 @@ AND NOT EXISTS (
 """
 
 
+UNFINISHED = ("FAILED", "CANCELLED", "INTERRUPTED")
+"""The statuses of runs that a resume can finish."""
+
+
 class RunRow(msgspec.Struct, frozen=True):
     """One run; `status` is INTERRUPTED when its process died."""
 
@@ -89,7 +93,7 @@ def runs_with_prefix(raw: sqlite3.Connection, prefix: str, limit: int) -> list[s
 
 def last_unfinished_run(raw: sqlite3.Connection, flow_id: str = "") -> RunRow | None:
     """Return the newest run that failed, was cancelled or whose process died; None if there is none."""
-    return next(_newest(raw, RunFilter(flow_id, statuses=("FAILED", "CANCELLED", "INTERRUPTED"))), None)
+    return next(_newest(raw, RunFilter(flow_id, statuses=UNFINISHED)), None)
 
 
 def running_runs(raw: sqlite3.Connection, flow_id: str, now: datetime) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -20,6 +20,9 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, Sp
 from aetherflow import Outbox
 from aetherflow_otel.library_log import noting
 from aetherflow_otel.otel_variables import OtelVariables, Otlp
+
+T = TypeVar("T")
+Send = Callable[[Sequence[T], Callable[[str], None]], bool]
 
 SpanOutbox = Outbox[ReadableSpan]
 LogOutbox = Outbox[ReadableLogRecord]
@@ -40,7 +43,8 @@ def span_outboxes(variables: OtelVariables) -> list[SpanOutbox]:
             otlp = variables.otlp("traces")
             exporter, place = OTLPSpanExporter(otlp.endpoint, **_options(otlp)), otlp.endpoint
         batching = variables.batching("traces")._asdict()
-        made.append(Outbox(_SpanSender(exporter), place=place, stop=exporter.shutdown, **batching))
+        send = _sender(exporter.export, SpanExportResult.SUCCESS)
+        made.append(Outbox(send, place=place, stop=exporter.shutdown, **batching))
     return made
 
 
@@ -58,26 +62,19 @@ def log_outboxes(variables: OtelVariables) -> list[LogOutbox]:
             otlp = variables.otlp("logs")
             exporter, place = OTLPLogExporter(otlp.endpoint, **_options(otlp)), otlp.endpoint
         batching = variables.batching("logs")._asdict()
-        made.append(Outbox(_LogSender(exporter), place=place, stop=exporter.shutdown, **batching))
+        send = _sender(exporter.export, LogRecordExportResult.SUCCESS)
+        made.append(Outbox(send, place=place, stop=exporter.shutdown, **batching))
     return made
 
 
-class _SpanSender:
-    def __init__(self, exporter: SpanExporter) -> None:
-        self._exporter = exporter
+def _sender(export: Callable[[Sequence[T]], object], success: object) -> Send[T]:
+    """Return what sends a batch by an exporter, which answers with `success` if it has arrived."""
 
-    def __call__(self, batch: Sequence[ReadableSpan], note: Callable[[str], None]) -> bool:
+    def send(batch: Sequence[T], note: Callable[[str], None]) -> bool:
         with noting(note):
-            return self._exporter.export(batch) is SpanExportResult.SUCCESS
+            return export(batch) is success
 
-
-class _LogSender:
-    def __init__(self, exporter: LogRecordExporter) -> None:
-        self._exporter = exporter
-
-    def __call__(self, batch: Sequence[ReadableLogRecord], note: Callable[[str], None]) -> bool:
-        with noting(note):
-            return self._exporter.export(batch) is LogRecordExportResult.SUCCESS
+    return send
 
 
 def _options(otlp: Otlp) -> dict[str, Any]:

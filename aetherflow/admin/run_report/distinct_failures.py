@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from aetherflow.admin.run_report.log_tails import read_tail
-from aetherflow.admin.run_report.masking import Masking, cut
+from aetherflow.admin.run_report.masking import Masking
+from aetherflow.admin.run_report.short_texts import cut, short_time
 from aetherflow.admin.run_tree import JobNode, StepNode
 from aetherflow.errors import ErrorInfo
 from aetherflow.observe import run_failures
@@ -115,8 +116,3 @@ def _reason(error: Mapping[str, Any], masking: Masking) -> tuple[str, tuple[str,
     except OSError:  # it was deleted: the message has its last lines
         return message, ()
     return (message.partition("\n")[0], tail.lines) if tail.lines else (message, ())
-
-
-def short_time(stored: str | None) -> str:
-    """Return a stored time for people: `2026-11-29 20:45:12 UTC`."""
-    return f"{stored[:10]} {stored[11:19]} UTC" if stored else ""

@@ -6,7 +6,8 @@ from datetime import UTC
 from pathlib import Path
 
 from aetherflow.admin.run_report.event_pass import RunPass
-from aetherflow.admin.run_report.masking import Masking, cut
+from aetherflow.admin.run_report.masking import Masking
+from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.cli_hints import events_command
 from aetherflow.observe.event_record import Recorder
 from aetherflow.web.model import EventLine, EventTable

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from aetherflow.admin.queries import RetryTarget
-from aetherflow.admin.run_report.masking import Masking, cut
+from aetherflow.admin.run_report.masking import Masking
+from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.bundle.bundle_paths import fingerprint_of
 from aetherflow.config.settings import load_settings
 from aetherflow.errors import AetherFlowError, ConfigError

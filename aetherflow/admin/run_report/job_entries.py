@@ -10,7 +10,8 @@ from typing import Any
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_report.distinct_failures import Anchors
 from aetherflow.admin.run_report.event_pass import RunPass
-from aetherflow.admin.run_report.masking import Masking, cut
+from aetherflow.admin.run_report.masking import Masking
+from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, seconds_between
 from aetherflow.observe.event_text import counts, duration
 from aetherflow.plan.hooks import is_hook

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.admin.run_report.masking import Masking, cut
+from aetherflow.admin.run_report.masking import Masking
+from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.admin.step_logs import StepLog, seek_last_lines
 from aetherflow.observe.event_text import one_line
 from aetherflow.web.model import Logs, LogTail

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.json_values import plain_json
 
@@ -30,8 +31,3 @@ class Masking(msgspec.Struct, frozen=True):
         except UnicodeEncodeError:
             text = msgspec.json.encode(plain_json(msgspec.to_builtins(masked, enc_hook=str))).decode()
         return cut(text, VALUE_CHARACTERS)
-
-
-def cut(text: str, most: int) -> str:
-    """Return the beginning of a text, with what is missing in numbers."""
-    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"

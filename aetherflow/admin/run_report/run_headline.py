@@ -9,16 +9,16 @@ from pathlib import Path
 
 from aetherflow.admin.explain_run import explain_whole_run
 from aetherflow.admin.run_history import RunFacts
-from aetherflow.admin.run_report.distinct_failures import short_time
 from aetherflow.admin.run_report.masking import Masking
+from aetherflow.admin.run_report.short_texts import short_time
 from aetherflow.admin.run_tree import JobNode
 from aetherflow.cli_hints import retry_command, show_command
 from aetherflow.events.stale_readers import readers_to_run, shown
 from aetherflow.plan.hooks import is_hook
 from aetherflow.store.firings import Cause
+from aetherflow.store.run_rows import UNFINISHED
 from aetherflow.web.model import Command, Fact, Headline
 
-UNFINISHED = ("FAILED", "CANCELLED", "INTERRUPTED")
 _CAUSES: Mapping[Cause, str] = {
     "tick": "for the tick",
     "catch_up": "late, for the tick",

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from aetherflow import __version__
 from aetherflow.admin.run_history import RunHistory
-from aetherflow.admin.run_report.distinct_failures import short_time
-from aetherflow.admin.run_report.masking import Masking, cut
+from aetherflow.admin.run_report.masking import Masking
+from aetherflow.admin.run_report.short_texts import cut, short_time
 from aetherflow.admin.run_tree import JobNode
 from aetherflow.events.stale_readers import shown
 from aetherflow.store.projection import timestamp
