@@ -123,6 +123,10 @@ class MissingExtra(ConfigError):
 
     default_code = "AF510"
 
+    def info(self) -> ErrorInfo:
+        """Return the error as data; it is final, as another attempt in this process would miss it too."""
+        return msgspec.structs.replace(super().info(), is_final=True)
+
 
 class StateError(AetherFlowError):
     """The state database cannot be read or written: nothing that depends on it may continue (exit 1)."""

@@ -76,7 +76,8 @@ async def send_messages(file: Path, event: str) -> list[SentMessage]:
         await run_flow(checked, request, [ObserverSpec("test", lambda: ends, "wait")])
     finally:
         await _threads.run(partial(shutil.rmtree, folder, ignore_errors=True))
-    return [_sent(checked, end) for end in ends.steps]
+    order = [job.id for job in checked.plan.jobs]
+    return [_sent(checked, end) for end in sorted(ends.steps, key=lambda end: order.index(end.job_id))]
 
 
 def _sent(checked: CheckedFlow, end: StepFinished) -> SentMessage:

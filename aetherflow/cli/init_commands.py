@@ -54,9 +54,9 @@ def init_plugin(
 
 
 def init_monitoring(
-    folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="The folder to write into; default: monitoring.")
-    ] = Path("monitoring"),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The folder to write into.")] = Path(
+        "monitoring"
+    ),
     *,
     part: Annotated[
         str,

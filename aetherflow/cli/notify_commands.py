@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
 from aetherflow import exit_codes
 from aetherflow.cli.flow_source import one_flow
-from aetherflow.cli.options import Flow, FlowOption, Json
+from aetherflow.cli.options import FlowOption, Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import failure_as_json, print_report
 from aetherflow.errors import UsageError
@@ -20,7 +21,9 @@ OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 
 def send_test(
     *,
-    flow: Flow = None,
+    flow: Annotated[
+        Path | None, typer.Argument(metavar="FLOW", help="The flow file or scheduler file (YAML).")
+    ] = None,
     flow_yaml: FlowOption = None,
     event: Annotated[
         str,

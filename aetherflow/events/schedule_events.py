@@ -89,7 +89,7 @@ class FiringLate(ScheduleEvent, frozen=True, kw_only=True):
 
     Attributes:
         ticks: how many ticks it is about, up to this one.
-        on_late_run: the run of the steps of `on_late`.
+        on_late_run: the run that reports it, by the steps of `on_late` or the messages of `notify`.
     """
 
     item_id: str

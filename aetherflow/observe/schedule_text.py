@@ -73,7 +73,7 @@ def _(event: FiringFinished) -> str:
 def _(event: FiringLate) -> str:
     ticks = f"{event.ticks} ticks up to " if event.ticks > 1 else ""
     what = f"{ticks}{_firing(event)}  {event.alert}: {flat(event.reason)}"
-    return f"{what}; on_late is run {one_line(event.on_late_run)}" if event.on_late_run else what
+    return f"{what}; run {one_line(event.on_late_run)} reports it" if event.on_late_run else what
 
 
 @sentence.register

@@ -175,8 +175,12 @@ async def rest_request(ctx: StepContext, inputs: RestRequestInput) -> StepResult
 
     Raises:
         StepError: there is no answer, or none that is expected.
+        MissingExtra: httpx2 is not installed.
     """
-    from aetherflow_rest.requester import requester  # noqa: PLC0415 - `validate` needs only the inputs
+    from aetherflow_rest.httpx_connector import rest_connector  # noqa: PLC0415 - `validate` needs only the inputs
+
+    await rest_connector(ctx, inputs.resource)  # which names the extra, if httpx2 is missing
+    from aetherflow_rest.requester import requester  # noqa: PLC0415 - it imports httpx2
 
     ready = await requester(ctx, inputs)
     if ready.is_reading:

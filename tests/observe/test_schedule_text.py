@@ -115,7 +115,7 @@ CASES: list[tuple[Event, str]] = [
             reason="not over by 07:00",
             on_late_run="r2",
         ),
-        "22:14:03 WARN  item a of 2026-01-02T22:14:00Z  late_end: not over by 07:00; on_late is run r2",
+        "22:14:03 WARN  item a of 2026-01-02T22:14:00Z  late_end: not over by 07:00; run r2 reports it",
     ),
     (
         FiringLate(

@@ -476,6 +476,7 @@ async def test_without_httpx2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(MissingExtra) as caught:
         await RestConnector.open(resource({}))
     assert caught.value.hint == "pip install 'aetherflow[rest]'"
+    assert caught.value.info().is_final, "another attempt would miss it too"
 
 
 def test_the_types_are_known_without_httpx2() -> None:
