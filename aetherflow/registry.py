@@ -303,18 +303,7 @@ def observer_class(name: str, redactor: Redactor | None = None) -> Callable[[Obs
     Raises:
         ConfigError: there is none of that name (with the nearest one), or it cannot be imported.
     """
-    group = "aetherflow.observers"
-    installed = {} if name in OBSERVERS else _entries(group)
-    if name not in OBSERVERS and name not in installed:
-        from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
-
-        known = sorted({*OBSERVERS, *installed})
-        raise ConfigError(
-            f"there is no observer {name!r}",
-            hint=did_you_mean(name, known) or f"correct the setting observers; there is: {', '.join(known)}",
-            code="AF512",
-        )
-    target = OBSERVERS.get(name) or installed[name][0].value
+    target = observer_target(name)
     found = _import_type(f"the observer {name!r}", *target.split(":"), redactor=redactor)
     if not callable(found):
         raise ConfigError(
@@ -324,6 +313,27 @@ def observer_class(name: str, redactor: Redactor | None = None) -> Callable[[Obs
         )
     made: Callable[[ObservedRun], EventObserver] = found
     return made
+
+
+def observer_target(name: str) -> str:
+    """Return where an observer is, as `module:class`; nothing is imported.
+
+    Raises:
+        ConfigError: there is none of that name (with the nearest one).
+    """
+    if target := OBSERVERS.get(name):
+        return target
+    installed = _entries("aetherflow.observers")
+    if name not in installed:
+        from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
+
+        known = sorted({*OBSERVERS, *installed})
+        raise ConfigError(
+            f"there is no observer {name!r}",
+            hint=did_you_mean(name, known) or f"correct the setting observers; there is: {', '.join(known)}",
+            code="AF512",
+        )
+    return installed[name][0].value
 
 
 def _shipped(what: str) -> Mapping[str, str]:

@@ -7,12 +7,9 @@ Nothing here changes how a run ends: what goes wrong is a warning.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import stat
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -24,20 +21,12 @@ from aetherflow.observe import metric_definitions as m
 from aetherflow.observe.metric_fold import MetricsFold
 from aetherflow.observe.metric_text import Exposition, read_families
 from aetherflow.observe.metric_values import MetricValues
+from aetherflow.runs.shared_file import LARGEST_BYTES, content_of, locked, replace
 from aetherflow.store.process_identity import ProcessIdentity, is_dead, this_process
 from aetherflow.worker_threads import WorkerThreads
 
-MODE = 0o644
-"""The mode of a new file: the collector runs as another user. It has names of flows, and numbers."""
-
-LOCK_SECONDS = 5.0
-"""How long to wait for another run that writes the file."""
-
 WRITE_SECONDS = 10.0
 """How long the end of a command may wait for the file in all."""
-
-LARGEST_BYTES = 16 * 1024 * 1024
-"""A larger file is none of ours."""
 
 STALE_SECONDS = 30 * 86400.0
 """After how long a run is forgotten that began on a host that cannot be asked."""
@@ -114,7 +103,7 @@ class MetricsFile:
 
     def _guarded(self, begun: dict[str, str], is_end: bool) -> None:  # noqa: FBT001 - a thread's arguments
         try:
-            with _locked(self._lock_path(), file_mode(self._access)) as lock:
+            with locked(self._lock_path(), file_mode(self._access)) as lock:
                 self._update(lock, begun, is_end=is_end)
         except OSError as error:
             name = error.filename or self.path
@@ -165,13 +154,13 @@ class MetricsFile:
                 values.add(m.RUNS, flow, "INTERRUPTED", number=0)  # an increase is seen only from 0
             _merge_runs(values, self._fold.values)
         text, _ = self._exposition.text(values.families())
-        _replace(self._target(), text)
+        replace(self._target(), text)
         return True
 
     def _old_values(self) -> MetricValues | None:
         """Return the values of the file; None if the file must not be replaced."""
         values = MetricValues()
-        content = _content(self._target())
+        content = content_of(self._target())
         if content is None or not content.strip():
             return values
         text = content.decode("utf-8", "replace")
@@ -219,32 +208,6 @@ def _merge_runs(values: MetricValues, own: MetricValues) -> None:
                 values.run_ended(flow, at, succeeded=succeeded)
 
 
-@contextmanager
-def _locked(path: Path, mode: int) -> Iterator[int]:
-    """Hold the lock for a block; the system releases it when the process ends.
-
-    Raises:
-        OSError: it cannot be made, or another process holds it.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags, mode)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is no file", str(path))
-        until = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise OSError(0, "another process holds it", str(path)) from None
-                time.sleep(0.01)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _read_begun(lock: int) -> dict[str, _Begun]:
     """Return the runs that have begun; none if nobody can read what is there."""
     content = os.pread(lock, LARGEST_BYTES, 0)
@@ -267,46 +230,3 @@ def _is_over(process: ProcessIdentity) -> bool:
         return True
     there, here = process.host.split(), this_process().host.split()
     return len(there) > 1 and len(here) > 1 and there[0] == here[0] and there[1] != here[1]
-
-
-def _content(path: Path) -> bytes | None:
-    """Return what a file holds; None if there is none.
-
-    Raises:
-        OSError: it cannot be read, or is none of ours.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is no file", str(path))
-        content = file.read(LARGEST_BYTES + 1)
-    if len(content) > LARGEST_BYTES:
-        raise OSError(0, "it is larger than any metrics file", str(path))
-    return content
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Replace a file: a reader sees the old one or the new one, whole.
-
-    The temporary file has one name, as its writer has the lock: what a killed process left is overwritten.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        mode = MODE
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with os.fdopen(os.open(temporary, flags, MODE), "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

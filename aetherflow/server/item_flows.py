@@ -12,9 +12,10 @@ import msgspec
 from aetherflow.check.schedule_advice import advise_pools
 from aetherflow.config.param_values import Reading
 from aetherflow.config.params import ParamsError, read_params
-from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput, UsageError
+from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput, UsageError
 from aetherflow.language.dates import day_in
 from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.registry import observer_target
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.run_request import RunRequest, selected_jobs
 from aetherflow.schedule.item import Item
@@ -171,7 +172,20 @@ def _check_item(
     except UsageError as error:
         message = f"item {item.id!r}: {error.message}".replace("--flow-job", "flow_job")
         sink.add((*base, "flow_job"), "AF208", message, error.hint)
+    _check_observers(item, flow, base, sink)
     _check_params(item, flow, base, sink)
+
+
+def _check_observers(
+    item: Item, flow: CheckedFlow, base: tuple[str | int, ...], sink: DiagnosticSink
+) -> None:
+    """Report observers that the project of a flow names and that do not exist: no run of it would begin."""
+    for name in flow.environment.settings.observers:
+        try:
+            observer_target(name)
+        except ConfigError as error:
+            message = f"the settings of the flow of item {item.id!r}: {error.message}"
+            sink.add((*base, "flow_yaml"), INVALID_FLOW, message, error.hint)
 
 
 def _check_params(item: Item, flow: CheckedFlow, base: tuple[str | int, ...], sink: DiagnosticSink) -> None:

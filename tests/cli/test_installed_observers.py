@@ -158,3 +158,18 @@ def test_a_server_with_a_wrong_one_does_not_start(
     assert done.code == 2
     assert words in done.err
     assert not watched.state.exists()
+
+
+def test_a_wrong_one_of_the_project_of_a_flow_is_reported_at_its_item(watched: CommandLine) -> None:
+    watched.write("other/flow.yaml", FLOW)
+    watched.write("other/aetherflow.yaml", "version: 1\nsettings: {observers: [seing]}\n")
+    watched.write(
+        "scheduler.yaml", "version: 1\nitems: [{id: a, interval_seconds: 1, flow_yaml: other/flow.yaml}]\n"
+    )
+
+    done = watched.run("serve", "scheduler.yaml", "--strict")
+
+    assert done.code == 2
+    assert "scheduler.yaml:2:" in done.err
+    assert "[AF207]: the settings of the flow of item 'a': there is no observer 'seing'" in done.err
+    assert "did you mean 'seeing'?" in done.err

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from aetherflow.events.run_events import RunFinished, RunStarted
-from aetherflow.runs import metrics_file
+from aetherflow.runs import shared_file
 from aetherflow.runs.metrics_file import MetricsFile
 from aetherflow.store.process_identity import this_process
 from tests.cli.command_line import FAILS, OK, WAITS, CommandLine
@@ -179,10 +179,10 @@ async def test_a_run_from_before_the_machine_booted_was_killed(tmp_path: Path) -
 async def test_another_process_that_holds_the_lock_is_waited_for_only_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_file, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(shared_file, "LOCK_SECONDS", 0.05)
     file = MetricsFile(tmp_path / "m.prom")
     await observed(file)
-    with metrics_file._locked(tmp_path / "m.prom.lock", 0o600):
+    with shared_file.locked(tmp_path / "m.prom.lock", 0o600):
         await file.write()
     (warning,) = file.warnings.values()
     assert "another process holds it" in warning.message
