@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from aetherflow.errors import Diagnostic, Position, Severity
 from aetherflow.language.reference import TextDiagnostic
+from aetherflow.redaction.addresses import redactor_of_messages
 from aetherflow.spec.document import Document
 from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.tolerant_read import Assumptions
@@ -34,10 +35,12 @@ class DiagnosticSink:
     def in_order(self, mask: Callable[[str], str]) -> dict[Diagnostic, Diagnostic]:
         """Return the diagnostics in the order of the file, each with itself and an excerpt as its value.
 
-        `mask` masks the secrets in the excerpts.
+        `mask` masks the secrets in the excerpts, besides those of the messages in the file.
         """
+        of_messages = redactor_of_messages(self.document.value)
         ordered = sorted(dict.fromkeys(self.diagnostics), key=lambda d: (d.line, d.column))
-        shown = with_excerpts(ordered, self.document.file, self.document.source, mask)
+        file, source = self.document.file, self.document.source
+        shown = with_excerpts(ordered, file, source, lambda line: mask(of_messages.text(line)))
         return dict(zip(ordered, shown, strict=True))
 
     def place(self, path: Path) -> Position:

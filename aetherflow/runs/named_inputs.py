@@ -15,9 +15,7 @@ from aetherflow.language.template import compile_template
 from aetherflow.language.template_error import TemplateError
 from aetherflow.plan.plan import Plan, StepPlan
 from aetherflow.redaction import Redactor
-
-LEAST_SECRET_PATH = 12
-"""From how many characters on the path of an address is masked without its host: `hook` is none."""
+from aetherflow.redaction.addresses import add_address
 
 
 def register_named_inputs(
@@ -47,16 +45,7 @@ def register_addresses(plan: Plan, env: Mapping[str, str], redactor: Redactor) -
         if name.startswith(NOTIFY) and isinstance(url := resource.config["base_url"], str):
             address = _known(url, {"env": env, "flow": plan.flow_names})
             if isinstance(address, str):
-                _register_address(address, redactor)
-
-
-def _register_address(address: str, redactor: Redactor) -> None:
-    """Register an address, and what follows its host, which a message of an error may have alone."""
-    redactor.add(address)
-    _, _, behind = address.partition("://")
-    _, _, path = behind.partition("/")
-    if len(path) >= LEAST_SECRET_PATH:
-        redactor.add(path)
+                add_address(redactor, address)
 
 
 def _known_inputs(step: StepPlan, scope: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput, Position, Severity
-from aetherflow.redaction import Redactor
+from aetherflow.redaction.addresses import redactor_of_messages
 from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.spelling import NodePath
@@ -77,7 +77,7 @@ class Document(msgspec.Struct, frozen=True, eq=False):
     def in_order(self, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return diagnostics in the order of the file, with the lines that they are about."""
         ordered = sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
-        return with_excerpts(ordered, self.file, self.source, Redactor().text)
+        return with_excerpts(ordered, self.file, self.source, redactor_of_messages(self.value).text)
 
     def position(self, path: NodePath) -> Position:
         """Return the position of the key or list item at `path`, else of its nearest parent that exists."""
@@ -142,7 +142,8 @@ def scan_text(data: bytes, file: str) -> tuple[Document | None, list[Diagnostic]
         InvalidInput: the text cannot be read at all.
     """
     document, found = _scan(data, file)
-    return document, with_excerpts(found, file, data, Redactor().text)
+    mask = redactor_of_messages(document.value if document is not None else None).text
+    return document, with_excerpts(found, file, data, mask)
 
 
 def _read(path: Path) -> bytes:

@@ -134,10 +134,15 @@ def _missing(spec: NotifySpec) -> Iterator[Wrong]:
 
 
 def message_resource(entry: NotifySpec) -> ResourceSpec | None:
-    """Return the resource of the address of a webhook, if the entry has an address."""
+    """Return the resource of the address of a webhook, if the entry has an address.
+
+    It follows no redirect: most lead to a GET without the message, such as to the page of a login, which
+    would look as if the message had been sent.
+    """
     if entry.to != "webhook" or entry.url is None or entry.resource is not None:
         return None
-    return ResourceSpec(kind="rest", driver="httpx", config={"base_url": entry.url})
+    config, options = {"base_url": entry.url}, {"follow_redirects": False}
+    return ResourceSpec(kind="rest", driver="httpx", config=config, options=options)
 
 
 class NotifyDocument(Document, frozen=True, eq=False):

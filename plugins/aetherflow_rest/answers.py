@@ -158,7 +158,10 @@ def _hint_of(status: int) -> str:
         case 5:
             return "the server has failed: let the step retry, or look at the server's log"
         case 3:
-            return "follow it by options.follow_redirects, or add the status to expect_status"
+            return (
+                "correct the address, let the resource follow it (options.follow_redirects), or add the "
+                "status to expect_status"
+            )
         case _:
             return "add the status to expect_status if it is no error"
 

@@ -129,7 +129,8 @@ class Exchange:
         """Return the absolute URL of a call, with its query.
 
         Raises:
-            StepError: it is relative and the resource has no base_url, or is no web address (AF383).
+            StepError: it is relative and the resource has no base_url, or one with a query, or it is no web
+                address (AF383).
         """
         url = call.url
         if not url.lower().startswith(("http://", "https://")):
@@ -137,6 +138,12 @@ class Exchange:
                 raise StepError(
                     f"resource {self.resource!r}: the path {url!r} is relative, and there is no base_url",
                     hint="give the resource a base_url, or write the whole address",
+                    code="AF383",
+                )
+            if url and "?" in self.base_url:
+                raise StepError(
+                    f"resource {self.resource!r}: base_url has a query, so that no path can follow it",
+                    hint="write base_url without what follows its ?, and that as params of the step",
                     code="AF383",
                 )
             url = (

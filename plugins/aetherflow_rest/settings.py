@@ -22,7 +22,8 @@ class RestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the server is, and what it is called with.
 
     Attributes:
-        base_url: what the paths of requests are appended to, such as `https://api.example.com/v1`.
+        base_url: what the paths of requests are appended to, such as `https://api.example.com/v1`. With
+            a query (`?key=...`) it is the whole address.
         headers: sent with every request.
         bearer_token: sent as `Authorization: Bearer ...`, unless `headers` has an Authorization.
         username: for Basic authentication.
@@ -144,7 +145,7 @@ def check_config(resource: str, config: RestConfig) -> None:
     """
     if config.base_url is not None:
         parts = urlsplit(config.base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
             raise config_error(resource, "config.base_url is no web address", "write https://HOST/PATH")
         if parts.username or parts.password:
             hint = "write them as username and password of config"

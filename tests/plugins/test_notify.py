@@ -177,6 +177,28 @@ async def test_a_webhook_that_answers_500_is_tried_again_and_its_address_is_a_se
     assert message_end(run).status == "FAILED"
 
 
+async def test_a_webhook_may_have_a_query_which_is_masked_with_the_path_before_it(tmp_path: Path) -> None:
+    query = "?key=canary-of-the-key&token=canary-of-the-token"
+    with HttpServer() as server:
+        server.on(HOOK, Answer(403, f"no {HOOK}".encode()))
+        run = await Nights(tmp_path, flow(CHAT), CHAT=server.url + HOOK + query).run(works=False)
+
+        assert {(one.path, one.query["token"]) for one in server.requests} == {(HOOK, "canary-of-the-token")}
+    assert "canary" not in repr(run.events)
+
+
+async def test_a_webhook_that_redirects_has_not_got_the_message(tmp_path: Path) -> None:
+    with HttpServer() as server:
+        server.on(HOOK, Answer(302, headers={"Location": "/login"}))
+        server.on("/login", Answer(200))
+        run = await Nights(tmp_path, flow(CHAT), CHAT=server.url + HOOK).run(works=False)
+
+        assert {one.path for one in server.requests} == {HOOK}
+    error = message_end(run).error
+    assert error is not None
+    assert "answered 302 Found: it redirects to /login" in error.message
+
+
 async def test_a_silent_webhook_delays_the_end_by_no_more_than_its_time(tmp_path: Path) -> None:
     with HttpServer() as server:
         server.on(HOOK, Answer(200, wait_seconds=30))

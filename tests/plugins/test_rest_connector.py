@@ -292,6 +292,17 @@ async def test_a_body_does_not_follow_a_redirect_to_another_server() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_base_url_with_a_query_is_the_whole_address() -> None:
+    with HttpServer() as server:
+        server.on("/hook", Answer())
+        async with opened(f"{server.url}/hook?key=x") as api:
+            await api.get("", params={"more": "y"})
+            with pytest.raises(StepError, match="base_url has a query, so that no path can follow it"):
+                await api.get("/below")
+        assert [(one.path, one.query) for one in server.requests] == [("/hook", {"key": "x", "more": "y"})]
+
+
+@pytest.mark.asyncio
 async def test_redirects_end_and_can_be_switched_off() -> None:
     with HttpServer() as server:
         server.on("/circle", to("/circle"))
