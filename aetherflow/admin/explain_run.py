@@ -10,6 +10,7 @@ import msgspec
 
 from aetherflow.admin.run_history import RunFacts
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree, seconds_between
+from aetherflow.admin.wait_words import wait_words
 from aetherflow.errors import UsageError
 from aetherflow.events.stale_readers import job_of, shown
 from aetherflow.observe.event_text import counts, duration
@@ -316,14 +317,8 @@ class _Explainer:
     def _attempts(self, step: StepNode) -> Iterator[Reason]:
         """Yield the waits of a step and its attempts that were repeated."""
         for wait in step.waits:
-            seconds = seconds_between(wait.since, wait.ended_at)
-            how_long = "waits" if seconds is None else f"waited {duration(seconds)}"
-            held = f", held by {'; '.join(wait.held_by)}" if wait.held_by else ""
-            slots = f"{wait.slots} slot{'' if wait.slots == 1 else 's'}"
-            what = f"the lock {wait.lock}" if wait.lock else f"{slots} of the pool {wait.pool} ({wait.size})"
-            if wait.lock and seconds is None and step.row.status != "RUNNING":
-                how_long = "waited in vain"
-            yield Reason("waited", f"It {how_long} for {what}{held}.", wait.since)
+            words = wait_words(wait, is_running=step.row.status == "RUNNING")
+            yield Reason("waited", f"It {words}.", wait.since)
         for one in step.retries:
             of = f" of {one.max_attempts}" if one.max_attempts else ""
             yield Reason(

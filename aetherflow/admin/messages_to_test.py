@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import anyio
 import msgspec
 
 from aetherflow.errors import UsageError
@@ -18,6 +19,9 @@ from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.spec.messages import TEST_JOB
 from aetherflow.spec.messages_to_test import EVENT, OWN
 from aetherflow.worker_threads import WorkerThreads
+
+REMOVE_SECONDS = 10.0
+"""How long removing the state of the test may take, also when the test is interrupted."""
 
 _threads = WorkerThreads("files of a test of messages", 2)
 
@@ -65,7 +69,8 @@ async def send_messages(file: Path, event: str) -> list[SentMessage]:
     folder = Path(await _threads.run(partial(tempfile.mkdtemp, prefix="aetherflow-")))
     try:
         roots = {f"AETHERFLOW_{name}_ROOT": str(folder / name.lower()) for name in ("STATE", "WORK")}
-        checked = load_checked_flow(file, os.environ | roots, job=f"{TEST_JOB}{event or OWN}")
+        load = partial(load_checked_flow, file, os.environ | roots, job=f"{TEST_JOB}{event or OWN}")
+        checked = await _threads.run(load)
         checked.raise_if_invalid()
         if not checked.plan.jobs:
             what = f"no entry of notify is on for {event}" if event else "it has no notify"
@@ -75,7 +80,8 @@ async def send_messages(file: Path, event: str) -> list[SentMessage]:
         request = RunRequest(params={EVENT: event or OWN}, state=folder / "state" / "test.sqlite")
         await run_flow(checked, request, [ObserverSpec("test", lambda: ends, "wait")])
     finally:
-        await _threads.run(partial(shutil.rmtree, folder, ignore_errors=True))
+        with anyio.move_on_after(REMOVE_SECONDS, shield=True):
+            await _threads.run(partial(shutil.rmtree, folder, ignore_errors=True))
     order = [job.id for job in checked.plan.jobs]
     return [_sent(checked, end) for end in sorted(ends.steps, key=lambda end: order.index(end.job_id))]
 

@@ -30,7 +30,7 @@ class RunHistory(msgspec.Struct, frozen=True):
         resumes: the events of its resumes.
         retries: the attempts that were repeated.
         bundle: the bundle that its flow was last read from, if any.
-        waits: what steps waited for pools.
+        waits: how steps waited for pools and locks.
         plan: the jobs of the flow as the last execution read it; empty for a run of an earlier version.
         stale: the results that are older than what they had read: by reader, what it had read.
         definition: the fingerprint of the flow as the last execution read it.

@@ -12,6 +12,7 @@ import typer
 
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_tree import JobNode, StepNode, run_tree, seconds_between
+from aetherflow.admin.wait_words import wait_words
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json, NamedRun
 from aetherflow.cli.printing import print_text
@@ -25,7 +26,7 @@ from aetherflow.events.run_events import BundleUse
 from aetherflow.events.stale_readers import readers_to_run, shown, stale_text
 from aetherflow.observe.event_text import counts, duration, one_line
 from aetherflow.sdk.effects import NOT_DONE
-from aetherflow.store.queries import AttemptRow, EffectRow, WaitRow
+from aetherflow.store.queries import AttemptRow, EffectRow
 from aetherflow.store.run_list import ListedRun
 
 EFFECTS_SHOWN = 10
@@ -172,7 +173,7 @@ def _step(node: StepNode, file: str, *, everything: bool, indent: str) -> Iterat
     yield from _indented(more, inner)
     for wait in node.waits:
         if wait.ended_at or (wait.lock and row.status == "RUNNING"):  # a wait for a pool is the reason above
-            yield f"{inner}{_wait(wait)}"
+            yield f"{inner}{one_line(wait_words(wait, is_running=row.status == 'RUNNING'))}"
     for attempt in node.retries:
         yield f"{inner}{_retry(attempt)}"
     for mark, use in row.marks.items():
@@ -217,17 +218,6 @@ def _error_lines(error: dict[str, Any]) -> list[str]:
 
 def _indented(lines: Iterable[str], indent: str) -> Iterator[str]:
     return (f"{indent}{one_line(line)}" for line in lines)
-
-
-def _wait(wait: WaitRow) -> str:
-    """Return what a step waited for, and how long."""
-    seconds = seconds_between(wait.since, wait.ended_at) or 0.0
-    number = f"{wait.slots} slot{'' if wait.slots == 1 else 's'}"
-    held = f", held by {one_line('; '.join(wait.held_by))}" if wait.held_by else ""
-    if wait.lock:
-        how_long = "waits" if wait.ended_at is None else f"waited {duration(seconds)}"
-        return f"{how_long} for the lock {one_line(wait.lock)}{held}"
-    return f"waited {duration(seconds)} for {number} of the pool {wait.pool} ({wait.size}){held}"
 
 
 def _retry(attempt: AttemptRow) -> str:

@@ -60,7 +60,9 @@ def _masked(dataset: Dataset, redactor: Redactor) -> Dataset:
 def _masked_statement(statement: Statement, redactor: Redactor) -> Statement:
     sql = _storable(redactor.text(statement.sql))
     cut = sql if len(sql) <= MOST_CHARACTERS else f"{sql[:MOST_CHARACTERS]}…"
-    return replace(statement, sql=cut, namespace=redactor.text(statement.namespace))
+    names = {name: getattr(statement, name) for name in ("namespace", "database", "schema")}
+    masked = {name: _storable(redactor.text(text)) for name, text in names.items()}
+    return replace(statement, sql=cut, **masked)
 
 
 def _storable(text: str) -> str:

@@ -40,7 +40,8 @@ class Outbox(Generic[T]):
         most_waiting: how many may wait; what is given beyond that is lost.
 
     Attributes:
-        lost: how many records were not sent.
+        given: how many records it was given.
+        lost: how many of them were not sent.
         reason: why not.
     """
 
@@ -57,6 +58,7 @@ class Outbox(Generic[T]):
         self._send = send
         self._stop = stop
         self.place = place
+        self.given = 0
         self.lost = 0
         self.reason = ""
         self._size = size
@@ -73,6 +75,7 @@ class Outbox(Generic[T]):
     def put(self, records: Sequence[T]) -> None:
         """Let records be sent."""
         with self._changed:
+            self.given += len(records)
             room = max(self._most_waiting - len(self._waiting), 0)
             self._waiting.extend(records[:room])
             if len(records) > room:
@@ -99,6 +102,12 @@ class Outbox(Generic[T]):
                 self._lose(self._sending + len(self._waiting), self.reason or "it did not answer in time")
                 self._waiting.clear()
                 self._sending = 0
+
+    def loss(self, what: str) -> str:
+        """Return which records, called `what`, were not sent, and why; empty: none is lost."""
+        if not self.lost:
+            return ""
+        return f"{self.lost:,} of {self.given:,} {what} did not reach {self.place}: {self.reason}"
 
     def _note(self, reason: str) -> None:
         self._tries += 1

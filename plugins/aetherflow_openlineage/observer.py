@@ -36,7 +36,6 @@ class OpenLineageObserver:
         self._events = LineageEvents(namespace, _outer(run.env.get("OPENLINEAGE_PARENT_ID", "")))
         self._transport: Transport | None = None
         self._outbox: Outbox[RunEvent] | None = None
-        self._count = 0
         self._has_warned = False
         if config is not None:
             self._transport, place = _transport(config)
@@ -59,14 +58,10 @@ class OpenLineageObserver:
         self._send(self._events.left())
         self._outbox.finish(end)
         self._transport.close(max(end - time.monotonic(), 0))
-        if not self._outbox.lost:
-            return None
-        number = f"{self._outbox.lost:,} of {self._count:,} events"
-        return f"{number} did not reach {self._outbox.place}: {self._outbox.reason}"
+        return self._outbox.loss("events") or None
 
     def _send(self, events: Sequence[RunEvent]) -> None:
         if self._outbox is not None and events:
-            self._count += len(events)
             self._outbox.put(events)
 
 

@@ -50,7 +50,6 @@ class OtelObserver:
         self._builder = RunSpans(self._resource, self._scope)
         self._sampler = variables.sampler()
         self._is_sampled = True
-        self._counts = {"spans": 0, "log records": 0}
         self._warned: set[str] = set()
         if not variables.is_disabled:
             self._spans, self._logs = span_outboxes(variables), log_outboxes(variables)
@@ -66,7 +65,6 @@ class OtelObserver:
         self._send_spans(spans)
         if self._logs:
             logs = [log_record(record, self._resource, self._scope) for record in records]
-            self._counts["log records"] += len(logs)
             for outbox in self._logs:
                 outbox.put(logs)
         return self._first_failure()
@@ -81,10 +79,8 @@ class OtelObserver:
         for what, outboxes in (("spans", self._spans), ("log records", self._logs)):
             for outbox in outboxes:
                 outbox.finish(end)
-                if outbox.lost:
-                    number = f"{outbox.lost:,} of {self._counts[what]:,} {what}"
-                    lost.append(f"{number} did not reach {outbox.place}: {outbox.reason}")
-        return "; ".join(lost) or None
+                lost.append(outbox.loss(what))
+        return "; ".join(filter(None, lost)) or None
 
     @property
     def _outboxes(self) -> list[Outbox[Any]]:
@@ -92,7 +88,6 @@ class OtelObserver:
 
     def _send_spans(self, spans: Sequence[Any]) -> None:
         if self._is_sampled and spans:
-            self._counts["spans"] += len(spans)
             for outbox in self._spans:
                 outbox.put(spans)
 

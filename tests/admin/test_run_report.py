@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from aetherflow.admin.queries import RetryTarget
 from aetherflow.admin.run_history import RunFacts, RunHistory
 from aetherflow.admin.run_report.build_page import composed
@@ -27,7 +29,7 @@ from aetherflow.events import run_events as e
 from aetherflow.events.planned_jobs import PlannedJob, PlannedStep
 from aetherflow.redaction import Redactor
 from aetherflow.store.projection import timestamp
-from aetherflow.store.queries import JobRow, StepRow
+from aetherflow.store.queries import JobRow, StepRow, WaitRow
 from aetherflow.store.run_list import ListedRun
 from aetherflow.testing import FakeClock
 from aetherflow.web.model import Graph
@@ -124,6 +126,27 @@ def test_a_running_step_is_drawn_up_to_now_and_one_of_a_dead_process_to_its_last
         (AT + timedelta(hours=3), AT + timedelta(hours=4), 2),
     ]
     assert found.ends == {("j", "s", 1): "INTERRUPTED", ("j", "s", 2): "RUNNING"}
+
+
+def test_a_wait_for_a_lock_and_one_for_a_pool_say_what_they_waited_for(tmp_path: Path) -> None:
+    facts, reader = large_run(1)
+    since, ended = timestamp(AT), timestamp(AT + timedelta(seconds=2))
+    waits = [
+        WaitRow("load[0]", "a", "warehouse", 1, 4, since, ended, ["f, run r0, load.a"]),
+        WaitRow("load[0]", "a", "", 0, 0, since, ended, ["g, run r1, x.y since 02:00"], lock="ledger"),
+        WaitRow("load[0]", "b", "", 0, 0, since, None, lock="till"),
+    ]
+    facts = replace(facts, history=replace(facts.history, waits=waits))
+
+    found = reader.end(AT, is_running=False)
+    page = composed(facts, found, RetryTarget("r", "flow.yaml"), [], tmp_path, "", {}, FakeClock(AT))
+
+    a, b = page.timeline.jobs[0].instances[0].steps
+    assert a.notes == (
+        "It waited 2.00 s for 1 slot of the pool warehouse (4), held by f, run r0, load.a.",
+        "It waited 2.00 s for the lock ledger, held by g, run r1, x.y since 02:00.",
+    )
+    assert b.notes == ("It waited in vain for the lock till.",)
 
 
 def job(name: str, *needs: str, status: str = "SUCCESS") -> JobNode:

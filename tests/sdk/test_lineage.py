@@ -26,7 +26,10 @@ def test_secrets_are_masked_and_texts_can_be_stored() -> None:
     noted.add(
         [Dataset.file("/data/hush-1/x")],
         [Dataset.file("/data/\udcff")],
-        [Statement("select 'hush-1'", "postgres://hush-1:5432"), Statement("x" * (MOST_CHARACTERS + 5))],
+        [
+            Statement("select 'hush-1'", "postgres://hush-1:5432", "db_hush-1", "s\udcff"),
+            Statement("x" * (MOST_CHARACTERS + 5)),
+        ],
     )
 
     found = noted.fields(Redactor(["hush-1"]))
@@ -37,6 +40,7 @@ def test_secrets_are_masked_and_texts_can_be_stored() -> None:
         "select '***'",
         "postgres://***:5432",
     )
+    assert (found["statements"][0].database, found["statements"][0].schema) == ("db_***", "s\\udcff")
     assert len(found["statements"][1].sql) == MOST_CHARACTERS + 1
 
 

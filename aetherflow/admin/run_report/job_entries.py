@@ -13,6 +13,7 @@ from aetherflow.admin.run_report.event_pass import RunPass
 from aetherflow.admin.run_report.masking import Masking
 from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, seconds_between
+from aetherflow.admin.wait_words import wait_words
 from aetherflow.observe.event_text import counts, duration
 from aetherflow.plan.hooks import is_hook
 from aetherflow.sdk.effects import NOT_DONE
@@ -185,13 +186,8 @@ class Entries:
 
 def _notes(node: StepNode) -> list[str]:
     """Return the waits of a step, its repeated attempts, its marks and its effects, a sentence each."""
-    notes = []
-    for wait in node.waits:
-        seconds = seconds_between(wait.since, wait.ended_at)
-        how_long = "It waits" if seconds is None else f"It waited {duration(seconds)}"
-        held = f", held by {'; '.join(wait.held_by)}" if wait.held_by else ""
-        slots = f"{wait.slots} slot{'' if wait.slots == 1 else 's'}"
-        notes.append(f"{how_long} for {slots} of the pool {wait.pool} ({wait.size}){held}.")
+    is_running = node.row.status == "RUNNING"
+    notes = [f"It {wait_words(wait, is_running=is_running)}." for wait in node.waits]
     for one in node.retries:
         why = f"{one.error.get('code')}: {one.error.get('message')}".partition("\n")[0]
         notes.append(

@@ -1,0 +1,25 @@
+"""Say what a step waited for: the same words in `runs show`, `explain` and the page of `runs export`."""
+
+from __future__ import annotations
+
+from aetherflow.admin.run_tree import seconds_between
+from aetherflow.observe.event_text import duration
+from aetherflow.store.queries import WaitRow
+
+
+def wait_words(wait: WaitRow, *, is_running: bool) -> str:
+    """Return how long a step waited, for what, and who held it: `waited 2.00 s for the lock L, held by X`.
+
+    Args:
+        wait: a wait for slots of a pool, or for a lock.
+        is_running: whether the step runs; else a wait for a lock that has no end was in vain.
+    """
+    seconds = seconds_between(wait.since, wait.ended_at)
+    held = f", held by {'; '.join(wait.held_by)}" if wait.held_by else ""
+    slots = f"{wait.slots} slot{'' if wait.slots == 1 else 's'}"
+    what = f"the lock {wait.lock}" if wait.lock else f"{slots} of the pool {wait.pool} ({wait.size})"
+    if seconds is not None:
+        how_long = f"waited {duration(seconds)}"
+    else:
+        how_long = "waited in vain" if wait.lock and not is_running else "waits"
+    return f"{how_long} for {what}{held}"
