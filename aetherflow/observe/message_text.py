@@ -46,7 +46,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         event: what it reports.
         status: how the jobs of the run ended.
-        reason: why, in a sentence.
+        reason: why, in a sentence; further lines are not in the last line of the summary.
         events: of the run (`ending_events`).
         state: the state database.
         ended_at: when its jobs ended.
@@ -85,7 +85,7 @@ def message_values(facts: MessageFacts, prefix: str = "") -> dict[str, Any]:
         flow_id=facts.flow_id,
         run_id=facts.run_id,
         status=facts.status,
-        reason=facts.reason,
+        reason=facts.reason.partition("\n")[0],
         jobs=facts.jobs,
         steps=facts.steps,
         duration_seconds=round(seconds, 3),
@@ -187,5 +187,6 @@ def shortened_middle(text: str, most: int) -> str:
     """Return a text of at most so many characters: its beginning and its last lines."""
     if len(text) <= most:
         return text
-    last = "\n".join(text.rstrip("\n").split("\n")[-LAST_LINES:])[-most // 2 :]
+    *resume, end = text.rstrip("\n").split("\n")[-LAST_LINES:]
+    last = "\n".join([*resume, shortened(end, most // 4)])[-most // 2 :]
     return text[: most - len(last) - len(_CUT)] + _CUT + last

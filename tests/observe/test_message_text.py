@@ -93,3 +93,18 @@ def test_a_long_text_keeps_its_beginning_and_its_last_two_lines() -> None:
     assert short.startswith("subject\nxxx")
     assert short.endswith("\nresume: it\nrun r1 FAILED")
     assert len(shortened_middle("y" * 5000, 100)) <= 100
+
+
+def test_the_last_line_has_no_output_of_a_program_and_the_command_that_resumes_is_always_there() -> None:
+    reason = f"job load failed: {'why ' * 300}\nlast lines of stdout:\n  {'x' * 3000}"
+    error = ErrorInfo("AF732", f"exit code 1\nlast lines of stdout:\n  {'x' * 3000}")
+    failed = e.StepFinished(
+        job_id="load", step_id="copy", step_type="external.process", status="FAILED", error=error, **IDS
+    )
+    given = facts("failure", reason=reason)
+    values = message_values(facts("failure", reason=reason, events=[given.events[0], failed]))
+    *_, resume, end = values["short"].rstrip().splitlines()
+    assert resume == "resume: aetherflow runs retry r1 --state /srv/state.sqlite --param token=VALUE"
+    assert end.startswith("run r1 of nightly  FAILED in 1 min 05 s: job load failed: why")
+    assert "xxx" not in values["text"].rstrip().splitlines()[-1]
+    assert len(values["short"]) <= SHORT_CHARACTERS
