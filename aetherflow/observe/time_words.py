@@ -35,6 +35,13 @@ def in_zone(sentence: str, zone: str) -> str:
     return _UTC_INSTANT.sub(local, sentence)
 
 
+def clock(seconds: float) -> str:
+    """Return elapsed time as a stop watch shows it: `0:05`, `12:34`, `1:02:03`."""
+    minutes, rest = divmod(max(int(seconds), 0), _MINUTE)
+    hours, minutes = divmod(minutes, _HOUR // _MINUTE)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def rough_duration(seconds: float) -> str:
     """Return a duration in at most two units, as `40 s`, `3 h 12 min`, `2 d 4 h`, `45 d`; rounded."""
     whole = round(seconds)

@@ -17,10 +17,10 @@ from rich.cells import cell_len
 from aetherflow.events.planned_jobs import HOOK, PlannedJob, is_hook
 from aetherflow.observe.event_text import duration, one_line
 from aetherflow.observe.run_tree import RunTree
+from aetherflow.observe.time_words import clock
 from aetherflow.observe.tree_line import GAP, LEAST_NAME, Line, Part, cut, fitted, shortened
 from aetherflow.observe.tree_views import Fan, JobView, StepView
 from aetherflow.observe.tree_words import (
-    clock,
     ended_words,
     expectation,
     fan_counts,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from math import ceil
 
-from aetherflow.observe.event_text import HOUR, MINUTE, one_line
+from aetherflow.observe.event_text import one_line
 from aetherflow.observe.run_tree import RunTree
 from aetherflow.observe.step_pace import about
 from aetherflow.observe.tree_views import Fan, JobView, StepView, Wait, WaitKind
@@ -19,13 +19,6 @@ LEAST_ENDED = 5
 
 SLOW = 1.5
 """From so many times the usual duration on, the usual one is named as such."""
-
-
-def clock(seconds: float) -> str:
-    """Return elapsed time as a stop watch shows it: `0:05`, `12:34`, `1:02:03`."""
-    minutes, rest = divmod(max(int(seconds), 0), MINUTE)
-    hours, minutes = divmod(minutes, HOUR // MINUTE)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def expectation(elapsed: float, usual: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aetherflow.web.markup import NOTHING, Markup, joined, tag
 from aetherflow.web.model import Failure
+from aetherflow.web.status import css_class, sign
 
 
 def failures(shown: Sequence[Failure], more: int) -> Markup:
@@ -16,7 +17,11 @@ def failures(shown: Sequence[Failure], more: int) -> Markup:
 
 def _failure(shown: Failure) -> Markup:
     where = [tag("a", shown.where, href=f"#{shown.job}") if shown.job else tag("b", shown.where)]
-    head = [tag("span", "✕", class_="s-failed", aria_hidden="true"), " ", tag("h3", joined(where))]
+    head = [
+        tag("span", sign("FAILED"), class_=css_class("FAILED"), aria_hidden="true"),
+        " ",
+        tag("h3", joined(where)),
+    ]
     if shown.item:
         head += [" ", tag("span", shown.item, class_="item")]
     if shown.step_type:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from aetherflow.observe.event_text import duration
+from aetherflow.observe.time_words import clock
 from aetherflow.web.markup import NOTHING, Markup, joined, tag
 from aetherflow.web.model import JobEntry, Span, StepEntry, Timeline
 from aetherflow.web.status import css_class, in_order, mark, share_bar, tally
@@ -108,9 +109,7 @@ def _elapsed(tick: Tick) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:  # noqa: PLR2004 - seconds
         return f"{seconds:g} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return clock(seconds)
 
 
 def _gap(gap: Gap) -> Markup:

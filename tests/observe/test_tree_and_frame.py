@@ -29,9 +29,10 @@ from aetherflow.events.run_events import (
     StepStarted,
 )
 from aetherflow.observe.run_tree import MOST_ENDED, MOST_FAILED, RunTree
+from aetherflow.observe.time_words import clock
 from aetherflow.observe.tree_frame import GLYPHS, STYLES, frame
 from aetherflow.observe.tree_line import Part, cut, fitted
-from aetherflow.observe.tree_words import clock, expectation
+from aetherflow.observe.tree_words import expectation
 from tests.manual.documents import MANUAL
 from tests.observe.demo_run import AT
 from tests.observe.tree_states import (
