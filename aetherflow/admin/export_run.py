@@ -84,7 +84,10 @@ async def export_run(
                     number = await write_run(database, run_id, format_, file, around)
             size = new.stat().st_size
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint="name a file in a folder that exists, has room, and that you may write to",
+        ) from None
     return Exported(format_, path, size, number)
 
 

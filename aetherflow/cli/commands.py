@@ -134,7 +134,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "init": Group(
-        "Write the first files of a project, a plugin or a server. `init [DIR]` is `init project [DIR]`.",
+        "Write first files: project, plugin, server, monitoring. `init [DIR]` is `init project [DIR]`.",
         {
             "project": Command("init_commands:init_project", "Write a small project that runs as it is."),
             "plugin": Command(

@@ -80,7 +80,7 @@ def _kind(kind: kinds.Type) -> str:
         return " or ".join(dict.fromkeys(parts))
     if isinstance(kind, kinds.LiteralType):
         return ", ".join(f"`{value}`" for value in kind.values)
-    if isinstance(kind, kinds.ListType):
+    if isinstance(kind, kinds.ListType | kinds.VarTupleType):
         return f"list of {_plural(_kind(kind.item_type))}"
     if isinstance(kind, kinds.StructType):
         return "mapping"
@@ -93,6 +93,7 @@ _WORDS = {
     kinds.IntType: "number",
     kinds.FloatType: "number",
     kinds.DictType: "mapping",
+    kinds.DateTimeType: "time",
 }
 
 

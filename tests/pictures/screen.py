@@ -15,7 +15,7 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
-COLUMNS, ROWS = 100, 30
+COLUMNS, ROWS = 116, 30
 PATIENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 
@@ -71,7 +71,7 @@ def terminal(folder: Path, environment: dict[str, str]) -> Iterator[Terminal]:
 
 def as_svg(screen: str, title: str) -> str:
     """Draw a screen; the picture needs nothing from elsewhere, and is the same for the same screen."""
-    lines = Text.from_ansi(screen)
+    lines = Text.from_ansi(f"{screen.rstrip()}\n")  # a last line of its own: the frame cuts descenders off
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(lines, soft_wrap=True)
     without_fonts = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
