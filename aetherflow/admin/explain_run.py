@@ -121,6 +121,9 @@ class _Explainer:
         if firing is None and (tick := self._facts.served_for):
             sentence = f"A server started it for {tick}; the database of the server has the item."
             yield Reason("started", sentence, run.started_at)
+        elif firing is None and self._facts.is_report:
+            sentence = "A server started it: on_late or notify of its scheduler file."
+            yield Reason("started", sentence, run.started_at)
         elif firing is None:
             yield Reason("started", "A command started it.", run.started_at)
         else:

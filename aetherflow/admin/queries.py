@@ -118,7 +118,7 @@ class StateQueries:
             if firing is None:
                 first = next(iter(rows.beginnings_of(raw, run.run_id)), None)
                 if isinstance(first, RunStarted) and first.origin == "serve":
-                    return RunFacts(history, served_for=first.scheduled_at)
+                    return RunFacts(history, served_for=first.scheduled_at, is_report=not first.scheduled_at)
                 return RunFacts(history)
             tick = firing.scheduled_at
             alerts = alerts_of(raw, firing.scheduler, firing.item_id, tick, tick)

@@ -71,12 +71,14 @@ class RunFacts(msgspec.Struct, frozen=True):
 
     Attributes:
         served_for: the time for which a server started it, if its firing is in another database.
+        is_report: whether a server started it to report something: `on_late` or `notify` of a scheduler file.
     """
 
     history: RunHistory
     firing: Firing | None = None
     alerts: list[Alert] = []
     served_for: str = ""
+    is_report: bool = False
 
 
 def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHistory:

@@ -108,8 +108,8 @@ SERVERS = {"serve": "test_serve.py", "scheduler run": "test_serve.py"}
 CHANGING = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:[\d.]+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "DAY"),
-    (re.compile(r" *\b\d+(\.\d+)? s\b"), " T s"),
     (re.compile(r"\bin (\d+ (d|h|min|s) ?)+"), "in T"),
+    (re.compile(r" *\b\d+(\.\d+)? s\b"), " T s"),
     (re.compile(r"\b\d+ zones, version \w+"), "N zones, version V"),
     (re.compile(r'(by |by": ")[\w.-]+@[\w.-]+'), r"\1WHO"),
     (re.compile(r'("\w*(?:seconds|_ms|bytes)": ?)[\d.]+'), r"\1NUMBER"),

@@ -54,6 +54,8 @@ def test_the_steps_run_while_the_late_run_has_the_only_slot(cli: CommandLine) ->
         assert (late["alert"], late["item_id"], late["level"]) == ("long", "a", "warning")
         server.event("run_summary", run_id=late["on_late_run"], status="SUCCESS")
         assert pages(cli) == [f"long-a-{late['run_id']}"]
+        why = cli.run("explain", late["on_late_run"])
+        assert "A server started it: on_late or notify of its scheduler file." in " ".join(why.out.split())
         status = cli.run("scheduler", "status")
         assert "long: its run has been executed for" in status.out, status
         as_json = json.loads(cli.run("scheduler", "status", "--json").out)

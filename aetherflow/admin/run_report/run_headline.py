@@ -90,6 +90,8 @@ def _started_by(facts: RunFacts) -> Fact:
         return Fact("Started by", f"item {firing.item_id} of {firing.scheduler}", tick)
     if facts.served_for:
         return Fact("Started by", "a server", f"for {short_time(facts.served_for)}")
+    if facts.is_report:
+        return Fact("Started by", "a server", "on_late or notify of its scheduler file")
     return Fact("Started by", "a command")
 
 
