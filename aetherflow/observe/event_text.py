@@ -50,7 +50,9 @@ MINUTE = 60
 HOUR = 60 * MINUTE
 
 _COLOUR = r"\x1b\[[0-?]*[ -/]*[@-~]"  # compiled where the first text has such: many runs print none
-_CONTROL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+_CONTROL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+"""Control characters but tab, halves of characters, and what changes the order in which others are shown."""
+
 _CAUSE = {
     "request": "cancel requested",
     "timeout": "timed out",
@@ -61,7 +63,10 @@ _WORD = {"debug": "DEBUG", "info": "INFO ", "warning": "WARN ", "error": "ERROR"
 
 
 def one_line(text: str) -> str:
-    """Return the text without colours, all on one line: control characters but tab are shown as escapes."""
+    """Return the text without colours, all on one line: control characters but tab are shown as escapes.
+
+    So is what reverses the order of others (such as U+202E): it could show another text than there is.
+    """
     if text.isprintable():
         return text
     plain = re.sub(_COLOUR, "", text)

@@ -265,3 +265,10 @@ def test_a_summary_lists_only_the_first_failures_and_says_where_the_others_are()
     assert sum("failed: " in line for line in lines) == 21
     more = "failed: 980 more; all: aetherflow runs show r1 --state /var/f.sqlite"
     assert f"22:14:03 ERROR run r1 of demo  {more}" in lines
+
+
+def test_what_reverses_the_order_of_characters_is_shown_as_an_escape_and_other_scripts_stay() -> None:
+    assert one_line("cp \u202egpj.exe \u2066x\u2069") == "cp \\u202egpj.exe \\u2066x\\u2069"
+    assert one_line("\u05e9\u05dc\u05d5\u05dd\u200f \u0645\u0631\u062d\u0628\u0627\t") == (
+        "\u05e9\u05dc\u05d5\u05dd\u200f \u0645\u0631\u062d\u0628\u0627\t"
+    )
