@@ -38,6 +38,7 @@ LogFormat = Annotated[
 Plain = Annotated[
     bool, typer.Option("--plain", help="Lines instead of the live tree, without colours, on a terminal too.")
 ]
+PlainLines = Annotated[bool, typer.Option("--plain", help="Lines without colours, on a terminal too.")]
 LineFormat = Annotated[
     str,
     typer.Option(

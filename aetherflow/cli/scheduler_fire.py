@@ -18,7 +18,7 @@ from aetherflow.cli.options import (
     LogFormat,
     MetricsFile,
     ParamsOfItem,
-    Plain,
+    PlainLines,
     SchedulerFile,
     StateOfScheduler,
     split_param,
@@ -64,7 +64,7 @@ def fire_item(
     ] = False,
     log_format: LogFormat = "",
     metrics_file: MetricsFile = "",
-    plain: Plain = False,
+    plain: PlainLines = False,
     debug: ServerDebug = False,
     json: Json = False,
 ) -> int:

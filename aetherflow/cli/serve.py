@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
-from aetherflow.cli.options import Events, LogFormat, Plain, StateOfScheduler
+from aetherflow.cli.options import Events, LogFormat, PlainLines, StateOfScheduler
 from aetherflow.cli.printing import print_note
 from aetherflow.errors import UsageError
 from aetherflow.event_loop import run_loop
@@ -48,7 +48,7 @@ def serve(
     events: Events = "",
     log_format: LogFormat = "",
     metrics: Metrics = "",
-    plain: Plain = False,
+    plain: PlainLines = False,
     debug: ServerDebug = False,
     strict: Strict = False,
 ) -> int:
@@ -70,7 +70,7 @@ def serve_one(
     events: Events = "",
     log_format: LogFormat = "",
     metrics: Metrics = "",
-    plain: Plain = False,
+    plain: PlainLines = False,
     debug: ServerDebug = False,
     strict: Strict = False,
 ) -> int:
