@@ -51,7 +51,8 @@ def test_bad_observers_cost_neither_the_journal_nor_the_memory_and_what_they_los
     assert dropped.get("healthy", 0) == seen["healthy"]["reported"]
     assert detached.keys() == {"raising", "hung"}
     assert detached["raising"].startswith("OSError: the disk of the log is full")
-    reason = re.fullmatch(r"it did not take .* in time; it had lost (\d+) events before", detached["hung"])
+    words = r"it did not write its last events before the run ended; it had lost (\d+) events before"
+    reason = re.fullmatch(words, detached["hung"])
     assert reason is not None, detached
     assert int(reason[1]) == dropped["hung"] > 0
     record_property(
