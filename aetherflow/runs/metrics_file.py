@@ -146,6 +146,7 @@ class MetricsFile:
         if values is None:
             return False
         for flow in killed:
+            values.add(m.RUNS_STARTED, flow)  # its own process had no time to add that
             _interrupted(values, flow, now)
         if is_end:
             for flow in self._open.values():  # its state could not be stored

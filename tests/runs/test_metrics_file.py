@@ -86,6 +86,7 @@ def test_a_run_that_was_killed_is_counted_by_the_next(cli: CommandLine, file: Pa
     (cli.folder / "go").touch()
     assert cli.run("runs", "retry", "r").code == 0
     assert counts(file) == {("f", "INTERRUPTED"): 1, ("f", "SUCCESS"): 1, ("g", "SUCCESS"): 1}
+    assert 'aetherflow_runs_started_total{flow="f"} 2.0' in file.read_text(), "what was killed had begun"
 
 
 def test_a_run_that_is_cancelled_is_counted(cli: CommandLine, file: Path) -> None:
@@ -132,6 +133,10 @@ def test_a_place_that_cannot_be_written_changes_nothing_about_the_run(cli: Comma
     done = cli.run("run", "flow.yaml", "--metrics-file", "pipe.prom")
     assert done.code == 0
     assert "pipe.prom: it is no file" in done.err
+    (cli.folder / "folder.prom").mkdir()
+    done = cli.run("run", "flow.yaml", "--metrics-file", "folder.prom")
+    assert done.code == 0
+    assert "folder.prom: it is no file" in done.err
 
 
 async def observed(file: MetricsFile) -> None:
