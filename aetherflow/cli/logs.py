@@ -83,7 +83,8 @@ def logs(
     found = source.logs()
     if not found and not follow:
         which = "step that fits these options" if job or step or failed else f"step of run {source.run_id}"
-        raise UsageError(f"no {which} wrote a log", hint=show_command(source.run_id, named_state(path)))
+        what = f"no {which} wrote a log, or the logs were removed"
+        raise UsageError(what, hint=show_command(source.run_id, named_state(path)))
     if json:
         print_report("logs", {"run_id": source.run_id, "logs": found})
         return

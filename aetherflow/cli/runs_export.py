@@ -13,7 +13,7 @@ from aetherflow.admin.export_run import Exported, Format, Surroundings, export_r
 from aetherflow.admin.named_run import named_run
 from aetherflow.cli.environment_here import environment_here
 from aetherflow.cli.options import Json, NamedRun
-from aetherflow.cli.printing import print_line
+from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import failure_as_json, print_report
 from aetherflow.cli.state_access import FlowOfState, State, history_path, named_state, say_no_runs
 from aetherflow.errors import UsageError
@@ -61,7 +61,7 @@ def export(
         if json:
             print_report("runs.export", {"run_id": None, "status": None, "files": []})
         else:
-            say_no_runs(flow_yaml)
+            say_no_runs(flow_yaml, print_note if STDOUT in wanted.values() else print_line)
         return
     row, files = found
     if json:

@@ -293,3 +293,4 @@ def test_a_machine_without_runs_says_so(tmp_path: Path, ask: Any, monkeypatch: p
 
     assert ask("runs export --html")[:2] == (0, "there are no runs yet: nothing has run here\n")
     assert json.loads(ask("runs export --html --json")[1])["files"] == []
+    assert ask("runs export --jsonl -") == (0, "", "there are no runs yet: nothing has run here\n")
