@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.events.planned_jobs import PlannedJob
-from aetherflow.events.run_events import BundleUse, RunResumed
-from aetherflow.redaction import holds_mask
+from aetherflow.events.run_events import BundleUse, RunResumed, RunStarted
 from aetherflow.store import queries as rows
 from aetherflow.store.alerts import Alert
 from aetherflow.store.firings import Firing
@@ -35,6 +34,8 @@ class RunHistory(msgspec.Struct, frozen=True):
         stale: the results that are older than what they had read: by reader, what it had read.
         definition: the fingerprint of the flow as the last execution read it.
         resume_from: what a resume must run again as well (`on_stale: fail`).
+        secrets: the parameters that a resume must be given again: secret ones whose values are not the
+            flow's own.
     """
 
     run: ListedRun
@@ -49,16 +50,12 @@ class RunHistory(msgspec.Struct, frozen=True):
     stale: dict[str, list[str]] = {}
     definition: str = ""
     resume_from: list[str] = []
+    secrets: list[str] = []
 
     @property
     def resumed_at(self) -> str:
         """When the last execution began; empty if the run was not resumed."""
         return timestamp(self.resumes[-1].at) if self.resumes else ""
-
-    @property
-    def secrets(self) -> list[str]:
-        """The names of secret parameters, which are not stored and must be given again for a resume."""
-        return [name for name, stored in self.run.params.items() if holds_mask(stored)]
 
     @property
     def interrupted(self) -> list[str]:
@@ -104,4 +101,5 @@ def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHist
         rows.stale_of(raw, run_id),
         starts[-1].definition if starts else "",
         rows.resume_from_of(raw, run_id),
+        [name for event in starts if isinstance(event, RunStarted) for name in event.secrets],
     )

@@ -12,6 +12,7 @@ from aetherflow.admin.run_report.masking import Masking
 from aetherflow.admin.run_report.short_texts import cut, short_time
 from aetherflow.admin.run_tree import JobNode
 from aetherflow.events.stale_readers import shown
+from aetherflow.redaction import holds_mask
 from aetherflow.store.projection import timestamp
 from aetherflow.web.model import Table
 
@@ -35,7 +36,7 @@ def params(history: RunHistory, masking: Masking) -> Table:
         (name, masking.json({name: value})[1:-1].partition(":")[2])
         for name, value in history.run.params.items()
     ]
-    note = "A secret is stored as *** only." if history.secrets else ""
+    note = "A secret is stored as *** only." if any(map(holds_mask, history.run.params.values())) else ""
     return _table(("Param", "Value"), rows, note, "It has none.", (0, 1))
 
 
