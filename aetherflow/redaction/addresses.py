@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from aetherflow.redaction.redactor import Redactor
+from aetherflow.redaction.redactor import MASK, Redactor
+
+_URL = re.compile(r"""(\burl["']?\s*:\s*["']?https?://[^/\s]+/)[^\s"']+""")
 
 LEAST_SECRET_PATH = 12
 """From how many characters on the path of an address is masked without its host: `hook` is none."""
@@ -21,18 +24,28 @@ def add_address(redactor: Redactor, address: str) -> None:
 
 
 def redactor_of_messages(content: Any) -> Redactor:
-    """Return what masks lines of a flow or scheduler file: it knows the secrets in `notify` of this content.
+    """Return what masks lines of a flow or scheduler file: it knows the secrets in its `notify`."""
+    redactor = Redactor()
+    add_messages(redactor, content)
+    return redactor
+
+
+def add_messages(redactor: Redactor, content: Any) -> None:
+    """Register the secrets in `notify` of what a flow or scheduler file holds.
 
     The content may be of any shape: a file is shown also if its keys are wrong.
     """
-    redactor = Redactor()
     for holder in (content, *_below(content, "flow"), *_below(content, "items")):
         for entry in _below(holder, "notify"):
-            redactor.add_named(entry)
+            redactor.add_named({key: value for key, value in entry.items() if key != "url"})
             for text in entry.values():
                 if isinstance(text, str) and "://" in text:  # also under a key that is spelled wrong
                     add_address(redactor, text)
-    return redactor
+
+
+def without_addresses(line: str) -> str:
+    """Return a line of a file that cannot be parsed, with what follows the host of a `url` masked."""
+    return _URL.sub(rf"\1{MASK}", line)
 
 
 def _below(holder: Any, key: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput, Position, Severity
-from aetherflow.redaction.addresses import redactor_of_messages
+from aetherflow.redaction.addresses import redactor_of_messages, without_addresses
 from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.spelling import NodePath
@@ -142,8 +142,8 @@ def scan_text(data: bytes, file: str) -> tuple[Document | None, list[Diagnostic]
         InvalidInput: the text cannot be read at all.
     """
     document, found = _scan(data, file)
-    mask = redactor_of_messages(document.value if document is not None else None).text
-    return document, with_excerpts(found, file, data, mask)
+    mask = redactor_of_messages(None if document is None else document.value).text
+    return document, with_excerpts(found, file, data, lambda line: mask(without_addresses(line)))
 
 
 def _read(path: Path) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.admin.run_report.flow_as_it_ran import ReadFlow, known_secrets
 from aetherflow.errors import InvalidInput
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.server.schedule_files import check_schedule_file
@@ -40,3 +41,24 @@ def test_a_wrong_entry_of_a_scheduler_file_is_shown_without_its_address(
     found = check_schedule_file(file).diagnostics
     assert any("***" in one.excerpt for one in found)
     assert "canary" not in repr(found)
+
+
+def test_a_file_that_cannot_be_parsed_is_shown_without_the_path_of_an_address(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text(
+        'flow:\n  notify:\n    - {to: webhook, url: "https://chat.example.org/canary?key=canary}\n'
+    )
+    with pytest.raises(InvalidInput) as broken:
+        load_checked_flow(file, {})
+    assert "canary" not in repr(broken.value.diagnostics)
+    assert any("***" in one.excerpt for one in broken.value.diagnostics)
+
+
+def test_the_page_of_a_run_shows_the_flow_without_its_addresses(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    entry = '{to: webhook, url: "https://chat.example.org/canary-of-the-chat"}'
+    file.write_text(f"version: 1\nflow:\n  id: a\n  notify:\n    - {entry}\njobs: []\n")
+    document, _ = read_flow(file)
+    masked = known_secrets(ReadFlow(file, document), {}).text(file.read_text())
+    assert "canary" not in masked
+    assert "to: webhook" in masked

@@ -25,6 +25,7 @@ from aetherflow.language.condition import compile_condition
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import compile_template
 from aetherflow.redaction import MASK, Redactor, names_a_secret
+from aetherflow.redaction.addresses import add_messages
 from aetherflow.spec.document import Document
 from aetherflow.spec.load import FlowDocument, read_flow
 from aetherflow.web.model import FlowText, Table
@@ -93,6 +94,7 @@ def known_secrets(flow: ReadFlow, env: Mapping[str, str]) -> Redactor:
     redactor.add_named(dict(env))
     if flow.document is not None:
         redactor.add_named(flow.document.document.value)
+        add_messages(redactor, flow.document.document.value)
     return redactor
 
 
