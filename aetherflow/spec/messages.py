@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -128,9 +129,23 @@ def _missing(spec: NotifySpec) -> Iterator[Wrong]:
     elif spec.to == "webhook" and (spec.resource is None) == (spec.url is None):
         hint = 'url: "{{env.CHAT_URL}}", or resource: NAME of a resource of kind rest'
         yield (), "AF880", "a webhook needs either url or resource", hint
+    elif spec.to == "webhook" and isinstance(spec.url, str) and not _is_address(spec.url):
+        hint = "write https://HOST/PATH; a user and a password belong into a resource of kind rest"
+        yield ("url",), "AF880", "url is no web address that a message can be sent to", hint
     elif spec.to == "command" and not (spec.command and spec.command[0]):
         hint = "command: [PROGRAM, ARGUMENT]; it gets the text on its standard input"
         yield (), "AF880", "a command needs the program", hint
+
+
+def _is_address(url: str) -> bool:
+    """Whether a text may be the address of a webhook; one with templates is known when it is sent to."""
+    if "{{" in url:
+        return True
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        return False
 
 
 def message_resource(entry: NotifySpec) -> ResourceSpec | None:

@@ -316,6 +316,8 @@ async def test_the_questions_to_the_database_use_an_index(tmp_path: Path) -> Non
         ("- {to: mail, recipients: a@b.org}", "AF880 6:7 a mail needs the resource that sends it"),
         ("- {to: mail, resource: smpt, recipients: a@b.org}", "AF550 6:18 the flow has no resource 'smpt'"),
         ("- {to: webhook}", "AF880 6:7 a webhook needs either url or resource"),
+        ("- {to: webhook, url: chat.example.org/x}", "AF880 6:21 url is no web address"),
+        ('- {to: webhook, url: "https://me:pass@chat.example.org/x"}', "AF880 6:21 url is no web address"),
         ("- {to: webhook, resource: smtp}", "AF880 6:21 a webhook needs a resource of kind rest"),
         ("- {to: command, command: []}", "AF880 6:7 a command needs the program"),
         (
