@@ -75,7 +75,7 @@ def _check(wanted: dict[Format, str], *, as_json: bool) -> None:
     """Refuse what cannot be done.
 
     Raises:
-        UsageError: no format was named, or standard output was named for what it cannot take.
+        UsageError: no format was named, standard output was named for what it cannot take, or a file twice.
     """
     if not wanted:
         raise UsageError("name a format: --html, --jsonl or --parquet", hint="aetherflow runs export --html")
@@ -86,6 +86,9 @@ def _check(wanted: dict[Format, str], *, as_json: bool) -> None:
         raise UsageError("only one format can be written to standard output")
     if to_stdout and as_json:
         raise UsageError("--json prints on standard output too", hint="name a file in place of -")
+    files = [Path(file) for file in wanted.values() if file and file != STDOUT]
+    for twice in {file for file in files if files.count(file) > 1}:
+        raise UsageError(f"{twice}: two formats cannot be written to one file", hint="name two files")
 
 
 async def _exported(

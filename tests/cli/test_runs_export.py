@@ -277,6 +277,7 @@ def test_a_link_a_folder_and_a_missing_folder_are_refused(ask: Any, tmp_path: Pa
         ("runs export failed", "name a format"),
         ("runs export --html failed", "the run comes first: aetherflow runs export failed --html"),
         ("runs export failed --html - --jsonl -", "only one format"),
+        ("runs export failed --html same --jsonl ./same", "two formats"),
         ("runs export failed --parquet -", "a Parquet table is written to a file"),
         ("runs export nothing --html", "there is no run 'nothing'"),
     ],
