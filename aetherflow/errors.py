@@ -68,6 +68,11 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     is_temporary: bool = False
     is_final: bool = False
 
+    def with_remark(self, remark: str) -> ErrorInfo:
+        """Return the error with a remark at the end of its first line: others may be output or a path."""
+        first, *more = self.message.split("\n")
+        return msgspec.structs.replace(self, message="\n".join((f"{first} ({remark})", *more)))
+
 
 class AetherFlowError(Exception):
     """The root of all errors that are shown without a traceback.

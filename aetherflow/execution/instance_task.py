@@ -381,5 +381,4 @@ def _with_progress(why: str, context: StepContext) -> str:
 
 def _not_retried(error: ErrorInfo) -> ErrorInfo:
     """Return the error of an attempt whose repetition would begin after its job's time is over."""
-    why = "not tried again: the job's timeout_seconds would be over by then"
-    return msgspec.structs.replace(error, message=f"{error.message} ({why})")
+    return error.with_remark("not tried again: the job's timeout_seconds would be over by then")

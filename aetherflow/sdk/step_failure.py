@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import get_args
 
 import anyio
-import msgspec
 
 from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
 from aetherflow.plugin_errors import is_our_cancellation, named, text_of
@@ -90,9 +89,7 @@ def describe(error: BaseException) -> ErrorInfo:
     if not others:
         return info
     messages = dict.fromkeys(_describe_one(other).message for other in others)
-    return msgspec.structs.replace(
-        info, message=f"{info.message} (and {len(others)} more: {'; '.join(messages)})"
-    )
+    return info.with_remark(f"and {len(others)} more: {'; '.join(messages)}")
 
 
 def described(error: BaseException) -> str:

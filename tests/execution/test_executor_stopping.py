@@ -320,14 +320,14 @@ async def test_an_attempt_that_could_only_begin_after_the_end_of_its_job_is_not_
 ) -> None:
     async def fail(context: StepContext, inputs: dict[str, Any]) -> None:
         del context, inputs
-        raise StepError("no answer", kind="connection")
+        raise StepError("no answer\nwhole output: /logs/a", kind="connection")
 
     text = one_step(job="timeout_seconds: 10", more="retry: {max_attempts: 3, backoff_seconds: 30}")
     async with live(text, tmp_path, {"t": fail}, clock=FakeClock()) as run:
         with anyio.fail_after(20):
             await run.run()
     assert run.step("a.s").error.message == (
-        "no answer (not tried again: the job's timeout_seconds would be over by then)"
+        "no answer (not tried again: the job's timeout_seconds would be over by then)\nwhole output: /logs/a"
     )
     assert run.step("a.s").attempt == 1
 
