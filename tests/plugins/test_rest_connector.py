@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,7 +15,7 @@ from aetherflow_rest.httpx_connector import RestConnector
 from aetherflow_rest.repetition import retry_after_seconds, wait_before
 from aetherflow_rest.settings import RetryOptions
 
-from aetherflow import ConfigError, MissingExtra, StepError
+from aetherflow import ConfigError, StepError
 from tests.plugins.rest_parts import at_once, opened, resource
 from tests.servers.certificates import Authority
 from tests.servers.http_server import Answer, HttpServer, Request
@@ -476,42 +474,3 @@ async def test_the_check_of_doctor_judges_answer_certificate_and_settings(tmp_pa
     async with opened("http://127.0.0.1:1") as api:
         with pytest.raises(StepError, match="refuses connections"):
             await api.check()
-
-
-@pytest.mark.asyncio
-async def test_without_httpx2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "httpx2", None)
-    monkeypatch.delitem(sys.modules, "aetherflow_rest.exchange", raising=False)
-    monkeypatch.delitem(sys.modules, "aetherflow_rest.failures", raising=False)
-    monkeypatch.delitem(sys.modules, "aetherflow_rest.clients", raising=False)
-    with pytest.raises(MissingExtra) as caught:
-        await RestConnector.open(resource({}))
-    assert caught.value.hint == "pip install 'aetherflow[rest]'"
-    assert caught.value.info().is_final, "another attempt would miss it too"
-
-
-def test_the_types_are_known_without_httpx2() -> None:
-    code = (
-        "import sys; import aetherflow_rest.httpx_connector, aetherflow_rest.rest_request; "
-        "assert 'httpx2' not in sys.modules"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_a_request_without_httpx2_names_the_extra_and_is_not_tried_again(tmp_path: Path) -> None:
-    flow = tmp_path / "flow.yaml"
-    flow.write_text(
-        "version: 1\nflow: {id: f, state: {path: state.sqlite}, workspace: {root: work}}\n"
-        'resources: {api: {kind: rest, driver: httpx, config: {base_url: "http://127.0.0.1:1"}}}\n'
-        "jobs:\n"
-        "  - id: a\n"
-        "    steps: [{id: s, type: rest_request, inputs: {resource: api}, retry: {max_attempts: 3}}]\n"
-    )
-    code = "import sys; sys.modules['httpx2'] = None; from aetherflow.__main__ import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", str(flow)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done
-    assert "AF510: resource 'api' (rest:httpx) needs httpx2, which is not installed" in done.stderr
-    assert "pip install 'aetherflow[rest]'" in done.stderr
-    assert "attempt" not in done.stderr

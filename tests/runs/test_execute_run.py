@@ -168,23 +168,6 @@ async def test_a_resumed_run_says_what_it_keeps_and_what_it_does_again(place: Pl
 
 
 @pytest.mark.asyncio
-async def test_a_resumed_run_says_which_jobs_and_how_many_instances_had_ended(place: Place) -> None:
-    ACTIONS["fail"] = fail
-    step = "{id: s, type: probe, inputs: {do: '{{item}}'}}"
-    text = flow(
-        "{id: a, steps: [{id: s, type: check_items, inputs: {items: [1]}}]}",
-        f"{{id: b, for_each: [nothing, fail, nothing], steps: [{step}]}}",
-    )
-
-    assert (await place.run(text, run_id="r")).exit_code == 1
-    [first] = place.seen.of(e.RunPersisted)
-    assert (first.kept_jobs, first.kept_instances) == ([], {})
-    await place.run(text, run_id="r")
-    [second] = place.seen.of(e.RunPersisted)
-    assert (second.kept_jobs, second.kept_instances) == (["a"], {"b": 2})
-
-
-@pytest.mark.asyncio
 async def test_the_run_of_another_flow_is_refused_and_left_as_it_is(place: Place) -> None:
     await place.run(ONE, run_id="r")
     before = place.query("SELECT count(*) FROM events")
