@@ -145,21 +145,28 @@ async def test_steps_name_the_tables_and_files_that_they_read_and_write(
 
     events = sent(server)
     database = f"sqlite://{nightly.folder}/shop.sqlite"
-    extract, *_ = of(events, "nightly.orders.extract")
-    assert {(one["namespace"], one["name"]) for one in extract["inputs"]} == {
-        (database, "orders"),
-        (database, "customers"),
-    }
-    (file,) = extract["outputs"]
-    assert (file["namespace"], file["name"][-8:]) == ("file", "/day.csv")
-    assert file["outputFacets"]["outputStatistics"]["rowCount"] == 2
-    assert extract["job"]["facets"]["sql"]["query"].startswith("select o.id, c.name from orders o")
-    assert extract["job"]["facets"]["sql"]["query"].endswith("'***'")
-    load, *_ = of(events, "nightly.orders.load")
-    assert [(one["namespace"], one["name"]) for one in load["inputs"]] == [("file", file["name"])]
-    (table,) = load["outputs"]
-    assert (table["namespace"], table["name"]) == (database, "copies")
-    assert table["outputFacets"]["outputStatistics"]["rowCount"] == 2
+    files = []  # the instances run at once: which is first to end is open
+    for extract in of(events, "nightly.orders.extract"):
+        assert {(one["namespace"], one["name"]) for one in extract["inputs"]} == {
+            (database, "orders"),
+            (database, "customers"),
+        }
+        (file,) = extract["outputs"]
+        assert (file["namespace"], file["name"][-8:]) == ("file", "/day.csv")
+        assert file["outputFacets"]["outputStatistics"]["rowCount"] == 2
+        assert extract["job"]["facets"]["sql"]["query"].startswith("select o.id, c.name from orders o")
+        assert extract["job"]["facets"]["sql"]["query"].endswith("'***'")
+        files.append(file["name"])
+    read = []
+    for load in of(events, "nightly.orders.load"):
+        (source,) = load["inputs"]
+        assert source["namespace"] == "file"
+        (table,) = load["outputs"]
+        assert (table["namespace"], table["name"]) == (database, "copies")
+        assert table["outputFacets"]["outputStatistics"]["rowCount"] == 2
+        read.append(source["name"])
+    assert len(set(files)) == 2
+    assert sorted(read) == sorted(files)
     written = [one["outputs"][0]["name"] for one in of(events, "nightly.orders.send")]
     assert sorted(written) == [f"{nightly.folder}/away/d{n}/day.csv" for n in (1, 2)]
     finished = [one for one in records if one["event"] == "step_finished"]
