@@ -81,7 +81,8 @@ def test_a_message_that_a_kill_has_cut_off_is_sent_by_the_resume(cli: CommandLin
     script = "echo sending >> inbox; test -e sent || sleep 60"
     cli.write("flow.yaml", FLOW.replace("SCRIPT", script))
     with cli.start("run", "flow.yaml", "--run-id", "r") as run:
-        wait_until((cli.folder / "inbox").exists, seconds=40)
+        inbox = cli.folder / "inbox"  # the shell makes the file before it writes
+        wait_until(lambda: inbox.exists() and inbox.read_text() == "sending\n", seconds=40)
         run.send(signal.SIGKILL)
         run.end()
     (cli.folder / "sent").touch()

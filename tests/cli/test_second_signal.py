@@ -6,7 +6,8 @@ import os
 import signal
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,7 @@ BLOCKS_AT_THE_END = """
         try:
             await anyio.sleep_forever()
         finally:
+            pathlib.Path("blocks").touch()
             time.sleep(600)
     global task
     task = asyncio.get_running_loop().create_task(never())
@@ -83,7 +85,7 @@ def test_a_second_signal_ends_a_run_whose_last_task_blocks_the_loop_when_the_run
     cli: CommandLine,
 ) -> None:
     body = BLOCKS_AT_THE_END + SHIELDED
-    with start(cli, body, "run", "flow.yaml", "--run-id", "r", forced_end=2.0) as run:
+    with start(cli, body, "run", "flow.yaml", "--run-id", "r", forced_end=10.0) as run:
         for _ in range(2):
             run.send(signal.SIGTERM)
             run.event("notice", level="warning")
@@ -92,14 +94,14 @@ def test_a_second_signal_ends_a_run_whose_last_task_blocks_the_loop_when_the_run
 
     assert done.code == 0, done
     assert done.err == (
-        "warning[AF121]: the process did not end within 2 s after a second signal, although its work is "
+        "warning[AF121]: the process did not end within 10 s after a second signal, although its work is "
         "over: its event loop, a thread or its output is blocked; it exits now\n"
     )
     assert cli.query("SELECT status FROM runs") == [("SUCCESS",)]
 
 
 def test_a_second_signal_ends_a_server_that_is_over_but_whose_loop_is_blocked(cli: CommandLine) -> None:
-    with serve(cli, BLOCKS_AT_THE_END + SHIELDED, forced_end=2.0) as server:
+    with serve(cli, BLOCKS_AT_THE_END + SHIELDED, forced_end=10.0) as server:
         for _ in range(2):
             server.send(signal.SIGTERM)
             server.event("schedule_notice", level="info")
@@ -107,14 +109,14 @@ def test_a_second_signal_ends_a_server_that_is_over_but_whose_loop_is_blocked(cl
         done = server.end()
 
     assert done.code == 143, done
-    assert "warning[AF121]: the process did not end within 2 s after a second signal" in done.err
+    assert "warning[AF121]: the process did not end within 10 s after a second signal" in done.err
 
 
 def test_one_more_signal_ends_a_process_at_once_whose_work_is_over(cli: CommandLine) -> None:
     body = f"{BLOCKS_AT_THE_END}    await anyio.sleep(0.1)\n"
     with start(cli, body, "run", "flow.yaml", "--run-id", "r") as run:
         run.event("run_summary")
-        time.sleep(0.2)
+        wait_until((cli.folder / "blocks").exists)
         run.send(signal.SIGTERM)
         done = run.end()
 
@@ -137,14 +139,14 @@ def test_a_second_signal_ends_a_run_whose_step_swallows_its_cancellation(cli: Co
 def test_hooks_are_cut_off_some_time_after_a_second_signal(cli: CommandLine) -> None:
     hooks = "[{id: h, type: external.process, inputs: {command: [sleep, '600']}}, {id: i, type: stuck}]"
     head = f"flow: {{id: f, on_exit: {hooks}}}"
-    with start(cli, SHIELDED, "run", "flow.yaml", "--run-id", "r", hooks=0.3, head=head) as run:
+    with start(cli, SHIELDED, "run", "flow.yaml", "--run-id", "r", hooks=5.0, head=head) as run:
         for _ in range(2):
             run.send(signal.SIGTERM)
             said = run.event("notice")["message"]
         (cli.folder / "let_go").touch()
         done = run.end()
 
-    assert "the programs are killed, then on_exit runs for at most 0.3 s; a third signal" in said
+    assert "the programs are killed, then on_exit runs for at most 5 s; a third signal" in said
     assert (done.code, done.err) == (0, ""), done  # the jobs had succeeded
     assert cli.query("SELECT DISTINCT status FROM step_state WHERE job_id = '@on_exit'") == [("CANCELLED",)]
 
@@ -191,6 +193,15 @@ def test_a_second_signal_ends_a_server_whose_database_is_locked(cli: CommandLine
     assert no_trace(done)
 
 
+def open_files(pid: int) -> list[str]:
+    """Return the paths of the files that a process has open."""
+    paths = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # it was closed meanwhile
+            paths.append(str(descriptor.readlink()))
+    return paths
+
+
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_signal_ends_a_server_that_waits_for_a_locked_database_at_its_start(
     cli: CommandLine, signals: int
@@ -204,7 +215,8 @@ def test_a_signal_ends_a_server_that_waits_for_a_locked_database_at_its_start(
     with closing(sqlite3.connect(cli.state, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with cli.start("serve", "scheduler.yaml") as server:
-            time.sleep(1.5)
+            wait_until(lambda: str(cli.state) in open_files(server.pid))
+            time.sleep(0.5)  # until it waits for the lock
             for _ in range(signals):
                 server.send(signal.SIGTERM)
             done = server.end()
@@ -213,7 +225,7 @@ def test_a_signal_ends_a_server_that_waits_for_a_locked_database_at_its_start(
     assert no_trace(done)
 
 
-def test_a_signal_ends_a_server_that_reads_a_file_which_never_ends(cli: CommandLine) -> None:
+def test_a_server_does_not_wait_for_a_file_which_never_ends(cli: CommandLine) -> None:
     holidays = cli.folder / "holidays.ics"
     os.mkfifo(holidays)
     cli.write("flow.yaml", STUBBORN)
@@ -222,12 +234,9 @@ def test_a_signal_ends_a_server_that_reads_a_file_which_never_ends(cli: CommandL
         "version: 1\ncalendars: {c: {holidays: holidays.ics}}\n"
         "items:\n- {id: a, cron: '@daily', calendar: c, flow_yaml: flow.yaml}\n",
     )
-    with cli.start("serve", "scheduler.yaml") as server:
-        time.sleep(1.0)
-        server.send(signal.SIGTERM)
-        done = server.end()
+    done = cli.run("serve", "scheduler.yaml")
 
-    assert done.code in (2, 143), done
+    assert (done.code, "AF577" in done.err) == (2, True), done
     assert no_trace(done)
 
 

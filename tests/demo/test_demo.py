@@ -25,6 +25,14 @@ ITEMS = "items: [demo]"
 SQL = 'sql: "select 1 as COL"'
 NO_SUCH_TABLE = 'sql: "select * from does_not_exist"'
 BEHIND_THE_GATE = ("extract_only", "locked_ops", "os_tool")
+MEETS = """\
+    - id: meet
+      type: external.process
+      inputs:
+        command: [sh, -c, 'touch "$0/$1"; until [ $(ls $0 | wc -l) = 3 ]; do sleep 0.02; done', MEETING, JOB]
+        timeout_seconds: 60
+"""
+"""A step that ends when three jobs have begun it: so none of them is over before another begins."""
 
 
 class Reader:
@@ -162,9 +170,22 @@ def test_the_extended_flow_is_the_flow_with_the_two_jobs(reader: Reader) -> None
 
 
 def test_the_jobs_behind_the_gate_run_at_the_same_time(reader: Reader) -> None:
-    assert reader.type(f"aetherflow run {EXTENDED}").code == 0
+    meeting = reader.root / "meeting"
+    meeting.mkdir()
+    flow = reader.root / EXTENDED
+    text = flow.read_text()
+    for job in BEHIND_THE_GATE:
+        head, steps, tail = text.partition(f"- id: {job}\n")[2].partition("  steps:\n")
+        meets = MEETS.replace("MEETING", str(meeting)).replace("JOB", job)
+        text = text.replace(head + steps + tail, head + steps + meets + tail)
+    flow.write_text(text)
+    done = reader.type(f"aetherflow run {EXTENDED}")
+    assert done.code == 0, done
     reader.state = reader.state.with_name("demo_flow_extended.sqlite")
-    events = reader.query("select seq, event, job_id from events where event like 'step_%'")
+    events = reader.query(
+        "select seq, event, job_id from events where event like 'step_%' "
+        "and step_id in ('check', 'meet') order by seq"
+    )
     begun = {row["job_id"]: row["seq"] for row in events if row["event"] == "step_started"}
     ended = {row["job_id"]: row["seq"] for row in events if row["event"] == "step_finished"}
 

@@ -271,7 +271,7 @@ async def test_an_event_of_another_thread_wakes_a_loop_that_has_nothing_else_to_
 
     def announce() -> bool:
         bus.announce(began("a"))
-        return arrived.wait(5)
+        return arrived.wait(30)
 
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "waking", Waking())

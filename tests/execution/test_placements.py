@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -24,6 +25,8 @@ from aetherflow.sdk.step import Skipped, StepType
 from aetherflow.sdk.step_decorator import step
 from tests.execution.json_placement import JsonPlacement
 from tests.execution.live_run import ENVIRONMENT, LiveRun, flow, live, one_step, query
+from tests.polling import eventually
+from tests.store.clock_double import FakeClock
 
 Functions = dict[str, Callable[..., Any]]
 
@@ -281,18 +284,25 @@ async def test_secrets_are_masked_in_all_that_comes_back(bench: Bench) -> None:
 @pytest.mark.asyncio
 async def test_a_time_limit_stops_the_step_and_its_progress_note_is_shown(bench: Bench) -> None:
     stopped: list[str] = []
+    began, clock = threading.Event(), FakeClock()
 
     async def slow(context: StepContext, inputs: dict[str, Any]) -> None:
         del inputs
         try:
+            began.set()
             await anyio.sleep_forever()
         except anyio.get_cancelled_exc_class():
             stopped.append(context.step_id)
             context.progress_note = "3 of 9 files"
             raise
 
-    async with bench.live(one_step(more="timeout_seconds: 0.2"), {"t": slow}) as run:
-        assert (await run.run()).phase == "FAILED"
+    async with bench.live(one_step(more="timeout_seconds: 0.2"), {"t": slow}, clock=clock) as run:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.run)
+            assert await eventually(began.is_set)
+            await clock.sleeping(1)
+            clock.advance(0.2)
+        assert run.state.phase == "FAILED"
     error = run.step("a.s").error
     assert (error.kind, error.code, stopped) == ("timeout", "AF710", ["s"])
     assert error.message == "the step's timeout_seconds passed after 0.2 s: 3 of 9 files"

@@ -44,7 +44,9 @@ class Database:
     def resource(self, *, options: dict[str, Any] | None = None, **config: Any) -> Resource:
         """Return the resource, with these changes of its config."""
         base = self.server.config(self.name)
-        return Resource("warehouse", "db", self.driver, {**base, **config}, {"timeout": 5, **(options or {})})
+        return Resource(
+            "warehouse", "db", self.driver, {**base, **config}, {"timeout": 30, **(options or {})}
+        )
 
     @asynccontextmanager
     async def opened(self, **changes: Any) -> AsyncIterator[SqlAlchemyConnector]:

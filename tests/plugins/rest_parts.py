@@ -36,7 +36,7 @@ async def opened(
 
 def at_once(**retry: Any) -> dict[str, Any]:
     """Return options with a repetition that does not wait."""
-    return {"timeout": 5, "retry": {"max_attempts": 2, "backoff_seconds": 0, **retry}}
+    return {"timeout": 30, "retry": {"max_attempts": 2, "backoff_seconds": 0, **retry}}
 
 
 async def requested(run: FakeRun, attempt: int = 1, **inputs: Any) -> dict[str, Any]:
@@ -52,5 +52,5 @@ async def run_with(
 ) -> AsyncIterator[FakeRun]:
     """A run with the resource `api`: the server, or a port that leads to it."""
     url = f"http://localhost:{port or server.port}/v1"
-    async with opened(url, options or {"timeout": 5}, bearer_token=TOKEN) as api:
+    async with opened(url, options or {"timeout": 30}, bearer_token=TOKEN) as api:
         yield FakeRun(folder, clock=SystemClock(), connectors={"api": api}, secrets=[TOKEN])

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import anyio
 import oracledb
 import pyexasol
 import pymssql
@@ -22,6 +23,7 @@ from aetherflow_db.server_connectors import MssqlConnector, MysqlConnector, Post
 
 from aetherflow import ConfigError, MissingExtra, Resource, StepError, StopSwitch
 from tests.plugins.driver_doubles import Connection, ExaConnection, Server, oracle_error
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.asyncio
 
@@ -119,9 +121,16 @@ async def test_a_query_is_cancelled_at_the_server(driver: str, server: Server) -
     async with opened(driver) as connector:
         fetch(connector, "SELECT 1 FROM orders")
         switch = StopSwitch()
-        threading.Timer(0.1, switch).start()
+
+        def press() -> None:
+            wait_until(lambda: any(sql == "SELECT HANG" for sql, _ in list(server.statements)))
+            switch()  # not before: a press is lost while nothing runs
+
+        presser = threading.Thread(target=press, daemon=True)
+        presser.start()
         with pytest.raises(StepError, match="interrupted"), connector.rows(Query("SELECT HANG"), 1, switch):
             pass
+        await anyio.to_thread.run_sync(presser.join)
     if driver == "mssql":
         assert ("KILL 57", None) in server.statements
         assert server.logins[-1]["login_timeout"] == 3  # by a connection of its own

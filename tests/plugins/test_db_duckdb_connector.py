@@ -69,14 +69,22 @@ async def test_what_is_not_committed_is_rolled_back_and_reading_changes_nothing(
 
 async def test_a_query_is_interrupted() -> None:
     async with opened() as connector:
-        switch = StopSwitch()
-        threading.Timer(0.3, switch).start()
+        switch, done = StopSwitch(), threading.Event()
+
+        def press() -> None:
+            while not done.wait(0.1):  # again and again, as a step does: a press is lost while nothing runs
+                switch()
+
+        presser = threading.Thread(target=press, daemon=True)
+        presser.start()
         sql = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE hash(a.range + b.range) = 1"
         with (
             pytest.raises(StepError, match=r"(?i)interrupt"),
             connector.rows(Query(sql), 10, switch) as rows,
         ):
             list(rows.batches)
+        done.set()
+        presser.join()
         assert fetch(connector, "SELECT 1") == [(1,)]
 
 

@@ -293,7 +293,7 @@ async def test_a_cancelled_step_ends_the_other_process(
         sql = ENDLESS.format(least)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(partial(run.step, db_extract_stream, output="out.csv", sql=sql, fetch_size=50))
-            assert await eventually(lambda: workers(tmp_path) != [])
+            assert await eventually(lambda: spy.begun == 1 and workers(tmp_path) != [])
             tasks.cancel_scope.cancel()
         assert workers(tmp_path) == []
         assert names(run) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import time
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import anyio
+import anyio.from_thread
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,11 +23,10 @@ from openpyxl import load_workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from python_calamine import load_workbook as load_calamine
 
-from aetherflow import StepError
+from aetherflow import StepContext, StepError
 from aetherflow.events.run_events import StepProgress
 from tests.plugins.libreoffice import converted
 from tests.plugins.workbooks import CARD, MARKED, NAMED, ExcelRun, cells, rows
-from tests.polling import eventually
 
 
 @pytest.fixture
@@ -354,16 +355,26 @@ async def test_libreoffice_opens_what_was_written_and_computes_it(run: ExcelRun,
 
 
 @pytest.mark.asyncio
-async def test_a_step_that_is_cancelled_ends_soon_and_leaves_nothing(named: ExcelRun) -> None:
+async def test_a_step_that_is_cancelled_ends_soon_and_leaves_nothing(
+    named: ExcelRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = "shop,amount\n" + "".join(f"shop {number},{number}\n" for number in range(100_000))
     (named.artifacts / "a.csv").write_text(text)
+    scope = anyio.CancelScope()
+    report = StepContext.progress
 
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(named.from_file, {"source_path": "a.csv", "dtypes": {"amount": "int"}})
-            assert await eventually(lambda: bool(named.of(StepProgress)))
-            tasks.cancel_scope.cancel()
+    def cancel_at_the_first_report(context: StepContext, *args: Any, **more: Any) -> None:
+        report(context, *args, **more)
+        anyio.from_thread.run_sync(scope.cancel)
+        while not context.stopping:
+            time.sleep(0.001)
 
+    monkeypatch.setattr(StepContext, "progress", cancel_at_the_first_report)
+    with anyio.fail_after(30), scope:
+        await named.from_file({"source_path": "a.csv", "dtypes": {"amount": "int"}})
+
+    assert scope.cancelled_caught
+    assert len(named.of(StepProgress)) == 1
     assert sorted(path.name for path in named.artifacts.iterdir()) == ["a.csv", "t.xlsx"]
 
 

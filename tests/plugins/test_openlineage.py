@@ -235,7 +235,8 @@ async def test_a_receiver_that_fails_is_reported_and_the_run_ends_in_time(
 ) -> None:
     (nightly.folder / "go").touch()
     server.on("/api/v1/lineage", answer)
-    monkeypatch.setattr("aetherflow.observe.installed_observer.CLOSE_SECONDS", 1.5)
+    seconds = 1.5 if answer.wait_seconds else 10.0  # who answers has the time to do so
+    monkeypatch.setattr("aetherflow.observe.installed_observer.CLOSE_SECONDS", seconds)
     began = time.monotonic()
 
     await nightly.run(env)

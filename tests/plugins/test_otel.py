@@ -217,13 +217,15 @@ async def test_a_wrong_variable_is_reported_and_the_run_continues(traced: Watche
 async def test_a_receiver_that_does_not_take_them_costs_the_run_little_and_is_reported(
     traced: Watched, receiver: OtlpReceiver, kind: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aetherflow.observe.installed_observer.CLOSE_SECONDS", 1.5)
+    seconds = 1.5 if kind == "is silent" else 10.0  # who answers has the time to do so
+    monkeypatch.setattr("aetherflow.observe.installed_observer.CLOSE_SECONDS", seconds)
     (traced.folder / "south").touch()
     receiver.status = {"is silent": 0, "rejects": 401}.get(kind, 200)
     receiver.later = 503 if kind == "breaks down" else None
     began = time.monotonic()
 
-    await traced.run({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"})
+    # only a full batch is sent before the end, however long the run takes
+    await traced.run({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4", "OTEL_BSP_SCHEDULE_DELAY": "600000"})
 
     assert traced.status == "SUCCESS"
     assert time.monotonic() - began < 30

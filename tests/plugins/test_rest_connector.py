@@ -168,7 +168,7 @@ async def test_a_post_that_never_left_is_sent_again() -> None:
     with HttpServer() as server, TcpProxy(server.port) as proxy:
         server.on("/", lambda _request: Answer())
         proxy.refuse()
-        options = at_once(backoff_seconds=0.2)
+        options = at_once(backoff_seconds=0.2, max_attempts=7)  # the thread that heals may be slow to start
         async with (
             opened(f"http://127.0.0.1:{proxy.port}", options) as api,
             anyio.create_task_group() as tasks,
@@ -378,7 +378,7 @@ async def test_each_failure_of_the_network_has_its_sentence() -> None:
         server.on("/list", Answer(body=b"x" * 10_000))
         url = f"http://127.0.0.1:{proxy.port}"
         proxy.pause()
-        error = await failure(url, {"timeout": 0.1})
+        error = await failure(url, {"timeout": 1})
         assert "fell silent: GET http://127.0.0.1" in error.message
         assert (error.code, error.kind) == ("AF377", "timeout")
         proxy.heal()

@@ -18,6 +18,7 @@ from aetherflow_sftp.sftp_connector import SftpFiles
 from aetherflow import ConfigError, MissingExtra, Resource
 from aetherflow.registry import Registry
 from tests.plugins.sftp_resources import login_error, opened
+from tests.polling import eventually
 from tests.servers.openssh import needs_openssh, new_key, openssh
 from tests.servers.sftp_server import sftp_server
 from tests.servers.tcp_proxy import TcpProxy
@@ -342,6 +343,12 @@ async def test_without_a_login_the_keys_of_the_user_are_tried(
     assert "with the keys in ~/.ssh and of the agent" in none.message
 
 
+def is_listening(path: Path) -> bool:
+    """Whether a program takes connections there; the file is made a moment before."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 @needs_openssh
 async def test_an_agent_has_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -349,8 +356,7 @@ async def test_an_agent_has_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket_path)], stdout=subprocess.DEVNULL)  # noqa: ASYNC220 - a test
     try:
         with openssh(tmp_path / "sshd") as server:
-            while not socket_path.exists():  # noqa: ASYNC110 - another process makes it
-                await asyncio.sleep(0.02)
+            assert await eventually(lambda: is_listening(socket_path))
             env = {"SSH_AUTH_SOCK": str(socket_path)}
             subprocess.run(["ssh-add", "-q", str(server.user_key)], env=env, check=True)  # noqa: ASYNC221
             async with opened(server.config(pkey_path=None, agent=str(socket_path))) as box:

@@ -190,10 +190,10 @@ async def test_a_run_without_processes_needs_no_search(monkeypatch: pytest.Monke
 async def test_a_process_that_cannot_be_ended_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guardian_script, "KILL_PATIENCE_SECONDS", 0.1)
     await run_here(tmp_path, "sh", "-c", "setsid sleep 1000 & echo $! > pid", run_id="stuck")
     (stuck,) = await pids_in(tmp_path / "pid", 1)
     with monkeypatch.context() as deaf:
+        deaf.setattr(guardian_script, "KILL_PATIENCE_SECONDS", 0.1)
         deaf.setattr(guardian_script.Ending, "_signal", lambda *_: None)
         assert (await end_leftovers("stuck", grace_seconds=0.1)).survivors == (stuck,)
     assert (await end_leftovers("stuck", grace_seconds=0.1)).survivors == ()  # it is not forgotten

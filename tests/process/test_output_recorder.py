@@ -162,9 +162,10 @@ async def test_mode_file_appends_both_streams_and_leaves_the_log_complete(tmp_pa
     context = process_context(tmp_path, events)
     (context.artifacts / "out").mkdir()
     (context.artifacts / "out" / "all.txt").write_text("before\n")
+    until_written = f"until grep -q one out/all.txt && grep -q one {context.log_file}; do sleep 0.02; done"
     result = await run_step(
         context,
-        command=["sh", "-c", "echo one; sleep 0.1; echo two >&2"],
+        command=["sh", "-c", f"echo one; {until_written} 2>/dev/null; echo two >&2"],
         log={"stdout": "file", "stderr": "file", "file_path": "out/all.txt"},
     )
     assert result.outputs["log_file"] == str(context.artifacts / "out" / "all.txt")

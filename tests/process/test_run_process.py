@@ -19,7 +19,7 @@ from aetherflow.process.pipes import Stream, Take
 from aetherflow.process.run_process import ProcessEnd, run_process
 from aetherflow.process.spawn import Program
 from tests.polling import eventually
-from tests.steps.process_context import is_alive, pids_in
+from tests.steps.process_context import is_alive, limits_pass_after, pids_in
 
 SETSID_TWICE = """
 import os, signal, sys, time
@@ -81,6 +81,12 @@ async def run(
     sinks = (heard or Heard()).sinks()
     with anyio.fail_after(60):
         return await run_process(made, run_id="r", sinks=sinks, timeout_seconds=limit, grace_seconds=grace)
+
+
+async def run_out_of_time(made: Program, heard: Heard | None = None, *, grace: float) -> ProcessEnd:
+    """Run a program to a limit that passes as soon as it has made the file `ready`."""
+    with limits_pass_after((made.directory / "ready").exists):
+        return await run(made, heard, limit=0.05, grace=grace)
 
 
 async def cancel_when(made: Program, ready: anyio.Event, *, grace: float = 5) -> None:
@@ -154,8 +160,8 @@ async def test_without_stdin_there_is_nothing_to_read(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
-    made = program(tmp_path, "bash", "-c", "sleep 1000 & echo $! >> pids; sleep 1000 & echo $! >> pids; wait")
-    end = await run(made, limit=1)
+    script = "sleep 1000 & echo $! >> pids; sleep 1000 & echo $! >> pids; : > ready; wait"
+    end = await run_out_of_time(program(tmp_path, "bash", "-c", script), grace=5)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGTERM)
     assert not any(map(is_alive, await pids_in(tmp_path / "pids", 2)))
 
@@ -163,9 +169,10 @@ async def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_group_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
     script = (
-        "trap '' TERM; (trap '' TERM; echo $BASHPID >> pids; while :; do sleep 1000; done) & wait; sleep 1000"
+        "trap '' TERM; (trap '' TERM; echo $BASHPID >> pids; : > ready; while :; do sleep 1000; done) & "
+        "wait; sleep 1000"
     )
-    end = await run(program(tmp_path, "bash", "-c", script), limit=1, grace=0.3)
+    end = await run_out_of_time(program(tmp_path, "bash", "-c", script), grace=0.3)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGKILL)
     assert not any(map(is_alive, await pids_in(tmp_path / "pids", 1)))
 
@@ -173,22 +180,23 @@ async def test_a_group_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: 
 @pytest.mark.asyncio
 async def test_a_program_gets_its_grace_to_clean_up(tmp_path: Path) -> None:
     heard = Heard()
-    script = "trap 'echo cleaned; exit 0' TERM; sleep 1000 & wait"
-    end = await run(program(tmp_path, "bash", "-c", script), heard, limit=1, grace=20)
+    script = "trap 'echo cleaned; exit 0' TERM; sleep 1000 & : > ready; wait"
+    end = await run_out_of_time(program(tmp_path, "bash", "-c", script), heard, grace=20)
     assert (end.timed_out, end.exit_code, heard.data["stdout"]) == (True, 0, b"cleaned\n")
 
 
 @pytest.mark.asyncio
 async def test_a_grandchild_gets_the_grace_too_when_its_parent_is_already_gone(tmp_path: Path) -> None:
-    grandchild = "trap 'sleep 0.3; echo cleaned > done; exit' TERM; sleep 1000 & wait"
-    await run(program(tmp_path, "bash", "-c", f"({grandchild}) & sleep 1000"), limit=1, grace=20)
+    grandchild = "trap 'sleep 0.3; echo cleaned > done; exit' TERM; sleep 1000 & : > ready; wait"
+    made = program(tmp_path, "bash", "-c", f"({grandchild}) & sleep 1000")
+    await run_out_of_time(made, grace=20)
     assert (tmp_path / "done").read_text() == "cleaned\n"
 
 
 @pytest.mark.asyncio
 async def test_a_grandchild_in_the_group_is_asked_only_once(tmp_path: Path) -> None:
-    script = "trap 'echo TERM >> asked' TERM; touch ready; while :; do sleep 0.05; done"
-    await run(program(tmp_path, "bash", "-c", script), limit=1, grace=0.7)
+    script = "trap 'echo TERM >> asked' TERM; : > ready; while :; do sleep 0.05; done"
+    await run_out_of_time(program(tmp_path, "bash", "-c", script), grace=2)
     assert (tmp_path / "asked").read_text() == "TERM\n"
 
 
@@ -417,11 +425,14 @@ async def test_a_program_whose_first_thread_is_gone_still_counts_as_alive(tmp_pa
     script = (
         "import ctypes, signal, threading, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "threading.Thread(target=time.sleep, args=(1000,)).start()\n"
-        "open('ready', 'w').close()\n"
+        "def rest():\n"
+        "    while open('/proc/self/stat').read().rpartition(')')[2].split()[0] != 'Z': time.sleep(0.01)\n"
+        "    open('ready', 'w').close()\n"
+        "    time.sleep(1000)\n"
+        "threading.Thread(target=rest).start()\n"
         "ctypes.CDLL(None).pthread_exit(None)\n"
     )
-    end = await run(program(tmp_path, sys.executable, "-c", script), limit=1, grace=0.3)
+    end = await run_out_of_time(program(tmp_path, sys.executable, "-c", script), grace=0.3)
     assert (tmp_path / "ready").exists()
     assert (end.timed_out, end.exit_code, end.survivors) == (True, -signal.SIGKILL, ())
 

@@ -67,7 +67,8 @@ async def serving(
 def lives(pid_file: Path) -> bool:
     """Whether a process has written its id there and still runs."""
     try:
-        state = Path(f"/proc/{pid_file.read_text().strip()}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, NotADirectoryError):
+        pid = int(pid_file.read_text() or 0)  # made, but not written yet
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):  # the last: it ends just now
         return False
     return state != "Z"

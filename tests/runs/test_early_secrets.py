@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,6 +27,7 @@ from aetherflow.store.database_pool import DatabasePool
 from aetherflow.testing import Recorder
 from tests.polling import DEADLINE_SECONDS, eventually
 from tests.runs.run_parts import ACTIONS, Place, flow
+from tests.store.clock_double import FakeClock
 
 pytestmark = pytest.mark.asyncio
 
@@ -339,23 +341,26 @@ async def test_a_run_renews_its_leases_while_it_waits_for_its_secrets(
     text = opening(
         f"{{secret: \"command:sh -c 'until [ -e {go} ]; do sleep 0.02; done; echo {CANARY}'\"}}",
         OPENS,
-        head="locks: {scope: flow, ttl_seconds: 1}",
+        head="locks: {scope: flow, ttl_seconds: 30}",
     )
     checked, place.seen = place.checked(text), Recorder()
     expiries: list[datetime] = []
+    clock = FakeClock()
 
     def outlives_its_first_leases() -> bool:
         if place.state.exists() and place.query("SELECT * FROM sqlite_schema WHERE name = 'leases'"):
             rows = place.query("SELECT expires_at FROM leases WHERE name LIKE 'lock:flow:%'")
             expiries.extend(datetime.fromisoformat(expires_at) for (expires_at,) in rows)
-        return bool(expiries) and expiries[-1] - expiries[0] > timedelta(seconds=1)
+        if expiries and expiries[-1] - clock.now() > timedelta(seconds=5):  # it can still be renewed
+            clock.advance(0.5)
+        return bool(expiries) and expiries[-1] - expiries[0] > timedelta(seconds=30)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_flow, checked, RunRequest(run_id="r"), [])
+        tasks.start_soon(partial(run_flow, checked, RunRequest(run_id="r"), [], clock=clock))
         assert await eventually(outlives_its_first_leases)
         assert place.query("SELECT count(*) FROM events") == [(0,)], "it waits"
         with pytest.raises(LockHeld):
-            await run_flow(place.checked(text), RunRequest(run_id="r2"), [])
+            await run_flow(place.checked(text), RunRequest(run_id="r2"), [], clock=clock)
         go.touch()
     assert opened == [CANARY]
     assert json.dumps(CANARY) not in texts(place)

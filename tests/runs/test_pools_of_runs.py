@@ -125,7 +125,7 @@ async def test_the_time_of_a_step_does_not_run_while_it_waits_that_of_its_job_do
 ) -> None:
     crowd = ACTIONS["act"] = Crowd()
     await set_pool(place, 1)
-    patient = job("patient", more="timeout_seconds: 1,")
+    patient = job("patient", more="timeout_seconds: 3,")
     hurried = job("hurried", job_more="timeout_seconds: 0.5,")
     async with serving(place, monkeypatch) as server:
         await server.submit(flow(job("first")), "r1")
@@ -134,7 +134,7 @@ async def test_the_time_of_a_step_does_not_run_while_it_waits_that_of_its_job_do
         assert await server.status("r3") == "FAILED"
         await server.submit(flow(patient), "r2")
         assert await eventually(lambda: place.query("SELECT count(*) FROM pool_claims") == [(2,)])
-        await anyio.sleep(1.1)  # more than the step's time, real because processes and locks are
+        await anyio.sleep(3.1)  # more than the step's time, real because processes and locks are
         crowd.open.set()
         assert await server.status("r2") == "SUCCESS"
     assert place.query("SELECT json_extract(error, '$.code') FROM step_state WHERE run_id = 'r3'") == [

@@ -12,6 +12,7 @@ import pytest
 from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from tests.execution.live_run import LiveRun, live, one_step
+from tests.store.clock_double import FakeClock
 
 
 async def run_of(folder: Path, step: Any, *, more: str = "") -> LiveRun:
@@ -60,11 +61,16 @@ async def test_what_the_coroutine_raises_is_raised_in_the_step(tmp_path: Path) -
 @pytest.mark.asyncio
 async def test_a_sync_step_that_waits_is_ended_at_once_when_its_time_is_over(tmp_path: Path) -> None:
     ended: list[str] = []
+    waits, clock = anyio.Event(), FakeClock()
+
+    async def wait() -> None:
+        waits.set()
+        await anyio.sleep_forever()
 
     def step(context: StepContext, inputs: dict[str, Any]) -> None:
         del inputs
         try:
-            context.run_async(anyio.sleep_forever)
+            context.run_async(wait)
         except StepError as error:
             ended.append(error.kind)
             ended.append(context.run_async(afterwards))
@@ -73,8 +79,14 @@ async def test_a_sync_step_that_waits_is_ended_at_once_when_its_time_is_over(tmp
     async def afterwards() -> str:
         return "may still clean up"
 
-    with anyio.fail_after(30):
-        run = await run_of(tmp_path, step, more="timeout_seconds: 0.6")
+    text = one_step("kind", more="timeout_seconds: 0.6")
+    async with live(text, tmp_path, {"kind": step}, clock=clock) as run:
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run.run)
+                await waits.wait()
+                await clock.sleeping(1)
+                clock.advance(0.6)
 
     assert run.step("a.s").status == "FAILED"
     assert ended == ["cancelled", "may still clean up"]

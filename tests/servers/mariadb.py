@@ -164,7 +164,7 @@ def _running(folder: Path) -> Iterator[MariaDb]:
 
 def _wait_until_ready(server: MariaDb, process: subprocess.Popen[bytes]) -> None:
     log = server.folder / "log"
-    for _ in range(800):
+    for _ in range(2400):  # at least a minute: many tests may start servers at once
         # It listens when the accounts are there.
         with suppress(OSError), socket.create_connection((server.host, server.port), 1):
             return

@@ -151,7 +151,7 @@ def _running(folder: Path) -> Iterator[Postgres]:
 
 
 def _wait_until_ready(status: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(800):
+    for _ in range(2400):  # at least a minute: many tests may start servers at once
         # The server writes its state into the last line of this file.
         if status.exists() and status.read_text().rstrip().endswith("ready"):
             return

@@ -215,7 +215,7 @@ def _run(*command: str, text: str = "") -> None:
 
 
 def _wait_until_it_listens(server: Samba, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(400):
+    for _ in range(2400):  # at least a minute: many tests may start servers at once
         with suppress(OSError), socket.create_connection((server.host, server.port), 1):
             return
         assert process.poll() is None, (server.folder / "out.log").read_text()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableSequence
+from collections.abc import Callable, Iterator, Mapping, MutableSequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
+import pytest
 from msgspec.structs import replace
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.events.run_events import Event, Notice, StepOutput
+from aetherflow.process.run_process import Process
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
@@ -67,6 +71,21 @@ def shown(events: list[Event], stream: str = "stdout") -> list[str]:
 def said(events: list[Event]) -> str:
     """Return the notices, one a line."""
     return "\n".join(event.message for event in events if isinstance(event, Notice))
+
+
+@contextmanager
+def limits_pass_after(is_ready: Callable[[], bool], kind: type[Any] = Process) -> Iterator[None]:
+    """Let no time limit end a program before it is ready for that: a program may be slow to start."""
+    exited = kind.exited
+
+    async def ready_and_exited(process: Any) -> Any:
+        with anyio.CancelScope(shield=True):
+            assert await eventually(is_ready)
+        return await exited(process)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kind, "exited", ready_and_exited)
+        yield
 
 
 def is_alive(pid: int) -> bool:

@@ -21,7 +21,7 @@ from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
 from tests.polling import eventually
 from tests.sizes import examples
-from tests.steps.process_context import is_alive, pids_in, process_context, run_step, said
+from tests.steps.process_context import is_alive, limits_pass_after, pids_in, process_context, run_step, said
 
 CAPTURE = {"stdout": "capture", "stderr": "capture"}
 ARGUMENTS = [sys.executable, "-c", "import json, sys; print(json.dumps(sys.argv[1:]))"]
@@ -243,12 +243,11 @@ async def test_zero_is_no_success_when_another_code_is(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_timeout_is_an_error_and_leaves_nobody(tmp_path: Path) -> None:
     context = process_context(tmp_path)
-    with pytest.raises(
-        StepError, match=r"not finished after 1 s, so it was ended: .*\nlast lines of stdout:\n  x"
-    ) as raised:
-        await run_step(
-            context, command=["bash", "-c", "echo x; sleep 1000 & echo $! > pid; wait"], timeout_seconds="1"
-        )
+    script = "echo x; sleep 1000 & echo $! > pid; : > ready; wait"
+    ended = r"not finished after 1 s, so it was ended: .*\nlast lines of stdout:\n  x"
+    is_ready = (context.artifacts / "ready").exists
+    with limits_pass_after(is_ready), pytest.raises(StepError, match=ended) as raised:
+        await run_step(context, command=["bash", "-c", script], timeout_seconds="1")
     assert (raised.value.code, raised.value.kind) == ("AF733", "timeout")
     assert not any(map(is_alive, await pids_in(context.artifacts / "pid", 1)))
 
@@ -277,7 +276,7 @@ async def test_a_failed_attempt_leaves_no_background_process(tmp_path: Path) -> 
             context, command=["sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $! > pid; exit 1"]
         )
     (background,) = await pids_in(context.artifacts / "pid", 1)
-    assert await eventually(lambda: not is_alive(background), seconds=1)
+    assert await eventually(lambda: not is_alive(background))
 
 
 @pytest.mark.asyncio

@@ -24,6 +24,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 raw.execute("ROLLBACK")
 print("released", flush=True)
+sys.stdin.readline()  # its connection stays: closing one takes the lock for a moment
 """
 
 FILLER = """

@@ -211,7 +211,10 @@ def command_lines_watched(needles: set[bytes]) -> Iterator[list[bytes]]:
                     try:
                         line = (entry / "cmdline").read_bytes()
                         shown = any(needle in line for needle in needles)
-                        if shown and b"AETHERFLOW_STEP_ID=" not in (entry / "environ").read_bytes():
+                        if not shown or b"AETHERFLOW_STEP_ID=" in (entry / "environ").read_bytes():
+                            continue
+                        # Both are empty when the process has ended between the two looks.
+                        if (entry / "cmdline").read_bytes() == line:
                             seen.append(line)
                     except OSError:
                         continue

@@ -228,9 +228,9 @@ async def test_a_slow_network_is_no_silent_one(
 ) -> None:
     async with far_server(server, tmp_path / "server", smbd) as far:
         with TcpProxy(far.port) as proxy:
-            proxy.slow(500_000)  # 4 MB, a block of the transfer, need longer than the timeout
+            proxy.slow(250_000)  # 2 MB, a block of the transfer, need longer than the timeout
             trip = Trip(tmp_path, "trip", move, far, proxy)
             sizes = {"large.bin": 2 * MB, "other.bin": MB // 2, "a": 10, "b": 10_000}
             right = await asyncio.to_thread(trip.write, sizes)
-            ended = await asyncio.wait_for(trip.run(right, timeout=2), 60)
+            ended = await asyncio.wait_for(trip.run(right, timeout=5), 60)
     assert [one.error.message for one in ended.seen.of(StepRetrying)] == []

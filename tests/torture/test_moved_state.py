@@ -28,7 +28,7 @@ pytestmark = pytest.mark.torture
 
 Record = Callable[[str, object], None]
 
-MARGIN_SECONDS = 1.5
+MARGIN_SECONDS = 10.0
 """For a busy machine: how much later than promised an effect may happen."""
 
 
@@ -130,9 +130,15 @@ def quick(count: int) -> list[str]:
 
 
 def marking(folder: Path) -> str:
-    """Return a step that leaves a mark with the time every 20 ms, for two seconds and a half."""
-    work = f'for i in $(seq 100); do echo "$TAG $(date +%s.%N)" >> {folder}/marks; sleep 0.02; done'
+    """Return a step that leaves a mark with the time every 20 ms until there is a file `go`."""
+    work = f'while echo "$TAG $(date +%s.%N)" >> {folder}/marks; [ ! -e {folder}/go ]; do sleep 0.02; done'
     return f"{{id: slow, type: external.process, inputs: {{command: [sh, -c, '{work}']}}}}"
+
+
+def held(folder: Path) -> str:
+    """Return a step that waits for a file `go`: the run does not end before its database is moved."""
+    wait = f"until [ -e {folder}/go ]; do sleep 0.02; done"
+    return f"{{id: held, type: external.process, inputs: {{command: [sh, -c, '{wait}']}}}}"
 
 
 def start(flow: Path, tag: str) -> subprocess.Popen[str]:
@@ -199,14 +205,14 @@ def test_a_run_whose_database_is_taken_away_stops_before_another_executes_it_for
     changed = time.time()
     change(state)
     second = start(flow, "second")
-    _, said_first = first.communicate(timeout=60)
+    _, said_first = first.communicate(timeout=60)  # its step does not end by itself
+    (tmp_path / "go").touch()
     _, said_second = second.communicate(timeout=60)
     last = marks_of(tmp_path, "first")[-1] - changed
     together = [mark for mark in marks_of(tmp_path, "second") if mark < changed + last]
 
     check_the_message(first, said_first, state)
     assert last <= LOOK_SECONDS + MARGIN_SECONDS
-    assert len(marks_of(tmp_path, "first")) < 100
     assert "Traceback" not in said_second
     if change in LEAVE_THE_LOG:
         assert second.returncode == 2
@@ -234,7 +240,7 @@ def test_what_was_acknowledged_is_in_the_file_that_was_moved_and_nothing_comes_a
         home = tmp_path / str(number)
         state = home / "state" / "state.sqlite"
         state.parent.mkdir(parents=True)
-        flow = write_flow(home, state, *quick(STEPS))
+        flow = write_flow(home, state, *quick(STEPS), held(home))
         process = start(flow, "")
         while len(successes(state)) <= number:
             time.sleep(POLL_SECONDS)
@@ -249,10 +255,11 @@ def test_what_was_acknowledged_is_in_the_file_that_was_moved_and_nothing_comes_a
 
         shutil.rmtree(state.parent, ignore_errors=True)
         moved.parent.rename(state.parent)
+        (home / "go").touch()
         done = start(flow, "")
         _, err = done.communicate(timeout=60)
         assert done.returncode == 0, err
-        assert successes(state) == Counter(f"q{n}" for n in range(STEPS)), "repeated or lost"
+        assert successes(state) == Counter(["held", *(f"q{n}" for n in range(STEPS))]), "repeated or lost"
         assert query(state, "PRAGMA integrity_check") == [("ok",)]
         acknowledged += len(shown)
         stored_in_all += len(stored)

@@ -27,13 +27,17 @@ class Cut(LocalFiles):
     """A server whose connection is cut after some bytes of one file, counted in the pieces that are moved."""
 
     left: int | None = None
-    slow = False
+    moved = 0
+    stuck: anyio.Event | None = None
+    """Set when three pieces have been moved; then nothing more is."""
 
     async def _pieces(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for block in blocks:
             for start in range(0, len(block), MB):
-                if self.slow:
-                    await anyio.sleep(0.05)
+                if self.stuck is not None and self.moved == 3:
+                    self.stuck.set()
+                    await anyio.sleep_forever()
+                self.moved += 1
                 if self.left is not None:
                     self.left -= 1
                     if self.left < 0:
@@ -160,14 +164,16 @@ async def test_a_cancelled_transfer_leaves_no_half_file_under_a_name(
     tmp_path: Path, content: bytes, move: str
 ) -> None:
     far = Cut("box", tmp_path / "box")
-    far.slow = True
+    far.stuck = anyio.Event()
     run = FakeRun(tmp_path, connectors={"box": far})
     target = tmp_path / "box/in" if move == "upload" else run.context().artifacts / "got"
-    with anyio.move_on_after(0.2) as scope:
-        await transfer(move, run, tmp_path)
-    assert scope.cancelled_caught
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(transfer, move, run, tmp_path)
+        with anyio.fail_after(60):
+            await far.stuck.wait()
+        tasks.cancel_scope.cancel()
     assert names(target) == []
-    far.slow = False
+    far.stuck = None
     await transfer(move, run, tmp_path)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == {"a.bin": content}
 
