@@ -225,9 +225,8 @@ async def test_a_database_that_does_not_answer_takes_only_its_own_metrics_away(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.database.read, hold)
             await held.wait()
-            with (
-                monkeypatch.context() as patched
-            ):  # not before: a slow machine takes as long when all is well
+            with monkeypatch.context() as patched:
+                # Not before: a slow machine takes as long when all is well.
                 patched.setattr(metric_gauges, "READ_SECONDS", 0.1)
                 for _number in range(2):
                     found = await scraped(url)
