@@ -69,7 +69,11 @@ def _report_lost_output(error: OSError) -> int:
 
 
 def _open_missing_streams() -> None:
-    """Give the null device to a closed standard stream, or the next file opened would take its number."""
+    """Give the null device to a closed standard stream, or the next file opened would take its number.
+
+    Who closes a stream (`>&-`, some supervisors) wants nothing of it: for every command it is no error, as
+    `>/dev/null` is none. What was asked for and is lost (a full disk) is one.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

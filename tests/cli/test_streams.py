@@ -73,6 +73,7 @@ CLOSED = {
     "standard error of a wrong flow": ("run nothing.yaml 2>&-", 2),
     "all of them": ("run flow.yaml --log-format json <&- >&- 2>&-", 0),
     "standard output of a report": ("validate flow.yaml >&-", 0),
+    "standard output of events": ("run flow.yaml --run-id r1 && aetherflow events r1 >&-", 0),
     "a full standard error": ("run flow.yaml 2>/dev/full", 0),
     "a full standard error of a failure": ("run fails.yaml 2>/dev/full", 1),
     "a full standard error of a wrong flow": ("run nothing.yaml 2>/dev/full", 2),
