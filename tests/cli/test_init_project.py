@@ -109,6 +109,20 @@ def test_a_link_is_not_followed_even_by_request(cli: CommandLine, options: tuple
     result = cli.run("init", "new", *options)
 
     assert result.code == 2
-    assert "new/flow.yaml" in result.err
+    assert "new/flow.yaml is a symbolic link to nowhere, which does not exist" in result.err
+    assert f"new/README.md is a symbolic link to {cli.folder}/precious;" in result.err
+    assert "remove what is a link, or name another folder" in result.err
     assert (cli.folder / "precious").read_text() == "precious"
     assert sorted(path.name for path in (cli.folder / "new").iterdir()) == ["README.md", "flow.yaml"]
+
+
+def test_a_folder_that_is_none_is_named_with_what_it_is(cli: CommandLine) -> None:
+    cli.write("file", "")
+    (cli.folder / "link").symlink_to("nowhere")
+
+    at_file, at_link = (cli.run("init", "monitoring", name, "--force") for name in ("file", "link"))
+
+    assert (at_file.code, at_link.code) == (2, 2)
+    assert "file is there already and is no folder" in at_file.err
+    assert "link is a symbolic link to nowhere, which does not exist" in at_link.err
+    assert not (cli.folder / "nowhere").exists()
