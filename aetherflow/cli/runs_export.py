@@ -13,15 +13,15 @@ from aetherflow.admin.export_run import Exported, Format, Surroundings, export_r
 from aetherflow.admin.named_run import named_run
 from aetherflow.cli.environment_here import environment_here
 from aetherflow.cli.options import Json, NamedRun
-from aetherflow.cli.printing import print_line, print_note
+from aetherflow.cli.printing import print_line
 from aetherflow.cli.report import failure_as_json, print_report
-from aetherflow.cli.state_access import FlowOfState, State, history_path, named_state, say_no_runs
+from aetherflow.cli.state_access import FlowOfState, State, named_state, state_path
 from aetherflow.errors import UsageError
 from aetherflow.observe.line_writer import writing_to
 from aetherflow.plugin_output import real_stdout
 from aetherflow.run_ids import folder_name
 from aetherflow.store.database import Database
-from aetherflow.store.run_rows import RunFilter, RunRow, list_runs, runs_with_prefix
+from aetherflow.store.run_rows import RunRow, runs_with_prefix
 
 STDOUT = "-"
 
@@ -55,15 +55,9 @@ def export(
     wanted = {format_: file for format_, file in given.items() if file is not None}
     with failure_as_json("runs.export", "", as_json=json):
         _check(wanted, as_json=json)
-        path = history_path(state, flow_yaml, run)
-        found = None if path is None else anyio.run(_exported, path, run, wanted, force)
-    if found is None:
-        if json:
-            print_report("runs.export", {"run_id": None, "status": None, "files": []})
-        else:
-            say_no_runs(flow_yaml, print_note if STDOUT in wanted.values() else print_line)
-        return
-    row, files = found
+        # A machine without a run has nothing to look at, which is no error; here a file is missing.
+        path = state_path(state, flow_yaml, may_guess=True)
+        row, files = anyio.run(_exported, path, run, wanted, force)
     if json:
         print_report("runs.export", {"run_id": row.run_id, "status": row.status, "files": files})
         return
@@ -96,14 +90,16 @@ async def _exported(
     name: str,
     wanted: dict[Format, str],
     force: bool,  # noqa: FBT001 - anyio.run passes positions
-) -> tuple[RunRow, list[Exported]] | None:
-    """Write the files; None if there is no run."""
+) -> tuple[RunRow, list[Exported]]:
+    """Write the files.
+
+    Raises:
+        UsageError: there is no such run, or a file cannot be written.
+    """
     environment = environment_here()
     around = Surroundings(environment.variables, environment.settings.file_access, named_state(path))
     database = await Database.open_to_look(path)
     try:
-        if not name and not await database.read(lambda raw: list_runs(raw, RunFilter(), 1)):
-            return None
         row = await database.read(lambda raw: named_run(raw, path, name))
         if not name:
             await _refuse_run_as_file(database, wanted)

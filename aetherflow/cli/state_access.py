@@ -82,10 +82,10 @@ def list_of_state(
     return [] if path is None else ask_state(path, ask)
 
 
-def say_no_runs(flow: Path | None, say: Callable[[str], None] = print_line) -> None:
-    """Print that nothing has run yet: it is no error. `say` prints it elsewhere than on standard output."""
+def say_no_runs(flow: Path | None) -> None:
+    """Print that nothing has run yet: it is no error."""
     what = "nothing has run here" if flow is None else f"{flow} has not run"
-    say(f"there are no runs yet: {what}")
+    print_line(f"there are no runs yet: {what}")
 
 
 def ask_state(path: Path, ask: Callable[[StateQueries], Awaitable[T]]) -> T:

@@ -289,9 +289,28 @@ def test_what_makes_no_sense_is_refused(ask: Any, line: str, said: str) -> None:
     assert said in err
 
 
-def test_a_machine_without_runs_says_so(tmp_path: Path, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_a_machine_without_runs_cannot_write_is_an_error(
+    tmp_path: Path, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AETHERFLOW_STATE_ROOT", str(tmp_path))
 
-    assert ask("runs export --html")[:2] == (0, "there are no runs yet: nothing has run here\n")
-    assert json.loads(ask("runs export --html --json")[1])["files"] == []
-    assert ask("runs export --jsonl -") == (0, "", "there are no runs yet: nothing has run here\n")
+    for line in ("runs export --html", "runs export --jsonl -"):
+        code, out, err = ask(line)
+        assert (code, out) == (2, "")
+        assert "there is no state database" in err
+        assert "the first run creates it" in err
+    code, out, _ = ask("runs export --html --json")
+    assert code == 2
+    assert json.loads(out)["error"]["code"] == "AF605"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_database_without_runs_is_an_error_too(tmp_path: Path, ask: Any) -> None:
+    empty = tmp_path / "empty.sqlite"
+    assert ask(f"pools set warehouse 4 --state {empty}")[0] == 0
+
+    code, out, err = ask(f"runs export --html --state {empty}")
+
+    assert (code, out) == (2, "")
+    assert f"there are no runs in {empty}" in err
+    assert "aetherflow run FLOW" in err
