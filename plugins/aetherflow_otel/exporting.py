@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk._logs.export import (
-    ConsoleLogRecordExporter,
-    LogRecordExporter,
-    LogRecordExportResult,
-)
+from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExportResult
 
 from aetherflow import Outbox
 from aetherflow_otel.library_log import noting
-from aetherflow_otel.otel_variables import OtelVariables, Otlp
+from aetherflow_otel.otel_variables import OtelVariables, Otlp, Signal
 
 T = TypeVar("T")
-Send = Callable[[Sequence[T], Callable[[str], None]], bool]
+T_contra = TypeVar("T_contra", contravariant=True)
 
 SpanOutbox = Outbox[ReadableSpan]
 LogOutbox = Outbox[ReadableLogRecord]
 CONSOLE = "the console"
+
+
+class _Exporter(Protocol[T_contra]):
+    """What the exporters of spans and of log records have in common."""
+
+    def export(self, batch: Sequence[T_contra], /) -> object: ...
+
+    def shutdown(self) -> None: ...
 
 
 def span_outboxes(variables: OtelVariables) -> list[SpanOutbox]:
@@ -35,17 +40,7 @@ def span_outboxes(variables: OtelVariables) -> list[SpanOutbox]:
     Raises:
         ConfigError: a variable has a value that is not allowed.
     """
-    made: list[SpanOutbox] = []
-    for name in variables.exporters("traces"):
-        exporter: SpanExporter = ConsoleSpanExporter()
-        place = CONSOLE
-        if name == "otlp":
-            otlp = variables.otlp("traces")
-            exporter, place = OTLPSpanExporter(otlp.endpoint, **_options(otlp)), otlp.endpoint
-        batching = variables.batching("traces")._asdict()
-        send = _sender(exporter.export, SpanExportResult.SUCCESS)
-        made.append(Outbox(send, place=place, stop=exporter.shutdown, **batching))
-    return made
+    return _outboxes(variables, "traces", ConsoleSpanExporter, OTLPSpanExporter, SpanExportResult.SUCCESS)
 
 
 def log_outboxes(variables: OtelVariables) -> list[LogOutbox]:
@@ -54,27 +49,38 @@ def log_outboxes(variables: OtelVariables) -> list[LogOutbox]:
     Raises:
         ConfigError: a variable has a value that is not allowed.
     """
-    made: list[LogOutbox] = []
-    for name in variables.exporters("logs"):
-        exporter: LogRecordExporter = ConsoleLogRecordExporter()
-        place = CONSOLE
+    return _outboxes(
+        variables, "logs", ConsoleLogRecordExporter, OTLPLogExporter, LogRecordExportResult.SUCCESS
+    )
+
+
+def _outboxes(
+    variables: OtelVariables,
+    signal: Signal,
+    console: Callable[[], _Exporter[T]],
+    otlp: Callable[..., _Exporter[T]],
+    success: object,
+) -> list[Outbox[T]]:
+    """Return the outboxes of a signal; its exporters answer with `success` if a batch has arrived."""
+    made: list[Outbox[T]] = []
+    for name in variables.exporters(signal):
         if name == "otlp":
-            otlp = variables.otlp("logs")
-            exporter, place = OTLPLogExporter(otlp.endpoint, **_options(otlp)), otlp.endpoint
-        batching = variables.batching("logs")._asdict()
-        send = _sender(exporter.export, LogRecordExportResult.SUCCESS)
+            target = variables.otlp(signal)
+            exporter, place = otlp(target.endpoint, **_options(target)), target.endpoint
+        else:
+            exporter, place = console(), CONSOLE
+        batching = variables.batching(signal)._asdict()
+        send = partial(_send, exporter, success)
         made.append(Outbox(send, place=place, stop=exporter.shutdown, **batching))
     return made
 
 
-def _sender(export: Callable[[Sequence[T]], object], success: object) -> Send[T]:
-    """Return what sends a batch by an exporter, which answers with `success` if it has arrived."""
-
-    def send(batch: Sequence[T], note: Callable[[str], None]) -> bool:
-        with noting(note):
-            return export(batch) is success
-
-    return send
+def _send(
+    exporter: _Exporter[T], success: object, batch: Sequence[T], note: Callable[[str], None], /
+) -> bool:
+    """Send a batch; return whether it has arrived."""
+    with noting(note):
+        return exporter.export(batch) is success
 
 
 def _options(otlp: Otlp) -> dict[str, Any]:
