@@ -7,7 +7,7 @@ do not name begins with `aetherflow.`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 MOST_CHARACTERS = 8000
@@ -35,14 +35,19 @@ def attributes_of(record: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if job_id := record.get("job_id"):
         step_id = record.get("step_id", "")
-        task = f"{job_id}.{step_id}" if step_id else job_id
-        found["cicd.pipeline.task.name"] = task
+        found["cicd.pipeline.task.name"] = task_name(record)
         place = [record["run_id"], job_id, step_id, str(record.get("attempt", "")) if step_id else ""]
         found["cicd.pipeline.task.run.id"] = "/".join(part for part in place if part)
     else:  # spans of jobs and steps have these as attributes of their resource
         found["cicd.pipeline.action.name"] = "RUN"
         found |= {"cicd.pipeline.name": record["flow_id"], "cicd.pipeline.run.id": record["run_id"]}
-    return found | scalars(record)
+    return found | own_attributes(record)
+
+
+def task_name(record: Mapping[str, Any]) -> str:
+    """Return the name of the job of a record, or of its step."""
+    job_id, step_id = record["job_id"], record.get("step_id")
+    return f"{job_id}.{step_id}" if step_id else job_id
 
 
 def result_of(status: str, record: Mapping[str, Any], *, timed_out: bool = False) -> str:
@@ -55,9 +60,9 @@ def result_of(status: str, record: Mapping[str, Any], *, timed_out: bool = False
     return _RESULTS.get(status, "error")
 
 
-def scalars(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a record that the conventions do not name, as `aetherflow.FIELD`."""
-    return {f"aetherflow.{name}": plain(value) for name, value in record.items() if name not in _OF_SPAN}
+def own_attributes(record: Mapping[str, Any], elsewhere: Collection[str] = _OF_SPAN) -> dict[str, Any]:
+    """Return the fields of a record as `aetherflow.FIELD`, without those that are said elsewhere."""
+    return {f"aetherflow.{name}": plain(value) for name, value in record.items() if name not in elsewhere}
 
 
 def plain(value: Any) -> Any:

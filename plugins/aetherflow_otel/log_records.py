@@ -9,10 +9,10 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
-from aetherflow_otel.conventions import plain, result_of
-from aetherflow_otel.run_spans import nanoseconds
+from aetherflow_otel.conventions import own_attributes, plain, result_of, task_name
+from aetherflow_otel.run_spans import nanoseconds, span_context
 
 _SEVERITIES = {
     "debug": SeverityNumber.DEBUG,
@@ -48,11 +48,10 @@ def log_record(
 
 
 def _attributes(record: Mapping[str, Any]) -> dict[str, Any]:
-    found = {f"aetherflow.{name}": plain(value) for name, value in record.items() if name not in _ELSEWHERE}
+    found = own_attributes(record, _ELSEWHERE)
     found |= {"cicd.pipeline.name": record["flow_id"], "cicd.pipeline.run.id": record["run_id"]}
-    if job_id := record.get("job_id"):
-        step_id = record.get("step_id")
-        found["cicd.pipeline.task.name"] = f"{job_id}.{step_id}" if step_id else job_id
+    if record.get("job_id"):
+        found["cicd.pipeline.task.name"] = task_name(record)
     if status := record.get("status"):
         key = "cicd.pipeline.task.run.result" if record.get("job_id") else "cicd.pipeline.result"
         found |= {key: result_of(status, record), "aetherflow.status": status}
@@ -67,7 +66,5 @@ def _attributes(record: Mapping[str, Any]) -> dict[str, Any]:
 def _context(record: Mapping[str, Any]) -> Any:
     if not record.get("trace_id"):
         return None
-    span = SpanContext(
-        int(record["trace_id"], 16), int(record["span_id"], 16), False, TraceFlags(TraceFlags.SAMPLED)
-    )
+    span = span_context(record["trace_id"], record["span_id"])
     return set_span_in_context(NonRecordingSpan(span))

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from aetherflow_otel.conventions import attributes_of, result_of, scalars
+from aetherflow_otel.conventions import attributes_of, own_attributes, result_of, task_name
 
 Record = Mapping[str, Any]
 
@@ -44,14 +44,14 @@ class _OpenSpan:
         self.links: list[Link] = []
         self.events: list[Event] = []
         self.dropped = 0
-        self.context = _context(record["trace_id"], record["span_id"])
+        self.context = span_context(record["trace_id"], record["span_id"])
 
     def add(self, record: Record) -> None:
         """Add an event, unless there are too many."""
         if len(self.events) >= MOST_EVENTS:
             self.dropped += 1
             return
-        found = {"message": record["message"]} | scalars(record)
+        found = {"message": record["message"]} | own_attributes(record)
         self.events.append(Event(record["event"], found, nanoseconds(record)))
 
     def add_exception(self, record: Record) -> None:
@@ -123,7 +123,7 @@ class RunSpans:
 
     def _start_step(self, record: Record) -> None:
         parent = self._jobs.get(record["job_id"]) or self._run
-        self._steps[record["job_id"]] = _span(record, f"{record['job_id']}.{record['step_id']}", parent)
+        self._steps[record["job_id"]] = _span(record, task_name(record), parent)
 
     def _add_event(self, record: Record) -> None:
         """Add an event to the span of a record: of its step, else of its job, else of the run."""
@@ -142,7 +142,7 @@ class RunSpans:
                 self._add_event(record)
                 return []
             parent = self._jobs.get(job_id) or self._run
-            span = _span(record, f"{job_id}.{record['step_id']}", parent)
+            span = _span(record, task_name(record), parent)
         else:
             del self._steps[job_id]
         self._ended.setdefault(job_id, set()).add(span_id)
@@ -208,10 +208,11 @@ def _whole_job(job_id: str) -> str:
     return job_id.rpartition("[")[0] if job_id.endswith("]") else ""
 
 
-def _context(trace_id: str, span_id: str, *, is_remote: bool = False) -> SpanContext:
+def span_context(trace_id: str, span_id: str, *, is_remote: bool = False) -> SpanContext:
+    """Return what a span is known by, of its ids in hexadecimal digits."""
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote, TraceFlags(TraceFlags.SAMPLED))
 
 
 def _context_of(traceparent: str) -> SpanContext:
     _, trace_id, span_id, _ = traceparent.split("-")
-    return _context(trace_id, span_id, is_remote=True)
+    return span_context(trace_id, span_id, is_remote=True)
