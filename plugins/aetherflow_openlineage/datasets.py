@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from openlineage.client.event_v2 import InputDataset, OutputDataset
@@ -21,22 +21,22 @@ _DIALECTS = {"postgresql": "postgres", "mariadb": "mysql", "exasol": "generic"}
 
 def inputs_of(record: Record) -> list[InputDataset]:
     """Return the data sets that a step read: those that it noted, and the tables of its statements."""
-    found = {(one["namespace"], one["name"]): _input(one) for one in record.get("reads", ())}
-    for statement, meta in _parsed(record.get("statements", ())):
-        for table in meta.in_tables:
-            key = _table(statement, table)
-            found.setdefault(key, InputDataset(*key))
-    return list(found.values())
+    facet = input_statistics_input_dataset.InputStatisticsInputDatasetFacet
+    found = _found(record, "reads", lambda meta: meta.in_tables)
+    return [
+        InputDataset(*key, inputFacets={"inputStatistics": facet(**numbers)} if numbers else {})
+        for key, numbers in found.items()
+    ]
 
 
 def outputs_of(record: Record) -> list[OutputDataset]:
     """Return the data sets that a step wrote, likewise."""
-    found = {(one["namespace"], one["name"]): _output(one) for one in record.get("writes", ())}
-    for statement, meta in _parsed(record.get("statements", ())):
-        for table in meta.out_tables:
-            key = _table(statement, table)
-            found.setdefault(key, OutputDataset(*key))
-    return list(found.values())
+    facet = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet
+    found = _found(record, "writes", lambda meta: meta.out_tables)
+    return [
+        OutputDataset(*key, outputFacets={"outputStatistics": facet(**numbers)} if numbers else {})
+        for key, numbers in found.items()
+    ]
 
 
 def sql_of(record: Record) -> sql_job.SQLJobFacet | None:
@@ -48,29 +48,24 @@ def sql_of(record: Record) -> sql_job.SQLJobFacet | None:
     return sql_job.SQLJobFacet(query=text, dialect=statements[0].get("dialect") or None)
 
 
-def _input(noted: Record) -> InputDataset:
-    rows, size = noted.get("rows"), noted.get("bytes")
-    facets: dict[str, Any] = {}
-    if rows is not None or size is not None:
-        statistics = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=rows, size=size)
-        facets["inputStatistics"] = statistics
-    return InputDataset(noted["namespace"], noted["name"], inputFacets=facets)
+def _found(
+    record: Record, noted: str, tables: Callable[[SqlMeta], Sequence[DbTableMeta]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the namespaces and names of data sets, each with the numbers of its facet; empty: none known."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in record.get(noted, ()):
+        numbers = {"rowCount": one.get("rows"), "size": one.get("bytes")}
+        known = {name: number for name, number in numbers.items() if number is not None}
+        found[one["namespace"], one["name"]] = known
+    for statement, meta in _parsed(record):
+        for table in tables(meta):
+            found.setdefault(_table(statement, table), {})
+    return found
 
 
-def _output(noted: Record) -> OutputDataset:
-    rows, size = noted.get("rows"), noted.get("bytes")
-    facets: dict[str, Any] = {}
-    if rows is not None or size is not None:
-        statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-            rowCount=rows, size=size
-        )
-        facets["outputStatistics"] = statistics
-    return OutputDataset(noted["namespace"], noted["name"], outputFacets=facets)
-
-
-def _parsed(statements: Sequence[Record]) -> Iterator[tuple[Record, SqlMeta]]:
+def _parsed(record: Record) -> Iterator[tuple[Record, SqlMeta]]:
     """Yield the statements that the parser understands, with their tables."""
-    for statement in statements:
+    for statement in record.get("statements", ()):
         dialect = statement.get("dialect", "")
         meta = parse([statement["sql"]], dialect=_DIALECTS.get(dialect, dialect or "generic"))
         if meta is not None:

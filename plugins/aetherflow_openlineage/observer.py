@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -39,7 +40,7 @@ class OpenLineageObserver:
         self._has_warned = False
         if config is not None:
             self._transport, place = _transport(config)
-            self._outbox = Outbox(_Sending(self._transport), place=place)
+            self._outbox = Outbox(partial(_emit, self._transport), place=place)
 
     def take(self, records: Sequence[Mapping[str, Any]]) -> str | None:
         """Send the events of these records."""
@@ -65,21 +66,16 @@ class OpenLineageObserver:
             self._outbox.put(events)
 
 
-class _Sending:
-    """Sends an event by a transport of the client."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def __call__(self, batch: Sequence[RunEvent], note: Callable[[str], None]) -> bool:
-        for event in batch:
-            try:
-                with quiet():
-                    self._transport.emit(event)
-            except Exception as error:  # noqa: BLE001 - each transport raises errors of its own library
-                note(_reason(error))
-                return False
-        return True
+def _emit(transport: Transport, batch: Sequence[RunEvent], note: Callable[[str], None], /) -> bool:
+    """Send events by a transport of the client; return whether they have arrived."""
+    for event in batch:
+        try:
+            with quiet():
+                transport.emit(event)
+        except Exception as error:  # noqa: BLE001 - each transport raises errors of its own library
+            note(_reason(error))
+            return False
+    return True
 
 
 def _transport(config: dict[str, Any]) -> tuple[Transport, str]:

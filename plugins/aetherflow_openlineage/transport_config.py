@@ -93,6 +93,5 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         known = merged.get(key)
-        both = isinstance(known, dict) and isinstance(value, dict)
-        merged[key] = _merged(known, value) if both and isinstance(known, dict) else value
+        merged[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return merged
