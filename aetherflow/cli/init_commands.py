@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,14 +28,9 @@ def init_project(
     json: Json = False,
 ) -> None:
     """Write a small project that runs as it is. A flow, profiles, a README."""
-    written = write_project(folder, force=force)
-    if json:
-        print_report("init.project", {"files": written})
-        return
-    for path in written:
-        print_text(str(path))
     change = "" if folder == Path() else f"cd {folder} && "
-    print_text(f"try it: {change}aetherflow run flow.yaml --run-id first_flow-1")
+    then = f"try it: {change}aetherflow run flow.yaml --run-id first_flow-1"
+    _print_written("init.project", write_project(folder, force=force), then, json=json)
 
 
 def init_plugin(
@@ -44,13 +40,8 @@ def init_plugin(
     json: Json = False,
 ) -> None:
     """Write a plugin with a step, a connector and tests that pass."""
-    written = write_plugin(name, force=force)
-    if json:
-        print_report("init.plugin", {"files": written})
-        return
-    for path in written:
-        print_text(str(path))
-    print_text(f"try it: cd {name} && AETHERFLOW_PLUGIN_PATHS=src aetherflow run example.yaml")
+    then = f"try it: cd {name} && AETHERFLOW_PLUGIN_PATHS=src aetherflow run example.yaml"
+    _print_written("init.plugin", write_plugin(name, force=force), then, json=json)
 
 
 def init_monitoring(
@@ -75,13 +66,8 @@ def init_monitoring(
             raise UsageError("--print and --json would both write to standard output")
         print_text(monitoring_text(part).rstrip("\n"))
         return
-    written = write_monitoring(folder, force=force)
-    if json:
-        print_report("init.monitoring", {"files": written})
-        return
-    for path in written:
-        print_text(str(path))
-    print_text(f"what to do with them: {folder / 'README.md'}")
+    then = f"what to do with them: {folder / 'README.md'}"
+    _print_written("init.monitoring", write_monitoring(folder, force=force), then, json=json)
 
 
 def init_systemd(
@@ -91,3 +77,13 @@ def init_systemd(
 ) -> None:
     """Print a systemd unit for a server. It runs as you, in this folder."""
     print_text(systemd_unit(files, os.environ).rstrip("\n"))
+
+
+def _print_written(report: str, files: Sequence[Path], then: str, *, json: bool) -> None:
+    """Print which files were written, and for a person what to do next."""
+    if json:
+        print_report(report, {"files": files})
+        return
+    for path in files:
+        print_text(str(path))
+    print_text(then)
