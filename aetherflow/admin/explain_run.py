@@ -9,12 +9,13 @@ from typing import Any, Literal
 import msgspec
 
 from aetherflow.admin.run_history import RunFacts
-from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree, seconds_between
+from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree
 from aetherflow.admin.wait_words import wait_words
 from aetherflow.errors import UsageError
 from aetherflow.events.stale_readers import job_of, shown
 from aetherflow.observe.event_text import counts, duration
 from aetherflow.store.projection import timestamp
+from aetherflow.store.stored_times import seconds_between
 
 Kind = Literal[
     "started", "late", "resumed", "kept", "rerun", "stale", "ready", "waited", "condition", "instances",
@@ -135,9 +136,9 @@ class _Explainer:
                 f"The item {firing.item_id} started it for {cause} {firing.scheduled_at}.",
                 run.started_at,
             )
-            late = seconds_between(firing.due_at, run.started_at) or 0.0
+            late = seconds_between(firing.due_at, run.started_at)
             if late >= LATE_SECONDS:
-                queued = seconds_between(firing.decided_at, run.started_at) or 0.0
+                queued = seconds_between(firing.decided_at, run.started_at)
                 why = (
                     f"it waited {duration(queued)} after a server had decided that it runs"
                     if queued > late / 2
@@ -254,7 +255,7 @@ class _Explainer:
                 "instances",
                 f"It has an instance for each of {len(node.instances)} items: {counts(statuses)}.",
             )
-        took = duration(max(seconds_between(row.started_at, row.finished_at) or 0.0, 0.0))
+        took = duration(seconds_between(row.started_at, row.finished_at) or 0.0)
         match row.status:
             case "SUCCESS":
                 yield Reason("succeeded", f"It succeeded after {took}.", at)
@@ -345,7 +346,7 @@ def _ready(node: JobNode) -> Iterator[Reason]:
 def _end(step: StepNode) -> Iterator[Reason]:
     """Yield how a step ended."""
     row, at = step.row, step.row.finished_at or ""
-    took = duration(max(seconds_between(row.started_at, row.finished_at) or 0.0, 0.0))
+    took = duration(seconds_between(row.started_at, row.finished_at) or 0.0)
     match row.status:
         case "SUCCESS":
             yield Reason("succeeded", f"Attempt {row.attempt} succeeded after {took}.", at)

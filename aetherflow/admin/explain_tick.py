@@ -31,6 +31,7 @@ from aetherflow.store.alerts import alerts_of
 from aetherflow.store.firing_history import firing_at_or_after, is_run_here, known_of
 from aetherflow.store.firings import Firing, firings_between
 from aetherflow.store.pauses import read_pauses
+from aetherflow.store.stored_times import seconds_between
 
 MOST_ROWS = 200
 """How many rows after a tick without a row are looked at for one that it shares."""
@@ -194,8 +195,8 @@ class Explainer(msgspec.Struct, frozen=True):
         if row.started_at:
             found.append(f"started {self._local(row.started_at)}")
         if row.started_at and row.finished_at:
-            took = datetime.fromisoformat(row.finished_at) - datetime.fromisoformat(row.started_at)
-            found.append(f"ended {self._local(row.finished_at)}, after {duration(took.total_seconds())}")
+            took = duration(seconds_between(row.started_at, row.finished_at))
+            found.append(f"ended {self._local(row.finished_at)}, after {took}")
         for alert in alerts_of(self.raw, row.scheduler, row.item_id, row.scheduled_at, row.scheduled_at):
             steps = f"; its steps are run {alert.run_id}" if alert.run_id else ""
             message = in_zone(alert.message, self.item.zone)

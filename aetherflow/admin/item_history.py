@@ -20,6 +20,7 @@ from aetherflow.schedule.zone import instant, seconds
 from aetherflow.store.alerts import Alert, alerts_of
 from aetherflow.store.firing_history import known_of, newest_firings
 from aetherflow.store.firings import BY_HAND, Firing
+from aetherflow.store.stored_times import seconds_between
 
 CLOSED = "CLOSED"
 """The outcome of ticks that a calendar takes away; they have no row."""
@@ -124,10 +125,8 @@ def _entry_of(firing: Firing, one: KnownItem) -> HistoryEntry:
 
 
 def _between(begin: str | None, end: str | None) -> float | None:
-    if begin is None or end is None:
-        return None
-    passed = datetime.fromisoformat(end) - datetime.fromisoformat(begin)
-    return round(max(passed.total_seconds(), 0.0), 3)
+    seconds = seconds_between(begin, end)
+    return None if seconds is None else round(seconds, 3)
 
 
 def _closed(

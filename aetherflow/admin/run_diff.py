@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from aetherflow.admin.run_history import RunHistory
-from aetherflow.admin.run_tree import JobNode, StepNode, run_tree, seconds_between
+from aetherflow.admin.run_tree import JobNode, StepNode, run_tree
 from aetherflow.store.run_list import ListedRun
+from aetherflow.store.stored_times import seconds_between
 
 SLOWER_FACTOR = 1.5
 SLOWER_SECONDS = 1.0

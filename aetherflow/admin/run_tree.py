@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from aetherflow.admin.run_history import RunHistory
 from aetherflow.events.planned_jobs import PlannedJob, PlannedStep
 from aetherflow.plan.hooks import is_hook
 from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, StepRow, WaitRow
+from aetherflow.store.stored_times import seconds_between
 
 R = TypeVar("R", AttemptRow, EffectRow, StepRow, WaitRow)
 
@@ -57,7 +57,7 @@ class JobNode(msgspec.Struct, frozen=True):
         """How long it was ready and did not begin: others were running."""
         if not self.ready_at or not self.row.started_at:
             return 0.0
-        return max(seconds_between(self.ready_at, self.row.started_at) or 0.0, 0.0)
+        return seconds_between(self.ready_at, self.row.started_at)
 
     def failed_steps(self) -> Iterable[tuple[JobNode, StepNode]]:
         """Yield the steps that failed, of its instances too."""
@@ -65,13 +65,6 @@ class JobNode(msgspec.Struct, frozen=True):
             for step in node.steps:
                 if step.row.status == "FAILED":
                     yield node, step
-
-
-def seconds_between(start: str | None, end: str | None) -> float | None:
-    """Return how many seconds lie between two stored times; None if one is missing."""
-    if not start or not end:
-        return None
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def job_of_plan(job_id: str) -> str:

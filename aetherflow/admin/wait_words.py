@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aetherflow.admin.run_tree import seconds_between
 from aetherflow.observe.event_text import duration
 from aetherflow.store.queries import WaitRow
+from aetherflow.store.stored_times import seconds_between
 
 
 def wait_words(wait: WaitRow, *, is_running: bool) -> str:

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from aetherflow.admin.run_history import RunHistory
-from aetherflow.admin.run_tree import JobNode, StepNode, run_tree, seconds_between
+from aetherflow.admin.run_tree import JobNode, StepNode, run_tree
 from aetherflow.admin.wait_words import wait_words
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json, NamedRun
@@ -28,6 +28,7 @@ from aetherflow.observe.event_text import counts, duration, one_line
 from aetherflow.sdk.effects import NOT_DONE
 from aetherflow.store.queries import AttemptRow, EffectRow
 from aetherflow.store.run_list import ListedRun
+from aetherflow.store.stored_times import seconds_between
 
 EFFECTS_SHOWN = 10
 """How many confirmed effects of a step are printed; --json has all of them."""
@@ -185,7 +186,7 @@ def _step(node: StepNode, file: str, *, everything: bool, indent: str) -> Iterat
 
 def _took(start: str | None, end: str | None) -> list[str]:
     seconds = seconds_between(start, end)
-    return [] if seconds is None else [duration(max(seconds, 0.0))]
+    return [] if seconds is None else [duration(seconds)]
 
 
 def _place(file: str, line: int) -> list[str]:

@@ -27,6 +27,7 @@ from aetherflow.scheduler.window_ticks import decide_with_windows, in_window, is
 from aetherflow.store.firings import BY_HAND, Cause, Firing, NewFiring, insert_firing
 from aetherflow.store.pauses import Pause, pauses_of, read_pauses
 from aetherflow.store.schedule_items import decided_to, set_decided_to
+from aetherflow.store.stored_times import seconds_between
 
 ROWS_PER_RANGE = 100
 """Ticks that do not run have a row each up to this number; of more, the earlier ones share one."""
@@ -236,5 +237,4 @@ def lateness(firing: Firing) -> float:
     """Return how many seconds after its time a firing was decided; one by hand has no time to be late for."""
     if firing.cause in BY_HAND:
         return 0.0
-    late = datetime.fromisoformat(firing.decided_at) - datetime.fromisoformat(firing.due_at)
-    return max(late, timedelta(0)).total_seconds()
+    return seconds_between(firing.due_at, firing.decided_at)

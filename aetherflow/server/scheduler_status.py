@@ -23,6 +23,7 @@ from aetherflow.store.firing_history import last_problem, last_success
 from aetherflow.store.firings import BY_HAND, Firing, firing_at, last_firings, open_firings
 from aetherflow.store.pauses import Pause, pause_in_force, read_pauses
 from aetherflow.store.schedule_items import known_items
+from aetherflow.store.stored_times import seconds_between
 from aetherflow.working_directory import absolute
 
 USUAL_SECONDS = 5
@@ -263,5 +264,4 @@ def _due_since(item: Item, known: Mapping[str, tuple[str, datetime]], now: datet
 
 
 def _lag(firing: Firing) -> float:
-    started = datetime.fromisoformat(firing.started_at or firing.decided_at)
-    return round(max((started - datetime.fromisoformat(firing.due_at)).total_seconds(), 0.0), 3)
+    return round(seconds_between(firing.due_at, firing.started_at or firing.decided_at), 3)

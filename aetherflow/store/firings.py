@@ -16,6 +16,7 @@ import msgspec
 
 from aetherflow.store.projection import timestamp
 from aetherflow.store.served_files import is_alive
+from aetherflow.store.stored_times import seconds_between
 
 Cause = Literal["tick", "catch_up", "manual", "backfill", "event"]
 BY_HAND: frozenset[Cause] = frozenset({"manual", "backfill"})
@@ -400,10 +401,7 @@ def run_seconds(
         "ORDER BY scheduled_at DESC LIMIT ?",
         (scheduler, item_id, before, newest),
     )
-    return [
-        (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds()
-        for started, finished in rows
-    ]
+    return [seconds_between(started, finished) for started, finished in rows]
 
 
 def recorded_end(raw: sqlite3.Connection, run_id: str) -> tuple[RunEnd, str] | None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.store.run_rows import RunFilter, RunRow, list_runs
+from aetherflow.store.stored_times import seconds_between
 
 _FAILED_STEP = """
 SELECT s.job_id || '.' || s.step_id, s.error FROM job_state j JOIN step_state s USING (run_id, job_id)
@@ -81,13 +82,12 @@ def _duration(raw: sqlite3.Connection, run: RunRow, now: datetime) -> float | No
             "SELECT at FROM events WHERE run_id = ? AND event = 'run_resumed' ORDER BY seq DESC LIMIT 1",
             (run.run_id,),
         ).fetchone() or (begun_at,)
-    end = now
+    end = now.isoformat()
     if run.status != "RUNNING":
-        (text,) = raw.execute(
+        (end,) = raw.execute(
             "SELECT at FROM events WHERE run_id = ? ORDER BY seq DESC LIMIT 1", (run.run_id,)
         ).fetchone()
-        end = datetime.fromisoformat(text)
-    return round(max((end - datetime.fromisoformat(begun_at)).total_seconds(), 0.0), 3)
+    return round(seconds_between(begun_at, end), 3)
 
 
 def _fired_by(raw: sqlite3.Connection, run_id: str) -> FiredBy | None:

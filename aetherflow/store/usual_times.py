@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from statistics import median
 
 import msgspec
 
 from aetherflow.store.looking import uri_to_look, way_to_look
+from aetherflow.store.stored_times import seconds_between
 
 RUNS_COMPARED = 5
 """The usual time is the median of so many runs: one that was slow does not count much."""
@@ -65,7 +65,7 @@ def usual_times(path: Path, flow_id: str, selected_job: str = "") -> UsualTimes:
         for run_id, began, ended in raw.execute(_RUNS, (RUNS_SEARCHED, flow_id)):
             row = raw.execute(_SELECTED, (run_id,)).fetchone()
             if row is not None and (row[0] or "") == selected_job:
-                found.append((run_id, _seconds(began, ended)))
+                found.append((run_id, seconds_between(began, ended)))
             if len(found) == RUNS_COMPARED:
                 break
         if not found:
@@ -76,8 +76,4 @@ def usual_times(path: Path, flow_id: str, selected_job: str = "") -> UsualTimes:
 
 
 def _durations(rows: Iterable[tuple[str, str, str]]) -> dict[str, float]:
-    return {name: _seconds(began, ended) for name, began, ended in rows}
-
-
-def _seconds(began: str, ended: str) -> float:
-    return max((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 0.0)
+    return {name: seconds_between(began, ended) for name, began, ended in rows}

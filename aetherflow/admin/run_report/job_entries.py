@@ -12,12 +12,13 @@ from aetherflow.admin.run_report.distinct_failures import Anchors
 from aetherflow.admin.run_report.event_pass import RunPass
 from aetherflow.admin.run_report.masking import Masking
 from aetherflow.admin.run_report.short_texts import cut
-from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, seconds_between
+from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode
 from aetherflow.admin.wait_words import wait_words
 from aetherflow.observe.event_text import counts, duration
 from aetherflow.plan.hooks import is_hook
 from aetherflow.sdk.effects import NOT_DONE
 from aetherflow.store.queries import EffectRow
+from aetherflow.store.stored_times import seconds_between
 from aetherflow.web.model import JobEntry, Span, StepEntry, Timeline
 
 MOST_JOBS = 300
@@ -89,7 +90,7 @@ class Entries:
             id=masking.text(row.job_id),
             anchor=self._anchors.jobs.get(row.job_id, ""),
             status=row.status,
-            seconds=_seconds(row.started_at, row.finished_at or self._until(row.status)),
+            seconds=seconds_between(row.started_at, row.finished_at or self._until(row.status)),
             line=node.plan.line if not node.row.item else 0,
             item=masking.text(row.item),
             spans=() if node.instances else tuple(self._spans(node)),
@@ -133,9 +134,9 @@ class Entries:
             )
         return spans
 
-    def _until(self, status: str) -> str:
-        """Return the time up to which something runs; empty if it does not run."""
-        return self._found.executions[-1].end.isoformat() if status == "RUNNING" else ""
+    def _until(self, status: str) -> str | None:
+        """Return the time up to which something runs; None if it does not run."""
+        return self._found.executions[-1].end.isoformat() if status == "RUNNING" else None
 
     def _was_kept(self, node: JobNode) -> bool:
         resumed_at = self._history.resumed_at
@@ -171,7 +172,7 @@ class Entries:
             id=masking.text(row.step_id),
             type=row.step_type,
             status=row.status,
-            seconds=_seconds(row.started_at, row.finished_at or self._until(row.status)),
+            seconds=seconds_between(row.started_at, row.finished_at or self._until(row.status)),
             line=node.line,
             spans=tuple(self._found.spans.get((job_id, row.step_id), ())),
             reason=masking.text(row.reason or ""),
@@ -207,11 +208,6 @@ def _effects(effects: Sequence[EffectRow]) -> list[str]:
         more = f", and {len(done) - 1:,} more" if len(done) > 1 else ""
         notes.append(f"Done: {done[0].key}{more}")
     return notes
-
-
-def _seconds(start: str | None, end: str | None) -> float | None:
-    seconds = seconds_between(start, end)
-    return None if seconds is None else max(seconds, 0.0)
 
 
 def _error(error: Mapping[str, Any], masking: Masking) -> str:
