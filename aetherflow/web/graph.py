@@ -8,7 +8,7 @@ from itertools import pairwise
 from aetherflow.web.graph_layout import COLUMN_GAP, ROW_GAP, Placed, layout
 from aetherflow.web.markup import NOTHING, Markup, joined, tag
 from aetherflow.web.model import Graph, Node
-from aetherflow.web.status import css_class, in_order, sign
+from aetherflow.web.status import css_class, in_order, shares, sign
 
 WIDTH = 196
 HEIGHT = 46
@@ -123,21 +123,17 @@ def _box(node: Node, left: float, top: float) -> Markup:
 
 def _parts(node: Node) -> Sequence[Markup]:
     """Return a bar at the foot of a box: the shares of the statuses of what it stands for."""
-    whole, at, pieces = sum(node.parts.values()), 12.0, []
-    for status, number in in_order(node.parts):
-        width = (WIDTH - 20) * number / whole
-        pieces.append(
-            tag(
-                "rect",
-                x=f"{at:.1f}",
-                y=str(HEIGHT - 6),
-                width=f"{width:.1f}",
-                height="3",
-                class_=f"fill {css_class(status)}",
-            )
+    return [
+        tag(
+            "rect",
+            x=f"{left:.1f}",
+            y=str(HEIGHT - 6),
+            width=f"{width:.1f}",
+            height="3",
+            class_=f"fill {css_class(status)}",
         )
-        at += width
-    return pieces
+        for status, _, left, width in shares(node.parts, left=12, width=WIDTH - 20)
+    ]
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:

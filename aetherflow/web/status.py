@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from aetherflow.web.markup import NOTHING, Markup, joined, tag
 
@@ -73,23 +73,28 @@ def tally(numbers: Mapping[str, int]) -> Markup:
     )
 
 
+def shares(
+    numbers: Mapping[str, int], *, left: float, width: float
+) -> Iterator[tuple[str, int, float, float]]:
+    """Yield each status with its number, where its share of a width begins, and how wide it is."""
+    whole = sum(numbers.values())
+    for status, number in in_order(numbers):
+        share = width * number / whole
+        yield status, number, left, share
+        left += share
+
+
 def share_bar(numbers: Mapping[str, int]) -> Markup:
     """Return a bar whose pieces are as long as the shares of the statuses."""
-    whole = sum(numbers.values())
-    if not whole:
-        return NOTHING
-    pieces, at = [], 0.0
-    for status, number in in_order(numbers):
-        width = 100 * number / whole
-        pieces.append(
-            tag(
-                "rect",
-                tag("title", f"{number:,} {status}"),
-                x=f"{at:.3f}%",
-                width=f"{width:.3f}%",
-                height="100%",
-                class_=f"fill {css_class(status)}",
-            )
+    pieces = [
+        tag(
+            "rect",
+            tag("title", f"{number:,} {status}"),
+            x=f"{left:.3f}%",
+            width=f"{width:.3f}%",
+            height="100%",
+            class_=f"fill {css_class(status)}",
         )
-        at += width
-    return tag("svg", joined(pieces), class_="share", aria_hidden="true")
+        for status, number, left, width in shares(numbers, left=0, width=100)
+    ]
+    return tag("svg", joined(pieces), class_="share", aria_hidden="true") if pieces else NOTHING
