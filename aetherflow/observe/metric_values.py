@@ -71,12 +71,7 @@ class MetricValues:
 
     def observe(self, metric: Metric, *labels: str, seconds: float) -> None:
         """Add an observation to a histogram."""
-        values = self._histograms[metric.name]
-        if labels not in values:
-            labels = self._bounded(metric, labels)
-        found = values.get(labels)
-        if found is None:
-            found = values[labels] = Histogram([0] * (len(metric.buckets) + 1))
+        found = self._histogram(metric, labels)
         found.counts[bisect_left(metric.buckets, seconds)] += 1
         found.sum += seconds
 
@@ -118,12 +113,8 @@ class MetricValues:
                 self.add(metric, *labels, number=number)
             else:
                 self.set(metric, *labels, number=number)
-        values = self._histograms[metric.name]
         for labels, one in family.histograms.items():
-            bounded = labels if labels in values else self._bounded(metric, labels)
-            found = values.get(bounded)
-            if found is None:
-                found = values[bounded] = Histogram([0] * (len(metric.buckets) + 1))
+            found = self._histogram(metric, labels)
             found.counts = [a + b for a, b in zip(found.counts, one.counts, strict=True)]
             found.sum += one.sum
 
@@ -141,6 +132,15 @@ class MetricValues:
             if numbers or histograms or all_metrics:
                 yield Family(metric, numbers, histograms)
 
+    def _histogram(self, metric: Metric, labels: Labels) -> Histogram:
+        """Return the histogram of label values; a new one if there is none."""
+        values = self._histograms[metric.name]
+        if labels not in values:
+            labels = self._bounded(metric, labels)
+        if labels not in values:
+            values[labels] = Histogram([0] * (len(metric.buckets) + 1))
+        return values[labels]
+
     def _bounded(self, metric: Metric, labels: Labels) -> Labels:
         """Return label values that are new to a metric, with `_other` for those that are too many."""
         chosen = list(labels)
@@ -154,6 +154,5 @@ class MetricValues:
                 known.add(labels[place])
             else:
                 chosen[place] = OTHER
-                overflow = self._numbers[LABEL_OVERFLOW.name]
-                overflow[(name,)] = overflow.get((name,), 0) + 1
+                self.add(LABEL_OVERFLOW, name)
         return tuple(chosen)
