@@ -25,6 +25,7 @@ Kind = Literal[
 LATE_SECONDS = 1.0
 """From this time on a start is late, and a wait for a free place is worth a sentence."""
 FAILURES_SHOWN = 3
+WAITS_SHOWN = 3
 _DECIDED: Mapping[str, tuple[Kind, str]] = {
     "keep": ("kept", "kept its result"),
     "rerun": ("rerun", "let it run again"),
@@ -267,6 +268,7 @@ class _Explainer:
                 yield from self._failures(node)
             case "RUNNING":
                 yield Reason("running", "It is running.", row.started_at or "")
+                yield from _awaited(node)
             case "INTERRUPTED":
                 yield Reason("interrupted", "The process of the run died while it ran.", row.started_at or "")
             case _:
@@ -321,7 +323,7 @@ class _Explainer:
     def _attempts(self, step: StepNode) -> Iterator[Reason]:
         """Yield the waits of a step and its attempts that were repeated."""
         for wait in step.waits:
-            words = wait_words(wait, is_running=step.row.status == "RUNNING")
+            words = wait_words(wait, goes_on=wait in step.waits_for)
             yield Reason("waited", f"It {words}.", wait.since)
         for one in step.retries:
             of = f" of {one.max_attempts}" if one.max_attempts else ""
@@ -341,6 +343,17 @@ def _ready(node: JobNode) -> Iterator[Reason]:
         yield Reason("ready", "All jobs before it had ended when the run was resumed.", node.ready_at)
     elif node.plan.steps:
         yield Reason("ready", "It depends on no other job.", node.ready_at)
+
+
+def _awaited(node: JobNode) -> Iterator[Reason]:
+    """Yield what the first steps of a job, and of its instances, wait for now."""
+    waiting = list(node.waiting_steps())
+    for job, step in waiting[:WAITS_SHOWN]:
+        for wait in step.waits_for:
+            words = wait_words(wait, goes_on=True)
+            yield Reason("waited", f"Step {job.row.job_id}.{step.row.step_id} {words}.", wait.since)
+    if (more := len(waiting) - WAITS_SHOWN) > 0:
+        yield Reason("waited", f"{more} more of its steps wait{'s' if more == 1 else ''}.")
 
 
 def _end(step: StepNode) -> Iterator[Reason]:

@@ -34,6 +34,17 @@ class StepNode(msgspec.Struct, frozen=True):
     waits: list[WaitRow] = []
     effects: list[EffectRow] = []
 
+    @property
+    def waits_for(self) -> list[WaitRow]:
+        """The waits that go on: for slots before an attempt, for a lock in the one that runs."""
+        status, begun_at = self.row.status, self.row.started_at or ""
+        return [
+            wait
+            for wait in self.waits
+            if wait.ended_at is None
+            and (status == "RUNNING" and wait.since >= begun_at if wait.lock else status == NOT_BEGUN)
+        ]
+
 
 class JobNode(msgspec.Struct, frozen=True):
     """A job of a run, or an instance of one.
@@ -64,6 +75,13 @@ class JobNode(msgspec.Struct, frozen=True):
         for node in (self, *self.instances):
             for step in node.steps:
                 if step.row.status == "FAILED":
+                    yield node, step
+
+    def waiting_steps(self) -> Iterable[tuple[JobNode, StepNode]]:
+        """Yield the steps that wait for slots or a lock, of its instances too."""
+        for node in (self, *self.instances):
+            for step in node.steps:
+                if step.waits_for:
                     yield node, step
 
 

@@ -7,12 +7,12 @@ from aetherflow.store.queries import WaitRow
 from aetherflow.store.stored_times import seconds_between
 
 
-def wait_words(wait: WaitRow, *, is_running: bool) -> str:
+def wait_words(wait: WaitRow, *, goes_on: bool) -> str:
     """Return how long a step waited, for what, and who held it: `waited 2.00 s for the lock L, held by X`.
 
     Args:
         wait: a wait for slots of a pool, or for a lock.
-        is_running: whether the step runs; else a wait for a lock that has no end was in vain.
+        goes_on: whether the step waits still; else a wait that has no end was in vain.
     """
     seconds = seconds_between(wait.since, wait.ended_at)
     held = f", held by {'; '.join(wait.held_by)}" if wait.held_by else ""
@@ -21,5 +21,5 @@ def wait_words(wait: WaitRow, *, is_running: bool) -> str:
     if seconds is not None:
         how_long = f"waited {duration(seconds)}"
     else:
-        how_long = "waited in vain" if wait.lock and not is_running else "waits"
+        how_long = "waits" if goes_on else "waited in vain"
     return f"{how_long} for {what}{held}"

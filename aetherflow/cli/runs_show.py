@@ -174,7 +174,7 @@ def _step(node: StepNode, file: str, *, everything: bool, indent: str) -> Iterat
     yield from _indented(more, inner)
     for wait in node.waits:
         if wait.ended_at or (wait.lock and row.status == "RUNNING"):  # a wait for a pool is the reason above
-            yield f"{inner}{one_line(wait_words(wait, is_running=row.status == 'RUNNING'))}"
+            yield f"{inner}{one_line(wait_words(wait, goes_on=wait in node.waits_for))}"
     for attempt in node.retries:
         yield f"{inner}{_retry(attempt)}"
     for mark, use in row.marks.items():

@@ -110,12 +110,16 @@ def test_a_wait_for_a_lock_is_shown_while_it_lasts_and_after_it(cli: CommandLine
     with running(cli, WITH_LOCK) as first, cli.start("run", "waits.yaml", "--run-id", "second", *JSON) as run:
         event = run.event("lock_awaited", lock="key")
         shown, why = cli.run("runs", "show", "second").out, cli.run("explain", "second", "a.s").out
+        of_job, of_run = (cli.run("explain", "second", *part).out for part in (["a"], []))
         assert go(cli, first).code == run.end().code == 0
 
     assert event["held_by"] == "f, run first, a.s"
     assert "waits for the lock key, held by f, run first, a.s since 20" in shown
     assert "It waits for the lock key, held by f, run first, a.s since 20" in " ".join(why.split())
+    for text in (of_job, of_run):
+        assert "Step a.s waits for the lock key, held by f, run first, a.s since 20" in " ".join(text.split())
     assert "It waited " in cli.run("explain", "second", "a.s").out
+    assert "waits for" not in cli.run("explain", "second").out
     assert "s for the lock key, held by" in cli.run("runs", "show", "second").out
 
 

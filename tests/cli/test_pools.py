@@ -61,6 +61,8 @@ def shared(cli: CommandLine, first: Running, second: Running, *, killed: bool) -
         assert (refused.code, "AF643" in refused.err) == (75, True)
         shown = cli.run("runs", "show", "second")
         assert "waits for 1 slot of the pool warehouse (1), held by f, run first, a.s" in shown.out
+        why = " ".join(cli.run("explain", "second").out.split())
+        assert "Step a.s waits for 1 slot of the pool warehouse (1), held by f, run first, a.s." in why
         if killed:
             first.send(signal.SIGKILL)
             first.end()

@@ -187,8 +187,7 @@ class Entries:
 
 def _notes(node: StepNode) -> list[str]:
     """Return the waits of a step, its repeated attempts, its marks and its effects, a sentence each."""
-    is_running = node.row.status == "RUNNING"
-    notes = [f"It {wait_words(wait, is_running=is_running)}." for wait in node.waits]
+    notes = [f"It {wait_words(wait, goes_on=wait in node.waits_for)}." for wait in node.waits]
     for one in node.retries:
         why = f"{one.error.get('code')}: {one.error.get('message')}".partition("\n")[0]
         notes.append(
