@@ -83,16 +83,20 @@ async def send_messages(file: Path, event: str) -> list[SentMessage]:
         with anyio.move_on_after(REMOVE_SECONDS, shield=True):
             await _threads.run(partial(shutil.rmtree, folder, ignore_errors=True))
     order = [job.id for job in checked.plan.jobs]
-    return [_sent(checked, end) for end in sorted(ends.steps, key=lambda end: order.index(end.job_id))]
+    return [
+        _sent(checked, end, folder) for end in sorted(ends.steps, key=lambda end: order.index(end.job_id))
+    ]
 
 
-def _sent(checked: CheckedFlow, end: StepFinished) -> SentMessage:
+def _sent(checked: CheckedFlow, end: StepFinished, removed: Path) -> SentMessage:
+    """Return how a message was sent; what names a file in the folder that was removed is left out."""
     line = next(job.place.line for job in checked.plan.jobs if job.id == end.job_id)
     error = end.error
+    said = error.message if error else end.reason
     return SentMessage(
         place=f"{checked.plan.file}:{line}",
         to=end.step_id,
         status=end.status,
         code=error.code if error else "",
-        message=error.message if error else end.reason,
+        message="\n".join(line for line in said.splitlines() if str(removed) not in line),
     )
