@@ -97,7 +97,7 @@ def level_of(event: Event) -> Level:
 def _level_of_message(event: JobStarted | JobFinished | StepStarted | StepFinished) -> Level:
     """Return how much it matters what becomes of a message: one that is not due says nothing."""
     match event:
-        case JobFinished(status="FAILED") | StepFinished(status="FAILED"):
+        case JobFinished(status="FAILED" | "CANCELLED") | StepFinished(status="FAILED"):
             return "warning"
         case StepFinished(status="SUCCESS"):
             return "info"

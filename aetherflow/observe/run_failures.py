@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.occasions import is_message
 from aetherflow.events.planned_jobs import PlannedJob
 from aetherflow.events.run_events import (
     Event,
@@ -124,6 +125,9 @@ def digested(digest: Digest, event: Event) -> Digest:
                 event.job_id, event.step_id, event.step_type, error=event.error, reason=event.reason
             )
             return _with(msgspec.structs.replace(digest, reported=reported), failure)
+        case JobFinished(status="CANCELLED") if is_message(event.job_id):
+            reason = f"the message was cut off, it may not have been sent: {event.reason}"
+            return _with(digest, Failure(event.job_id, reason=reason))
         case JobFinished():
             return _with_end(digest, event)
         case _:

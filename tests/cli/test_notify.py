@@ -116,14 +116,30 @@ def test_a_run_that_a_person_cancels_sends_nothing_and_one_signal_lets_a_message
     assert (cli.folder / "inbox").read_text() == "sent\n"
 
 
+def test_a_second_signal_cuts_a_message_off_and_the_run_says_so(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FLOW.replace("SCRIPT", "touch began; sleep 60"))
+    with cli.start("run", "flow.yaml", "--log-format", "json") as run:
+        wait_until((cli.folder / "began").exists, seconds=40)
+        run.send(signal.SIGINT)
+        run.event("notice")
+        run.send(signal.SIGINT)
+        ended = run.event("job_finished", job_id="@notify-1")
+        _, cut_off = run.event("run_summary")["failures"]
+        assert run.end().code == 1
+    assert (ended["level"], ended["status"]) == ("warning", "CANCELLED")
+    assert (cut_off["job_id"], cut_off["place"]) == ("@notify-1", "flow.yaml:5")
+    assert cut_off["reason"] == "the message was cut off, it may not have been sent: SIGINT"
+
+
 def test_messages_can_be_tried_and_say_that_it_is_a_test(cli: CommandLine) -> None:
-    cli.write("flow.yaml", FLOW.replace("SCRIPT", "cat >> inbox; test -e ok"))
+    cli.write("flow.yaml", FLOW.replace("SCRIPT", "cat >> inbox; echo why; test -e ok"))
     cli.write("scheduler.yaml", SCHEDULER)
     tried = cli.run("notify", "test", "flow.yaml")
     assert (tried.code, tried.out[:61]) == (
         1,
         "flow.yaml:5: command: not sent: AF732: exit code 1: sh -c 'ca",
     ), tried
+    assert tried.out.endswith("\nlast lines of stdout:\n  why\n"), "the file with the output is removed"
     (cli.folder / "ok").touch()
     tried = cli.run("notify", "test", "flow.yaml", "--event", "recovery")
     assert (tried.code, tried.out, tried.err) == (0, "flow.yaml:5: command: sent\n", "")
