@@ -8,7 +8,10 @@ Occasion = Literal["failure", "recovery", "late", "success"]
 """A run failed; one succeeded after a failure that was reported; a tick is late; a run succeeded."""
 
 NOTIFY = "@notify-"
-"""First characters of the jobs that send messages of a flow, and of the resources of their addresses."""
+"""First characters of the jobs that send messages of a flow."""
+
+ADDRESS = "url of notify "
+"""First characters of the resources of their addresses, as errors name them."""
 
 
 def is_message(job_id: str) -> bool:

@@ -28,7 +28,7 @@ from aetherflow.execution.bus import Bus
 from aetherflow.execution.held_resource import HeldResource
 from aetherflow.execution.inbox import Inbox
 from aetherflow.execution.job_locks import JobLocks
-from aetherflow.execution.job_timer import JobTimer
+from aetherflow.execution.job_timer import JobTimer, whose_time
 from aetherflow.execution.message_attempt import attempt_message
 from aetherflow.execution.ports import Placement
 from aetherflow.execution.step_effects import StepEffects
@@ -266,7 +266,7 @@ class InstanceTask:
         if not is_final and self._machine.state.cancelling is None:
             wait = next_wait(step.retry, attempt, error, self._clock.random)
         if wait is not None and wait >= self._timer.left():
-            wait, error = None, _not_retried(error)
+            wait, error = None, _not_retried(error, step)
         if wait is None:
             if lock is not None:
                 lock.refuse(error)
@@ -379,6 +379,6 @@ def _with_progress(why: str, context: StepContext) -> str:
     return f"{why}: {note}" if note else why
 
 
-def _not_retried(error: ErrorInfo) -> ErrorInfo:
+def _not_retried(error: ErrorInfo, step: StepPlan) -> ErrorInfo:
     """Return the error of an attempt whose repetition would begin after its job's time is over."""
-    return error.with_remark("not tried again: the job's timeout_seconds would be over by then")
+    return error.with_remark(f"not tried again: {whose_time(step)} timeout_seconds would be over by then")

@@ -9,6 +9,7 @@ import anyio
 from aetherflow.clock import Clock
 from aetherflow.errors import ErrorInfo
 from aetherflow.plan.plan import JobPlan, StepPlan
+from aetherflow.spec.messages import MessageStep
 
 
 class JobTimer:
@@ -31,8 +32,10 @@ class JobTimer:
         """Return how many seconds an attempt may take, and the error when they are over."""
         own, left = step.spec.timeout_seconds, self.left()
         if left < (math.inf if own is None else own):
-            message = f"the job's timeout_seconds passed after {self._seconds:g} s"
+            message = f"{whose_time(step)} timeout_seconds passed after {self._seconds:g} s"
             hint = "raise timeout_seconds of the job if its steps need that long"
+            if isinstance(step.spec, MessageStep):
+                hint = "raise timeout_seconds of the entry of notify if sending needs that long"
             return left, ErrorInfo("AF711", message, kind="timeout", hint=hint, cause="job_timeout")
         message = f"the step's timeout_seconds passed after {own or 0:g} s"
         hint = "raise timeout_seconds if the work needs that long"
@@ -42,3 +45,8 @@ class JobTimer:
         """Cancel a scope after some seconds."""
         await self._clock.sleep(seconds)
         scope.cancel()
+
+
+def whose_time(step: StepPlan) -> str:
+    """Return whose time limit is that of the job: the one of an entry of `notify` is a message's."""
+    return "the message's" if isinstance(step.spec, MessageStep) else "the job's"

@@ -36,7 +36,7 @@ from aetherflow.plan.written_inputs import StepTypeOf, written_inputs
 from aetherflow.sdk.step import follow_up_id, follow_up_of
 from aetherflow.spec.flow import HOOKS, FlowFile, JobSpec, NotifySpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
-from aetherflow.spec.messages import MessageStep, message_step, wrong_keys
+from aetherflow.spec.messages import MessageStep, address_of, message_step, wrong_keys
 from aetherflow.spec.suggest import did_you_mean
 
 STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run", "flow", *DAY_ROOTS)
@@ -138,7 +138,7 @@ class _Compiler:
                 continue
             name = f"{NOTIFY}{number}"
             base: Path = ("flow", name.removeprefix(HOOK))
-            spec = JobSpec(id=f"_{name}", steps=[message_step(entry, number, name)])
+            spec = JobSpec(id=f"_{name}", steps=[message_step(entry, number, address_of(number))])
             yield JobPlan(
                 index=-1,
                 id=name,

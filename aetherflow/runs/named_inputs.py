@@ -10,12 +10,12 @@ from typing import Any
 
 from aetherflow.engine.state import RunState
 from aetherflow.engine.template_scope import StepsView, run_scope
-from aetherflow.events.occasions import NOTIFY
 from aetherflow.language.template import compile_template
 from aetherflow.language.template_error import TemplateError
 from aetherflow.plan.plan import Plan, StepPlan
 from aetherflow.redaction import Redactor
 from aetherflow.redaction.addresses import add_address
+from aetherflow.spec.messages import is_address
 
 
 def register_named_inputs(
@@ -42,7 +42,7 @@ def register_constant_inputs(plan: Plan, redactor: Redactor) -> None:
 def register_addresses(plan: Plan, env: Mapping[str, str], redactor: Redactor) -> None:
     """Register the addresses of webhooks: who knows the address of a chat can write to it."""
     for name, resource in plan.resources.items():
-        if name.startswith(NOTIFY) and isinstance(url := resource.config["base_url"], str):
+        if is_address(name) and isinstance(url := resource.config.get("base_url"), str):
             address = _known(url, {"env": env, "flow": plan.flow_names})
             if isinstance(address, str):
                 add_address(redactor, address)

@@ -6,13 +6,14 @@ wrong with such a step is reported at the key of the entry that it was made of.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from aetherflow.events.occasions import NOTIFY, Occasion
+from aetherflow.events.occasions import ADDRESS, NOTIFY, Occasion
 from aetherflow.spec.document import Document, NodePath
 from aetherflow.spec.flow import FlowFile, NotifySpec, ResourceSpec, RetrySpec, StepSpec
 
@@ -32,6 +33,8 @@ _KEYS = {
 
 _OF_INPUTS = {"to": "recipients", "json": "body", "stdin": "body"}
 """The key of an entry that an input was made of, if it has another name."""
+
+_ADDRESS = re.compile(rf"{ADDRESS}(\d+)( of .+)?")
 
 VARIABLES = {
     f"AETHERFLOW_NOTIFY_{name.upper()}": f"{{{{notify.{name}}}}}"
@@ -111,7 +114,9 @@ def wrong_keys(
     yield from _missing(spec)
     used, kind = resources.get(spec.resource or ""), _KINDS.get(spec.to, "")
     if used is not None and kind and used.kind != kind:
-        others = ", ".join(name for name, one in resources.items() if one.kind == kind and name[0] != "@")
+        others = ", ".join(
+            name for name, one in resources.items() if one.kind == kind and not is_address(name)
+        )
         hint = f"there is: {others}" if others else f"declare a resource of kind {kind}"
         yield ("resource",), "AF880", f"a {spec.to} needs a resource of kind {kind}, not {used.kind}", hint
     if is_in_flow and "late" in spec.on:
@@ -148,6 +153,16 @@ def _is_address(url: str) -> bool:
         return False
 
 
+def address_of(number: int, item_id: str = "") -> str:
+    """Return the name of the resource of a webhook: of the `number`-th entry of a file, or of an item."""
+    return f"{ADDRESS}{number}" + (f" of {item_id}" if item_id else "")
+
+
+def is_address(name: str) -> bool:
+    """Whether a resource is the address of a webhook in `notify`."""
+    return _ADDRESS.fullmatch(name) is not None
+
+
 def message_resource(entry: NotifySpec) -> ResourceSpec | None:
     """Return the resource of the address of a webhook, if the entry has an address.
 
@@ -172,7 +187,7 @@ def with_messages(flow: FlowFile, document: Document) -> tuple[FlowFile, Documen
     if not flow.flow.notify:
         return flow, document
     same = {name: getattr(document, name) for name in Document.__struct_fields__}
-    found = {f"{NOTIFY}{number}": message_resource(entry) for number, entry in enumerate(flow.flow.notify, 1)}
+    found = {address_of(number): message_resource(entry) for number, entry in enumerate(flow.flow.notify, 1)}
     own = {name: resource for name, resource in found.items() if resource is not None}
     return replace(flow, resources={**flow.resources, **own}), NotifyDocument(**same)
 
@@ -181,9 +196,9 @@ def moved(path: NodePath) -> NodePath:
     """Return where the file has what a plan has at a path."""
     match path:
         case ("flow", str(hook), 0, *rest) if hook.startswith(NOTIFY[1:]):
-            return ("flow", "notify", _number(hook), *in_entry(rest))
-        case ("resources", str(name), *_) if name.startswith(NOTIFY):
-            return ("flow", "notify", _number(name), "url")
+            return ("flow", "notify", int(hook.rpartition("-")[2]) - 1, *in_entry(rest))
+        case ("resources", str(name), *_) if found := _ADDRESS.fullmatch(name):
+            return ("flow", "notify", int(found[1]) - 1, "url")
         case _:
             return path
 
@@ -197,7 +212,3 @@ def in_entry(path: Sequence[str | int]) -> NodePath:
             return ("to",)
         case _:
             return tuple(one for one in path if one != "inputs")
-
-
-def _number(name: str) -> int:
-    return int(name.rpartition("-")[2]) - 1

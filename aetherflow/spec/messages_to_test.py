@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aetherflow.events.occasions import NOTIFY
 from aetherflow.spec.document import Document, NodePath
 from aetherflow.spec.flow import FlowFile, FlowMeta, JobSpec, NotifySpec, ParamSpec
-from aetherflow.spec.messages import message_resource, message_step, wrong_keys
+from aetherflow.spec.messages import address_of, message_resource, message_step, wrong_keys
 from aetherflow.spec.on_late import OnLateDocument
 from aetherflow.spec.schedule import ScheduleFile
 
@@ -27,7 +26,7 @@ def flow_to_test(spec: FlowFile | ScheduleFile, document: Document, event: str) 
         is_wrong = any(wrong_keys(entry, spec.resources, is_in_flow=is_flow))
         if is_wrong or event not in (OWN, *entry.on):
             continue
-        name = f"{NOTIFY}{number}"
+        name = address_of(number)
         if (resource := message_resource(entry)) is not None:
             resources[name], addresses[name] = resource, (*place, "url")
         step = message_step(entry, number, name)

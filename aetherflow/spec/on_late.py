@@ -12,11 +12,11 @@ from typing import Any, TypeGuard, get_args
 
 import msgspec
 
-from aetherflow.events.occasions import NOTIFY, Occasion
+from aetherflow.events.occasions import Occasion
 from aetherflow.events.schedule_events import AlertKind, EndKind, LateKind
 from aetherflow.spec.document import Document, NodePath
 from aetherflow.spec.flow import FlowFile, FlowMeta, JobSpec, NotifySpec, ParamSpec, ResourceSpec, StepSpec
-from aetherflow.spec.messages import in_entry, message_resource, message_step, wrong_keys
+from aetherflow.spec.messages import address_of, in_entry, message_resource, message_step, wrong_keys
 from aetherflow.spec.schedule import ItemSpec, ScheduleFile, is_schedule
 
 END_KINDS: tuple[EndKind, ...] = get_args(EndKind)
@@ -153,10 +153,10 @@ def _entries(spec: ScheduleFile, item: ItemSpec, number: int) -> list[_Entry]:
     """Return the entries of `notify` that count for an item, without those that are wrong."""
     of_file = item.notify is None
     place: NodePath = ("notify",) if of_file else ("items", number, "notify")
-    name = NOTIFY if of_file else f"{NOTIFY}{item.id}-"
+    own = "" if of_file else item.id
     listed: Sequence[NotifySpec] = spec.notify if item.notify is None else item.notify
     return [
-        _Entry(entry, (*place, n), f"{name}{n + 1}")
+        _Entry(entry, (*place, n), address_of(n + 1, own))
         for n, entry in enumerate(listed)
         if not any(wrong_keys(entry, spec.resources, is_in_flow=False))
     ]

@@ -187,6 +187,15 @@ async def test_a_webhook_may_have_a_query_which_is_masked_with_the_path_before_i
     assert "canary" not in repr(run.events)
 
 
+@pytest.mark.parametrize("name", ["url of notify x", "url of notify 7", "@notify-1"])
+async def test_a_resource_may_be_called_as_an_address_of_a_message(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text(flow(CHAT).replace("  smtp:", f'  "{name}":'))
+    checked = load_checked_flow(file, {"CHAT": "http://127.0.0.1:1/x"})
+    assert checked.errors == []
+    assert "AF552" in {one.code for one in checked.diagnostics}, "nothing uses it"
+
+
 async def test_a_webhook_that_redirects_has_not_got_the_message(tmp_path: Path) -> None:
     with HttpServer() as server:
         server.on(HOOK, Answer(302, headers={"Location": "/login"}))
@@ -196,6 +205,7 @@ async def test_a_webhook_that_redirects_has_not_got_the_message(tmp_path: Path) 
         assert {one.path for one in server.requests} == {HOOK}
     error = message_end(run).error
     assert error is not None
+    assert error.message.startswith("resource 'url of notify 1': POST ")
     assert "answered 302 Found: it redirects to /login" in error.message
 
 
@@ -210,6 +220,8 @@ async def test_a_silent_webhook_delays_the_end_by_no_more_than_its_time(tmp_path
     error = message_end(run).error
     assert error is not None
     assert error.code == "AF711"
+    assert error.message.startswith("the message's timeout_seconds passed after 0.3 s")
+    assert error.hint == "raise timeout_seconds of the entry of notify if sending needs that long"
     assert took < 20  # the server would have been silent for 30 s
 
 
