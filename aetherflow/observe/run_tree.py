@@ -34,7 +34,7 @@ from aetherflow.events.run_events import (
 from aetherflow.events.stale_readers import job_of
 from aetherflow.observe.expected_times import ExpectedTimes
 from aetherflow.observe.step_pace import Pace
-from aetherflow.observe.tree_views import Fan, JobView, StepView, Wait, WaitKind
+from aetherflow.observe.tree_views import Fan, Holder, JobView, StepView, Wait, WaitKind
 
 MOST_FAILED = 100
 """How many failed jobs, and how many failed instances of each mapped job, are kept: the first ones."""
@@ -56,6 +56,7 @@ class RunTree:
         ended: the last ones that ended otherwise.
         counts: how many jobs have ended, by status; neither instances nor hooks.
         hooks: the hooks, in the order in which they began.
+        working: the steps that are in an attempt, as `job.step`.
         ending: the status with which the jobs ended, while the hooks run.
     """
 
@@ -73,6 +74,7 @@ class RunTree:
     failed: dict[str, JobView] = field(default_factory=dict)
     ended: dict[str, JobView] = field(default_factory=dict)
     hooks: dict[str, JobView] = field(default_factory=dict)
+    working: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     ending: str = ""
     _step_counts: dict[str, int] = field(default_factory=dict)
@@ -162,29 +164,34 @@ class RunTree:
         if step is None:
             step = job.steps[event.step_id] = StepView(event.step_type, event.at)
         step.attempt = max(step.attempt, event.attempt)
+        name = f"{event.job_id}.{event.step_id}"
         match event:
             case StepWaiting():
                 step.status = "PENDING"
-                held = "; ".join(map(self._holder, event.held_by))
-                self._wait(event, job, step, Wait(WaitKind.POOL, event.pool, held, ahead=event.ahead))
+                held = tuple(map(self._holder, event.held_by))
+                self._wait(event, job, step, Wait(WaitKind.POOL, event.pool, held, event.ahead))
             case LockAwaited():
-                self._wait(event, job, step, Wait(WaitKind.LOCK, event.lock, self._holder(event.held_by)))
+                held = (self._holder(event.held_by),)
+                self._wait(event, job, step, Wait(WaitKind.LOCK, event.lock, held))
             case LockTaken():
                 self._wait(event, job, step, None)
             case StepStarted():
                 if step.attempt > 1 or step.wait is not None:
                     step.started, step.pace, step.text = event.at, None, ""
                 step.status = "RUNNING"
+                self.working.add(name)
                 self._wait(event, job, step, None)
             case StepRetrying():
+                self.working.discard(name)
                 step.status, step.pace = "PENDING", None
                 words = (
                     f"attempt {event.attempt}{_of(event.max_attempts)}: {_problem(event.error, step.text)}"
                 )
                 step.text = ""
                 until = event.at + timedelta(seconds=event.wait_seconds)
-                self._wait(event, job, step, Wait(WaitKind.RETRY, "", words, until))
+                self._wait(event, job, step, Wait(WaitKind.RETRY, words=words, until=until))
             case StepFinished():
+                self.working.discard(name)
                 step.status, step.seconds = event.status, event.duration_seconds
                 step.why = _problem(event.error, step.text) if event.error else event.reason
                 step.pace, step.text = None, ""
@@ -192,9 +199,9 @@ class RunTree:
             case _:
                 pass
 
-    def _holder(self, name: str) -> str:
-        """Return the name of a holder; that of a step of this run without the flow and the run."""
-        return name.removeprefix(f"{self.flow_id}, run {self.run_id}, ")
+    def _holder(self, name: str) -> Holder:
+        of_run = f"{self.flow_id}, run {self.run_id}, "
+        return Holder(name.removeprefix(of_run), name.startswith(of_run))
 
     def _wait(self, event: StepEvent, job: JobView, step: StepView, wait: Wait | None) -> None:
         """Note what a step waits for, or that it waits no longer; count it if its job is an instance."""

@@ -7,6 +7,7 @@ to come becomes one line, then what has ended, then the instances and the steps 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import partial
 from itertools import chain, islice, zip_longest
@@ -68,15 +69,16 @@ class _Entry(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """What the lines depend on: the time, and how wide they may be."""
+    """What the lines depend on: the time, how wide they may be, and which steps work (`job.step`)."""
 
     now: datetime
     width: int
+    working: AbstractSet[str]
 
 
 def frame(tree: RunTree, now: datetime, height: int, width: int) -> list[Line]:
     """Return at most `height` lines of at most `width` columns. The total is always the last one."""
-    canvas = Canvas(now, width)
+    canvas = Canvas(now, width, tree.working)
     total = _total(tree, canvas)
     room = height - 2
     if room < 0:
@@ -211,7 +213,7 @@ def _line(indent: str, job_id: str, job: JobView, canvas: Canvas, usual: float |
         done = sum(one.status in ("SUCCESS", "SKIPPED") for one in job.steps.values())
         parts.append(Part(f"{done}/{job.step_count} steps" if job.step_count else "", LEFT))
     if step is not None and (_is_merged(job) or indent):
-        parts += [Part(_attempt(step), LEFT), Part(step_words(step, canvas.now))]
+        parts += [Part(_attempt(step), LEFT), Part(step_words(step, canvas.now, canvas.working))]
     parts += map(Part, ended_words(job))
     return Line(fitted(f"{indent}{GLYPHS[status]} {one_line(job_id)}", parts, canvas.width), style)
 
@@ -249,7 +251,10 @@ def _step(step_id: str, step: StepView, canvas: Canvas, usual: float | None) -> 
         Part(_attempt(step), LEFT),
     ]
     name = f"    {GLYPHS[status]} {one_line(step_id)}"
-    return Line(fitted(name, [*parts, Part(step_words(step, canvas.now))], canvas.width), STYLES[status])
+    return Line(
+        fitted(name, [*parts, Part(step_words(step, canvas.now, canvas.working))], canvas.width),
+        STYLES[status],
+    )
 
 
 def _attempt(step: StepView) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from aetherflow.observe.step_pace import Pace
 
@@ -18,22 +19,31 @@ class WaitKind(StrEnum):
     RETRY = "retry"
 
 
+class Holder(NamedTuple):
+    """Who held what a step waits for when the wait began; a step of the run itself is named `job.step`."""
+
+    name: str
+    is_of_run: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Why a step does not work.
 
     Attributes:
         name: of the pool or the lock.
-        words: who holds it; or why the attempt before failed.
+        held_by: who held it when the wait began.
+        ahead: how many others waited before this one then.
+        words: why the attempt before failed.
         until: when it ends, if that is known.
-        ahead: how many others wait before this one.
     """
 
     kind: WaitKind
-    name: str
-    words: str
-    until: datetime | None = None
+    name: str = ""
+    held_by: tuple[Holder, ...] = ()
     ahead: int = 0
+    words: str = ""
+    until: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from math import ceil
 
@@ -65,10 +66,10 @@ def fan_left(fan: Fan, now: datetime) -> str:
     return f"about {about(seconds)} left" if seconds >= LEAST_EXPECTED_SECONDS else ""
 
 
-def step_words(step: StepView, now: datetime) -> str:
+def step_words(step: StepView, now: datetime, working: AbstractSet[str]) -> str:
     """Return what a step does: why it waits, how far it is, the last line of its program, how it ended."""
     if step.wait is not None:
-        return waiting(step.wait, now)
+        return waiting(step.wait, now, working)
     if step.status != "RUNNING":
         return one_line(step.why)
     parts = [step.pace.text(now)] if step.pace else []
@@ -77,13 +78,19 @@ def step_words(step: StepView, now: datetime) -> str:
     return one_line("  ".join(parts))
 
 
-def waiting(wait: Wait, now: datetime) -> str:
-    """Return why a step waits; a wait with an end counts down."""
-    words = one_line(wait.words)
+def waiting(wait: Wait, now: datetime, working: AbstractSet[str]) -> str:
+    """Return why a step waits; a wait with an end counts down.
+
+    Of the holders, steps of the run that work no longer (`working` are those that do) are left out. The queue
+    has moved then, so how many were ahead is left out too.
+    """
     if wait.until is None:
-        held = f", held by {words}" if words else ""
-        ahead = f", {wait.ahead} ahead" if wait.ahead else ""
+        holders = [name for name, is_of_run in wait.held_by if not is_of_run or name in working]
+        held = f", held by {one_line('; '.join(holders))}" if holders else ""
+        has_moved = len(holders) < len(wait.held_by)
+        ahead = f", {wait.ahead} ahead" if wait.ahead and not has_moved else ""
         return f"waits for {wait.kind} {one_line(wait.name)}{ahead}{held}"
+    words = one_line(wait.words)
     left = ceil(max((wait.until - now).total_seconds(), 0.0))
     return f"retry in {about(left)}: {words}" if left else f"retry now: {words}"
 

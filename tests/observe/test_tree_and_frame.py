@@ -27,6 +27,7 @@ from aetherflow.events.run_events import (
     StepProgress,
     StepRetrying,
     StepStarted,
+    StepWaiting,
 )
 from aetherflow.observe.run_tree import MOST_ENDED, MOST_FAILED, RunTree
 from aetherflow.observe.time_words import clock
@@ -122,6 +123,21 @@ def test_a_wait_ends_on_the_screen_when_it_ends() -> None:
     assert any("○ publish" in line and "lock warehouse" in line for line in lines(tree, after=13))
     tree.apply(LockTaken(**step("publish.swap", 14), lock="warehouse", waited_seconds=11))
     assert "● publish  with_lock  0:11" in lines(tree, after=14)
+
+
+def test_a_wait_names_no_holder_of_the_run_that_has_ended() -> None:
+    tree = tree_of([*began("a.s"), *began("b.s"), job("c")])
+    held = [f"nightly, run r1, {name}" for name in ("a.s", "b.s")]
+    tree.apply(StepWaiting(**step("c.s"), pool="db", slots=1, size=2, held_by=held, ahead=1))
+    assert lines(tree, after=1)[3].endswith("  waits for pool db, 1 ahead, held by a.s; b.s")
+
+    tree.apply(StepRetrying(**step("a.s", 1), attempt=1, wait_seconds=9, error=BOOM))
+    assert lines(tree, after=1)[3].endswith("  waits for pool db, held by b.s")
+    for event in ended("b.s", 2):
+        tree.apply(event)
+    assert any(
+        line.startswith("○ c") and line.endswith("  waits for pool db") for line in lines(tree, after=2)
+    )
 
 
 def test_a_retry_counts_down_and_its_next_attempt_is_numbered() -> None:
