@@ -46,7 +46,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Explained(msgspec.Struct, frozen=True):
-    """Why one thing of a run came as it did.
+    """What a run, a job or a step did, and why.
 
     Attributes:
         name: `job` or `job.step`; empty for the run.
@@ -61,7 +61,7 @@ class Explained(msgspec.Struct, frozen=True):
 
 
 def explain_run(facts: RunFacts, name: str = "") -> list[Explained]:
-    """Return why a run came as it did and each job of it; or why one job, or step, did.
+    """Return what a run and each job of it did, and why; or one job, or step.
 
     Raises:
         UsageError: the run has no such job or step.
@@ -73,7 +73,7 @@ def explain_run(facts: RunFacts, name: str = "") -> list[Explained]:
 
 
 def explain_whole_run(facts: RunFacts) -> Explained:
-    """Return why a run came as it did, without its jobs."""
+    """Return what a run did and why, without its jobs."""
     return _Explainer(facts).run()
 
 
@@ -87,7 +87,7 @@ class _Explainer:
         self._jobs = whole | {one.row.job_id: one for node in self.nodes for one in node.instances}
 
     def named(self, name: str) -> Explained:
-        """Return why a job (`job`) or a step (`job.step`) came as it did; ids may hold dots."""
+        """Return what a job (`job`) or a step (`job.step`) did, and why; ids may hold dots."""
         if name in self._jobs:
             return self.job(self._jobs[name])
         for end in (index for index, letter in enumerate(name) if letter == "."):
@@ -101,12 +101,12 @@ class _Explainer:
         )
 
     def run(self) -> Explained:
-        """Return why the run came as it did."""
+        """Return what the run did, and why."""
         run = self._history.run
         return Explained("run", "", run.status, run.flow_file, [*self._beginning(), *self._ending()])
 
     def job(self, node: JobNode) -> Explained:
-        """Return why a job, or an instance, came as it did."""
+        """Return what a job, or an instance, did, and why."""
         reasons = [
             *self._kept(node),
             *self._stale(node.row.job_id),
@@ -162,11 +162,11 @@ class _Explainer:
         took = "" if run.duration_seconds is None else f" after {duration(run.duration_seconds)}"
         match run.status:
             case "SUCCESS":
-                yield Reason("succeeded", f"It succeeded{took}: {counts(statuses)}.", at)
+                yield Reason("succeeded", f"It succeeded{took}; jobs: {counts(statuses)}.", at)
             case "FAILED":
                 which = ", ".join(failed[:FAILURES_SHOWN]) + (" ..." if len(failed) > FAILURES_SHOWN else "")
-                why = f" ({run.reason})" if run.reason else f", because of the failure of {which or 'a job'}"
-                yield Reason("failed", f"It failed{took}{why}: {counts(statuses)}.", at)
+                why = f" ({run.reason})" if run.reason else f", because {which or 'a job'} failed"
+                yield Reason("failed", f"It failed{took}{why}; jobs: {counts(statuses)}.", at)
             case "CANCELLED":
                 yield Reason(
                     "cancelled", f"It was cancelled{took}: {run.reason or 'no reason is known'}.", at
@@ -175,7 +175,7 @@ class _Explainer:
                 last = f" It stored its last event{took}." if took else ""
                 yield Reason("interrupted", f"Its process died before the run had ended.{last}", at)
             case _:
-                yield Reason("running", f"It is running: {counts(statuses)}.")
+                yield Reason("running", f"It is running; jobs: {counts(statuses)}.")
 
     def _kept(self, node: JobNode) -> Iterator[Reason]:
         resumed_at, row = self._history.resumed_at, node.row

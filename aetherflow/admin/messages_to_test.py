@@ -59,7 +59,11 @@ class _Ends:
 
 
 async def send_messages(file: Path, event: str) -> list[SentMessage]:
-    """Send the messages of a file that report an event, or of all what each is on for; return how that ended.
+    """Send the messages of a file now, and return how that ended.
+
+    Args:
+        file: the flow or scheduler file.
+        event: what the messages report; empty: of each, the first value of its `on`.
 
     Raises:
         InvalidInput: the file is wrong.

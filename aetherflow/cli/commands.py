@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "validate": Command("validate:validate", "Check a flow and all it refers to; nothing is run."),
     "migrate": Command("migrate:migrate", "Show what means something else in a file of AetherFlow 0.0."),
     "doctor": Command("doctor_command:doctor", "Check that this machine has what FLOW, or any flow, needs."),
-    "explain": Command("explain:explain", "Show why a run came as it did, or where resources come from."),
+    "explain": Command("explain:explain", "Show what a run did and why, or where resources come from."),
     "serve": Command("serve:serve", "Run the flows of scheduler files when they are due.", reports=False),
     "logs": Command("logs:logs", "Print the output of the programs of a run."),
     "events": Command("events:events", "Print the stored events of a run as JSON lines.", reports=False),

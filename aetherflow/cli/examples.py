@@ -38,7 +38,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "explain": (
         "aetherflow explain flow.yaml   # where each field of each resource comes from",
-        "aetherflow explain nightly-2026-01-31   # why the run and its jobs came as they did",
+        "aetherflow explain nightly-2026-01-31   # what the run and its jobs did, and why",
         "aetherflow explain nightly-2026-01 load.copy",
     ),
     "serve": (

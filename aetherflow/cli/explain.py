@@ -46,7 +46,7 @@ def explain(
     state: State = None,
     json: Json = False,
 ) -> int:
-    """Show why a run came as it did, or where resources come from. Values of secrets are masked."""
+    """Show what a run did and why, or where resources come from. Values of secrets are masked."""
     if subject and not is_flow(subject):
         return explain_run_of(subject, part, state, flow_yaml, json=json)
     if part or state is not None:

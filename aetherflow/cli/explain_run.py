@@ -1,4 +1,4 @@
-"""`aetherflow explain RUN [JOB[.STEP]]`: print why a run, a job or a step came as it did."""
+"""`aetherflow explain RUN [JOB[.STEP]]`: print what a run, a job or a step did, and why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INDENT = " " * len("  2026-11-29T18:02:08Z  ")
 
 
 def explain_run_of(name: str, part: str, state: Path | None, flow: Path | None, *, json: bool) -> int:
-    """Print why a run came as it did, with each of its jobs, or why one part of it did; return the exit code.
+    """Print what a run did and why, with each of its jobs, or what one part of it did; return the exit code.
 
     Raises:
         UsageError: there is no such run, job or step.

@@ -28,7 +28,7 @@ def send_test(
     event: Annotated[
         str,
         typer.Option(
-            help="What the messages report; default: the first that each is on for.",
+            help="What the messages report; default: of each, the first value of its `on`.",
             metavar="|".join(OCCASIONS),
         ),
     ] = "",

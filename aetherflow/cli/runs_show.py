@@ -54,7 +54,7 @@ def show_run(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show a run with its jobs, steps and errors. Large fans are folded."""
+    """Show a run with its jobs, steps and errors. --all also shows the instances that ended well."""
     path = history_path(state, flow_yaml, run)
     found = None if path is None else ask_state(path, lambda ask: ask.find_history(run))
     if json:

@@ -31,7 +31,7 @@ Metrics = Annotated[
     str,
     typer.Option(
         "--metrics",
-        help="Serve metrics for Prometheus there; a port alone is one of this machine only.",
+        help="Serve metrics for Prometheus there; a port alone: to this machine only.",
         metavar="[HOST:]PORT",
     ),
 ]

@@ -218,7 +218,7 @@ class JobStarted(JobEvent, frozen=True, kw_only=True):
         when: fingerprint of the gate that was open.
         for_each: fingerprint of what listed the items; empty if they were known before.
         item: the item of an instance, in few characters.
-        saw: the gate that was open, with the values that it read, in words.
+        saw: the condition of its `when`, with the values that it read, in words.
     """
 
     items: Items | None = None
@@ -367,7 +367,7 @@ class StepProgress(StepEvent, frozen=True, kw_only=True):
 
     Attributes:
         done: how much is done, in `unit`s.
-        total: how much there is in all; None if unknown.
+        total: how much there is in all; absent if that is unknown.
         unit: rows, bytes, files ...
         note: what is being done now.
         level: `info` about once a minute, for the log; `debug` in between, for displays.

@@ -52,7 +52,7 @@ class FiringMissed(ScheduleEvent, frozen=True, kw_only=True):
 
     Attributes:
         first_at: the first of several.
-        runs: how many ticks of the item run that were due with them.
+        runs: how many other ticks of the item that were due then do run.
         is_planned: a person or the file says so: a pause or a window. It is no warning.
     """
 

@@ -302,7 +302,7 @@ def test_logs_can_be_followed_until_the_run_ends(cli: CommandLine) -> None:
     [
         (1, "explain nightly-7", "It was resumed (attempt 2). "),
         (3, "explain nightly-7", "1 step was kept, 1 to run again."),
-        (3, "explain nightly-7", "It failed after 20.00 s (1 job failed): 2 PENDING"),
+        (3, "explain nightly-7", "It failed after 20.00 s (1 job failed); jobs: 2 PENDING"),
         (
             8,
             "explain nightly-7",

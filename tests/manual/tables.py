@@ -79,7 +79,7 @@ def _kind(kind: kinds.Type) -> str:
         parts = [_kind(part) for part in kind.types if not isinstance(part, kinds.NoneType)]
         return " or ".join(dict.fromkeys(parts))
     if isinstance(kind, kinds.LiteralType):
-        return ", ".join(f"`{value}`" for value in kind.values)
+        return ", ".join(f"`{value}`" for value in kind.values if value != "")
     if isinstance(kind, kinds.ListType | kinds.VarTupleType):
         return f"list of {_plural(_kind(kind.item_type))}"
     if isinstance(kind, kinds.StructType):
