@@ -1,4 +1,4 @@
-"""Make the head of the page: how the run came, what started it, and the commands for a person on call."""
+"""Make the head of the page: how the run ended, what started it, and the commands for a person on call."""
 
 from __future__ import annotations
 
