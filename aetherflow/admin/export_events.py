@@ -18,6 +18,7 @@ from aetherflow.data_files.parquet_reading import import_pyarrow
 from aetherflow.events.run_events import TRANSIENT, Event, Journalled
 from aetherflow.observe.event_record import EventRecord, Recorder
 from aetherflow.observe.line_writer import json_line
+from aetherflow.sdk.json_values import plain_text
 from aetherflow.store.database import Database
 
 RUN_KEY = b"aetherflow.run_id"
@@ -114,7 +115,7 @@ def _row(recorder: Recorder, event: Event, columns: Mapping[str, ColumnType]) ->
         if columns[name] == "json":
             row[name] = json_line(value).decode().rstrip("\n")
         elif isinstance(value, str):
-            row[name] = value.encode("utf-8", "backslashreplace").decode()  # a file name that is no text
+            row[name] = plain_text(value)  # the name of a file may be no text
     return row
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aetherflow.errors import MissingExtra
 from aetherflow.observe.metric_definitions import METRICS, Metric
 from aetherflow.observe.metric_values import Family, Histogram, Labels
+from aetherflow.sdk.json_values import plain_text
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -85,18 +86,13 @@ def _exposed(family: Family) -> Exposed:
     if metric.kind == "histogram":
         histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
         for labels, one in family.histograms.items():
-            histogram.add_metric(_encodable(labels), _cumulated(metric, one), one.sum)
+            histogram.add_metric([plain_text(value) for value in labels], _cumulated(metric, one), one.sum)
         return histogram
     of_kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     numbers = of_kind(metric.name, metric.help, labels=metric.labels)
     for labels, number in family.numbers.items():
-        numbers.add_metric(_encodable(labels), number)
+        numbers.add_metric([plain_text(value) for value in labels], number)
     return numbers
-
-
-def _encodable(labels: Labels) -> list[str]:
-    """Return label values without lone surrogates, which the name of a file may have."""
-    return [value.encode("utf-8", "backslashreplace").decode() for value in labels]
 
 
 def _cumulated(metric: Metric, one: Histogram) -> list[tuple[str, float]]:

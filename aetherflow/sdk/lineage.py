@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from aetherflow.events.lineage import Dataset, Statement
 from aetherflow.redaction import Redactor
+from aetherflow.sdk.json_values import plain_text
 
 MOST_DATASETS = 100
 """So many data sets of a step are stored in each direction, so that its event stays small."""
@@ -54,17 +55,12 @@ def _keep(noted: dict[tuple[str, str], Dataset], datasets: Iterable[Dataset]) ->
 
 def _masked(dataset: Dataset, redactor: Redactor) -> Dataset:
     namespace, name = redactor.text(dataset.namespace), redactor.text(dataset.name)
-    return replace(dataset, namespace=_storable(namespace), name=_storable(name))
+    return replace(dataset, namespace=plain_text(namespace), name=plain_text(name))
 
 
 def _masked_statement(statement: Statement, redactor: Redactor) -> Statement:
-    sql = _storable(redactor.text(statement.sql))
+    sql = plain_text(redactor.text(statement.sql))
     cut = sql if len(sql) <= MOST_CHARACTERS else f"{sql[:MOST_CHARACTERS]}…"
     names = {name: getattr(statement, name) for name in ("namespace", "database", "schema")}
-    masked = {name: _storable(redactor.text(text)) for name, text in names.items()}
+    masked = {name: plain_text(redactor.text(text)) for name, text in names.items()}
     return replace(statement, sql=cut, **masked)
-
-
-def _storable(text: str) -> str:
-    """Return a text that JSON can hold; the name of a file may be no valid Unicode."""
-    return text.encode("utf-8", "backslashreplace").decode()
