@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.nested_steps import outer_step
 from aetherflow.events.run_events import (
     Event,
     JobFinished,
@@ -292,9 +293,7 @@ def _trace_of(event: Event) -> RunTrace:
 
 def _span_of(event: Event, memory: _Memory, job_id: str, step_id: str) -> str:
     """Return the span of an event; a step inside another step (`with_lock`) has the span of that one."""
-    running = memory.running.get(job_id, "")
-    if running and step_id.startswith(f"{running}."):
-        step_id = running
+    step_id = outer_step(step_id, (memory.running.get(job_id),).__contains__)
     return memory.trace.span_id(job_id, step_id, event.attempt if isinstance(event, StepEvent) else 1)
 
 

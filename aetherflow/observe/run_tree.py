@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.nested_steps import outer_step
 from aetherflow.events.planned_jobs import PlannedJob, is_hook
 from aetherflow.events.run_events import (
     Event,
@@ -136,7 +137,7 @@ class RunTree:
 
     def _step(self, event: StepEvent) -> StepView | None:
         job = self._view(event.job_id)
-        step = job.steps.get(event.step_id) if job else None
+        step = job.steps.get(outer_step(event.step_id, job.steps.__contains__)) if job else None
         return step if step and step.status == "RUNNING" else None
 
     def _start_job(self, event: JobStarted) -> None:

@@ -140,6 +140,16 @@ def test_a_wait_names_no_holder_of_the_run_that_has_ended() -> None:
     )
 
 
+def test_what_a_step_inside_a_lock_does_is_shown_with_the_step_that_has_the_lock() -> None:
+    tree = tree_of(began("a.swap", kind="with_lock"))
+    inner = step("a", 1) | {"job_id": "a", "step_id": "swap.copy"}
+
+    tree.apply(StepOutput(**inner, stream="stdout", text="copying 41 %\n"))
+    assert lines(tree, after=1)[1] == "● a  with_lock  0:01  | copying 41 %"
+    tree.apply(StepProgress(**inner, done=5, total=10, unit="rows"))
+    assert lines(tree, after=1)[1] == "● a  with_lock  0:01  5 of 10 rows  | copying 41 %"
+
+
 def test_a_retry_counts_down_and_its_next_attempt_is_numbered() -> None:
     tree = tree_of(began("a.s"))
     tree.apply(StepOutput(**step("a.s", 1), stream="stderr", text="not yet\n"))
