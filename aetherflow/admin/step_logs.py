@@ -9,7 +9,9 @@ from typing import BinaryIO
 
 import msgspec
 
+from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_tree import job_of_plan
+from aetherflow.events.nested_steps import outer_step
 
 BLOCK = 1 << 16
 
@@ -31,18 +33,27 @@ class LogFilter(msgspec.Struct, frozen=True):
         job: a job with all its instances, or one instance.
         step: a step of any job, or `job.step`.
         only: (job, step) pairs; None: all.
+        steps: those of the flow (`steps_of`): the log of a step inside one of them (`with_lock`) is its log.
     """
 
     job: str = ""
     step: str = ""
     only: Collection[tuple[str, str]] | None = None
+    steps: Collection[tuple[str, str]] = frozenset()
 
     def has(self, log: StepLog) -> bool:
         """Whether a log is wanted."""
         jobs = (log.job_id, job_of_plan(log.job_id))
-        steps = (log.step_id, *(f"{job}.{log.step_id}" for job in jobs))
-        is_wanted = self.only is None or (log.job_id, log.step_id) in self.only
-        return is_wanted and self.job in ("", *jobs) and self.step in ("", *steps)
+        outer = outer_step(log.step_id, lambda name: (jobs[1], name) in self.steps)
+        names = {name for step in (log.step_id, outer) for name in (step, *(f"{job}.{step}" for job in jobs))}
+        is_wanted = self.only is None or (log.job_id, outer) in self.only
+        return is_wanted and self.job in ("", *jobs) and self.step in ("", *names)
+
+
+def steps_of(history: RunHistory) -> frozenset[tuple[str, str]]:
+    """Return the steps of the flow of a run, each with its job; also those that have not begun."""
+    planned = {(job.id, step.id) for job in history.plan for step in job.steps}
+    return frozenset(planned | {(job_of_plan(row.job_id), row.step_id) for row in history.steps})
 
 
 def step_logs(files: Iterable[Path], wanted: LogFilter) -> list[StepLog]:

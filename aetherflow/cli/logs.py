@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
+from msgspec.structs import replace
 
 from aetherflow.admin.queries import StateQueries
 from aetherflow.admin.run_history import RunHistory
-from aetherflow.admin.step_logs import LogFilter, StepLog, seek_last_lines, step_logs
+from aetherflow.admin.step_logs import LogFilter, StepLog, seek_last_lines, step_logs, steps_of
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json, NamedRun
 from aetherflow.cli.printing import print_note, print_text
@@ -101,7 +102,7 @@ class _Source:
 
     def __init__(self, path: Path, history: RunHistory, wanted: LogFilter, *, failed_only: bool) -> None:
         self._path, self._history = path, history
-        self._wanted, self._failed_only = wanted, failed_only
+        self._wanted, self._failed_only = replace(wanted, steps=steps_of(history)), failed_only
         self.run_id = history.run.run_id
 
     def logs(self) -> list[StepLog]:
@@ -111,7 +112,7 @@ class _Source:
             return ask.step_logs(self.run_id)
 
         only = {(one.job_id, one.step_id) for one in self._history.steps if one.status == "FAILED"}
-        wanted = LogFilter(self._wanted.job, self._wanted.step, only if self._failed_only else None)
+        wanted = replace(self._wanted, only=only if self._failed_only else None)
         return step_logs(ask_state(self._path, files), wanted)
 
     def is_running(self) -> bool:

@@ -18,6 +18,7 @@ from aetherflow.admin.run_report.log_tails import (
     LINE_CHARACTERS,
     TAIL_BYTES,
     TAIL_LINES,
+    log_anchors,
     log_tails,
     read_tail,
 )
@@ -252,6 +253,18 @@ def test_logs_of_steps_that_failed_come_first_and_empty_ones_are_left_out(tmp_pa
     assert [one.is_open for one in shown.tails[:3]] == [True, False, False]
     assert (len(shown.tails), shown.total) == (120, 199)
     assert shown.note.startswith("120 of 199 logs, those of failed steps first.")
+
+
+def test_the_log_of_a_step_inside_another_has_the_status_of_that_one_and_its_link(tmp_path: Path) -> None:
+    path = tmp_path / "swap.copy.1.log"
+    path.write_text("broken\n", encoding="utf-8")
+    logs = [StepLog("j", "swap.copy", 1, path, path.stat().st_size)]
+    statuses = {("j", "swap", 1): "FAILED"}
+
+    shown = log_tails(logs, statuses, tmp_path, "", OPEN)
+
+    assert [(one.where, one.status, one.is_open) for one in shown.tails] == [("j.swap.copy", "FAILED", True)]
+    assert log_anchors(logs, statuses, shown) == {("j", "swap"): shown.tails[0].anchor}
 
 
 def test_a_log_that_cannot_be_read_is_said_to(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aetherflow.admin.step_logs import BLOCK, LogFilter, StepLog, seek_last_lines
 
@@ -62,3 +63,25 @@ def test_of_a_log_of_a_terabyte_only_the_end_is_read(tmp_path: Path) -> None:
 )
 def test_logs_are_chosen_by_job_and_step(wanted: LogFilter, *, has: bool) -> None:
     assert wanted.has(StepLog("load[3]", "copy", 1, Path("copy.1.log"), 0)) is has
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has"),
+    [
+        (LogFilter(step="swap.copy"), True),
+        (LogFilter(step="swap"), True),
+        (LogFilter(step="load[3].swap"), True),
+        (LogFilter(step="copy"), False),
+        (LogFilter(step="swap.v2"), False),
+        (LogFilter(only={("load[3]", "swap")}), True),
+        (LogFilter(only={("load[4]", "swap")}), False),
+    ],
+)
+def test_a_log_of_a_step_inside_another_is_chosen_by_both(wanted: LogFilter, *, has: bool) -> None:
+    wanted = replace(wanted, steps={("load", "swap"), ("load", "swap.v2"), ("other", "swap.copy")})
+    assert wanted.has(StepLog("load[3]", "swap.copy", 1, Path("swap.copy.1.log"), 0)) is has
+
+
+def test_the_log_of_a_step_whose_id_begins_as_another_one_is_not_that_of_the_other() -> None:
+    wanted = LogFilter(step="swap", steps={("load", "swap"), ("load", "swap.v2")})
+    assert not wanted.has(StepLog("load", "swap.v2", 1, Path("swap.v2.1.log"), 0))

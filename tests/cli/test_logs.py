@@ -28,6 +28,20 @@ FAILS_ONCE = flow(
 """
 )
 
+LOCKED = flow(
+    """
+- id: fine
+  type: external.process
+  inputs: {command: [echo, fine]}
+- id: swap
+  type: with_lock
+  inputs:
+    lock_key: k
+    step: {type: external.process, id: copy, inputs: {command: [sh, -c, 'echo broken; exit 3']}}
+"""
+)
+"""A flow whose program fails inside a lock."""
+
 
 def test_control_characters_of_programs_do_not_reach_the_terminal(cli: CommandLine) -> None:
     cli.write("flow.yaml", flow(NASTY))
@@ -82,6 +96,18 @@ def test_lines_of_each_attempt_and_execution_are_distinct(cli: CommandLine, tmp_
         "try",
         "open",
     ]
+
+
+def test_the_log_of_a_program_inside_a_lock_is_one_of_the_step_that_has_the_lock(cli: CommandLine) -> None:
+    cli.write("flow.yaml", LOCKED)
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 1
+
+    for options in (["--failed"], ["--step", "swap"], ["--step", "a.swap"], ["--step", "swap.copy"]):
+        shown = cli.run("logs", "r", *options)
+        assert (shown.code, shown.err) == (0, "")
+        heading, *lines = shown.out.splitlines()
+        assert heading.startswith("== a.swap.copy, attempt 1 (")
+        assert lines == ["broken"]
 
 
 def test_the_pieces_of_a_long_line_are_whole_characters() -> None:

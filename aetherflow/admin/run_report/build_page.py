@@ -75,7 +75,7 @@ def composed(
     nodes = run_tree(history)
     folder = logs_beside(state) / folder_name(run.run_id)
     shown_logs = log_tails(logs, found.ends, folder, logs_command(run.run_id, named_state), masking)
-    anchors = Anchors(anchors_of(nodes), log_anchors(logs, shown_logs))
+    anchors = Anchors(anchors_of(nodes), log_anchors(logs, found.ends, shown_logs))
     failures, more = distinct_failures(nodes, target.flow_file, anchors, masking)
     now = clock.now()
     return RunPage(

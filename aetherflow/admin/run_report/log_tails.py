@@ -10,6 +10,7 @@ import msgspec
 from aetherflow.admin.run_report.masking import Masking
 from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.admin.step_logs import StepLog, seek_last_lines
+from aetherflow.events.nested_steps import outer_step
 from aetherflow.observe.event_text import one_line
 from aetherflow.web.model import Logs, LogTail
 
@@ -22,6 +23,9 @@ LINE_CHARACTERS = 2000
 OPEN_AT_FIRST = 1
 
 _FAILED = ("FAILED", "INTERRUPTED", "CANCELLED", "RUNNING")
+
+Attempts = Mapping[tuple[str, str, int], str]
+"""How each attempt of a step ended, by job, step and attempt."""
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -58,7 +62,7 @@ def read_tail(path: Path, most_lines: int, masking: Masking) -> Tail:
 
 def log_tails(
     found: Sequence[StepLog],
-    statuses: Mapping[tuple[str, str, int], str],
+    statuses: Attempts,
     folder: Path,
     command: str,
     masking: Masking,
@@ -67,7 +71,7 @@ def log_tails(
 
     Args:
         found: all logs of the run.
-        statuses: how each attempt of a step ended, by job, step and attempt.
+        statuses: how the attempts ended.
         folder: where the logs are.
         command: the command that prints all of them.
         masking: what must not be seen.
@@ -110,18 +114,23 @@ def anchor_of(number: int) -> str:
     return f"log-{number}"
 
 
-def log_anchors(found: Iterable[StepLog], shown: Logs) -> dict[tuple[str, str], str]:
+def log_anchors(found: Iterable[StepLog], statuses: Attempts, shown: Logs) -> dict[tuple[str, str], str]:
     """Return the anchor of the newest log of each step that is shown."""
     there = {one.anchor for one in shown.tails}
     return {
-        (log.job_id, log.step_id): anchor
+        (log.job_id, _step_of(log, statuses)): anchor
         for number, log in enumerate(found)
         if (anchor := anchor_of(number)) in there
     }
 
 
-def _status(log: StepLog, statuses: Mapping[tuple[str, str, int], str]) -> str:
-    return statuses.get((log.job_id, log.step_id, log.attempt), "PENDING")
+def _step_of(log: StepLog, statuses: Attempts) -> str:
+    """Return the step whose attempt wrote a log; a step inside another one has no end of its own."""
+    return outer_step(log.step_id, lambda name: (log.job_id, name, log.attempt) in statuses)
+
+
+def _status(log: StepLog, statuses: Attempts) -> str:
+    return statuses.get((log.job_id, _step_of(log, statuses), log.attempt), "PENDING")
 
 
 def _note(tails: Sequence[LogTail], written: int, folder: Path) -> str:
