@@ -209,32 +209,19 @@ class Recorder:
         return cloud_event(*self._line(event, MOST_BYTES - ENVELOPE_BYTES))
 
     def _line(self, event: Event, most: int) -> tuple[EventRecord, bytes]:
-        head, own = self._parts(event)
+        memory = self._remember(event)
+        head, own = _parts(event, memory)
         line = _encoded(head, own)
         if len(line) > most:
-            cut = Cut(fields=[], bytes=len(line), file=self._file_of(event))
+            cut = Cut(fields=[], bytes=len(line), file=_file_of(event, memory.digest))
             line = _encoded(*_cut(head, own, cut, most))
         return head, line
 
     def record(self, event: Event) -> dict[str, Any]:
         """Return the record of an event as a mapping of JSON values."""
-        head, own = self._parts(event)
+        head, own = _parts(event, self._remember(event))
         plain: dict[str, Any] = msgspec.to_builtins(head) | msgspec.to_builtins(own)
         return plain
-
-    def _parts(self, event: Event) -> tuple[EventRecord, dict[str, Any]]:
-        """Return the common fields and those of the event."""
-        memory = self._remember(event)
-        shape = _shape(type(event))
-        own = {}
-        for name in shape.own:
-            value = getattr(event, name)
-            if value or (type(value) in _NUMBERS and name not in _ZERO_IS_EMPTY):
-                own[name] = value
-        if isinstance(event, RunFinished):
-            own = {name: getattr(event, name) for name in shape.own if name != "stale" or event.stale}
-            own |= _summary(event, memory.digest)
-        return _head(event, memory, shape), own
 
     def skip(self, event: Event) -> None:
         """Take in an event that gets no record here; a later one may need it."""
@@ -264,19 +251,33 @@ class Recorder:
                 memory.digest = digested(memory.digest, event)
         return memory
 
-    def _file_of(self, event: Event) -> str:
-        memory = self._runs.get(event.run_id)
-        if memory is None or isinstance(event, Notice):
-            return ""
-        if isinstance(event, StepOutput):
-            logs = memory.digest.logs
-            return log_file(logs, event) if logs else ""
-        return memory.digest.state
-
 
 def record_name(kind: type[Event]) -> str:
     """Return the name that the records of a kind of event have; the end of a run is its `run_summary`."""
     return "run_summary" if kind is RunFinished else str(kind.__struct_config__.tag)
+
+
+def _parts(event: Event, memory: _Memory) -> tuple[EventRecord, dict[str, Any]]:
+    """Return the common fields and those of the event."""
+    shape = _shape(type(event))
+    own = {}
+    if isinstance(event, RunFinished):
+        own = {name: getattr(event, name) for name in shape.own if name != "stale" or event.stale}
+        return _head(event, memory, shape), own | _summary(event, memory.digest)
+    for name in shape.own:
+        value = getattr(event, name)
+        if value or (type(value) in _NUMBERS and name not in _ZERO_IS_EMPTY):
+            own[name] = value
+    return _head(event, memory, shape), own
+
+
+def _file_of(event: Event, digest: Digest) -> str:
+    """Return the file that has all of an event; empty if none has."""
+    if isinstance(event, Notice):
+        return ""
+    if isinstance(event, StepOutput):
+        return log_file(digest.logs, event) if digest.logs else ""
+    return digest.state
 
 
 def _memory_of(event: Event) -> _Memory:

@@ -167,6 +167,14 @@ def test_a_long_notice_and_a_long_reason_are_cut_too() -> None:
     assert job["reason"].startswith("why xxx")
 
 
+def test_a_large_summary_names_the_database_that_has_the_rest() -> None:
+    stale = {f"job{number}": ["load"] for number in range(10_000)}
+    record = cut_line(RunFinished(**RUN, status="SUCCESS", duration_seconds=1.0, stale=stale))
+
+    assert "stale" in record["cut"]["fields"]
+    assert record["cut"]["file"] == "/var/s.sqlite"
+
+
 def test_many_large_failures_still_fit_in_the_summary() -> None:
     recorder = Recorder()
     for number in range(20):
