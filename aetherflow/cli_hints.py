@@ -15,9 +15,9 @@ def state_option(state: Path | str) -> str:
     return f"--state {shlex.quote(str(state))}"
 
 
-def show_command(run_id: str, state: Path | str) -> str:
-    """Return the command that shows a run with its errors."""
-    return _of_run("show", run_id, state)
+def show_command(run_id: str, state: Path | str, *, everything: bool = False) -> str:
+    """Return the command that shows a run with its errors; with `everything` all of its jobs and steps."""
+    return _of_run("show", run_id, state, " --all" if everything else "")
 
 
 def cancel_command(run_id: str, state: Path | str) -> str:

@@ -93,7 +93,8 @@ def test_a_very_large_run_makes_a_page_of_bounded_size(tmp_path: Path) -> None:
     found = reader.end(AT, is_running=False)
     assert found.total == 100_001
 
-    page = composed(facts, found, RetryTarget("r", "flow.yaml"), [], tmp_path, "", {}, FakeClock(AT))
+    target = RetryTarget("r", "flow.yaml")
+    page = composed(facts, found, target, [], tmp_path, "/s.sqlite", {}, FakeClock(AT))
     shown = "".join(run_page(page))
 
     assert len(shown.encode()) < MOST_BYTES
@@ -102,7 +103,8 @@ def test_a_very_large_run_makes_a_page_of_bounded_size(tmp_path: Path) -> None:
     text = read.text("body")
     assert "1,400 of 100,001 events" in text
     assert "events are left out here" in text
-    assert "9,961 more instances: 970 FAILED, 8991 SUCCESS" in text
+    whole = "`aetherflow runs show r --state /s.sqlite --all` shows them."
+    assert f"9,961 more instances: 970 FAILED, 8991 SUCCESS. {whole}" in text
     assert "57 more failures are not shown here." in text
     assert "1,000 FAILED" in " ".join(read.text("header").split())
 

@@ -27,7 +27,7 @@ from aetherflow.admin.run_report.masking import Masking
 from aetherflow.admin.run_report.run_headline import headline
 from aetherflow.admin.run_tree import run_tree
 from aetherflow.admin.step_logs import LogFilter, StepLog, step_logs
-from aetherflow.cli_hints import logs_command
+from aetherflow.cli_hints import logs_command, show_command
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.run_ids import folder_name
 from aetherflow.store.database import Database
@@ -77,6 +77,7 @@ def composed(
     shown_logs = log_tails(logs, found.ends, folder, logs_command(run.run_id, named_state), masking)
     anchors = Anchors(anchors_of(nodes), log_anchors(logs, found.ends, shown_logs))
     failures, more = distinct_failures(nodes, target.flow_file, anchors, masking)
+    whole = show_command(run.run_id, named_state, everything=True)
     now = clock.now()
     return RunPage(
         headline=headline(facts, nodes, (state, named_state), now, masking),
@@ -84,7 +85,7 @@ def composed(
         more_failures=more,
         stale=values.stale(history),
         graph=graph_of_run(nodes, anchors.jobs),
-        timeline=Entries(history, found, anchors, masking).timeline(nodes),
+        timeline=Entries(history, found, anchors, masking, whole).timeline(nodes),
         params=values.params(history, masking),
         outputs=values.outputs(nodes, masking),
         marks=values.marks(history, masking),

@@ -65,17 +65,20 @@ def anchors_of(nodes: Sequence[JobNode]) -> dict[str, str]:
 
 
 class Entries:
-    """Makes the entries of one run."""
+    """Makes the entries of one run; `whole` is the command that shows all of it."""
 
-    def __init__(self, history: RunHistory, found: RunPass, anchors: Anchors, masking: Masking) -> None:
+    def __init__(
+        self, history: RunHistory, found: RunPass, anchors: Anchors, masking: Masking, whole: str
+    ) -> None:
         self._history, self._found, self._anchors, self._masking = history, found, anchors, masking
+        self._whole = whole
         self._open = self._rows = 0
 
     def timeline(self, nodes: Sequence[JobNode]) -> Timeline:
         """Return the jobs with their times."""
         shown = shown_jobs(nodes)
         jobs = tuple(self._job(node) for node in shown)
-        return Timeline(tuple(self._found.executions), jobs, _hidden(nodes, shown, "jobs"))
+        return Timeline(tuple(self._found.executions), jobs, self._hidden(nodes, shown, "jobs"))
 
     def _job(self, node: JobNode) -> JobEntry:
         row, masking = node.row, self._masking
@@ -98,7 +101,7 @@ class Entries:
             parts=dict(Counter(one.row.status for one in node.instances)),
             steps=steps,
             instances=tuple(self._job(one) for one in shown),
-            hidden=_hidden(node.instances, shown, "instances") or _left_out(node, steps),
+            hidden=self._hidden(node.instances, shown, "instances") or self._left_out(node, steps),
             reason=masking.text(row.reason or ""),
             error=_error(row.error, masking) if row.error and not row.reason else "",
             notes=tuple(map(masking.text, self._notes(node))),
@@ -184,6 +187,17 @@ class Entries:
             log=self._anchors.logs.get((job_id, row.step_id), ""),
         )
 
+    def _hidden(self, nodes: Sequence[JobNode], shown: Sequence[JobNode], what: str) -> str:
+        """Return in words which nodes are not shown; empty if none."""
+        left = Counter(node.row.status for node in nodes) - Counter(node.row.status for node in shown)
+        if not left:
+            return ""
+        return f"… {sum(left.values()):,} more {what}: {counts(left)}. `{self._whole}` shows them."
+
+    def _left_out(self, node: JobNode, steps: Sequence[StepEntry]) -> str:
+        left = len(node.steps) - len(steps)
+        return f"… {left:,} more steps. `{self._whole}` shows them." if left else ""
+
 
 def _notes(node: StepNode) -> list[str]:
     """Return the waits of a step, its repeated attempts, its marks and its effects, a sentence each."""
@@ -211,16 +225,3 @@ def _effects(effects: Sequence[EffectRow]) -> list[str]:
 
 def _error(error: Mapping[str, Any], masking: Masking) -> str:
     return cut(masking.text(f"{error.get('code')}: {error.get('message')}"), ERROR_CHARACTERS)
-
-
-def _hidden(nodes: Sequence[JobNode], shown: Sequence[JobNode], what: str) -> str:
-    """Return in words which nodes are not shown; empty if none."""
-    left = Counter(node.row.status for node in nodes) - Counter(node.row.status for node in shown)
-    if not left:
-        return ""
-    return f"… {sum(left.values()):,} more {what}: {counts(left)}. `aetherflow runs show --all` shows them."
-
-
-def _left_out(node: JobNode, steps: Sequence[StepEntry]) -> str:
-    left = len(node.steps) - len(steps)
-    return f"… {left:,} more steps. `aetherflow runs show --all` shows them." if left else ""
