@@ -49,7 +49,6 @@ LineFormat = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.", autocompletion=completers.runs)]
 NamedRun = Annotated[
     str,
     typer.Argument(

@@ -16,8 +16,6 @@ SIGNS: Mapping[str, str] = {
     "SKIPPED": "»",
     "PENDING": "○",
 }
-ORDER = tuple(SIGNS)
-"""In this order counts are shown, but what failed comes first."""
 _BAD_FIRST = ("FAILED", "INTERRUPTED", "CANCELLED", "RUNNING", "BLOCKED", "SKIPPED", "PENDING", "SUCCESS")
 
 

@@ -42,7 +42,6 @@ class RunPass(msgspec.Struct):
         spans: by job and step when its attempts ran, and when it waited.
         ends: how each attempt ended, by job, step and attempt.
         versions: by step type the version of its distribution.
-        last_at: the time of the last event.
     """
 
     kept: list[Event]
@@ -51,7 +50,6 @@ class RunPass(msgspec.Struct):
     spans: dict[Name, list[Span]]
     ends: dict[tuple[str, str, int], str]
     versions: dict[str, str]
-    last_at: datetime
 
 
 async def pass_over_events(database: Database, run_id: str, now: datetime) -> RunPass:
@@ -158,8 +156,10 @@ class EventReader:
 
     def end(self, now: datetime, *, is_running: bool) -> RunPass:
         """Return what was found, once all events were taken."""
-        last_at = self._last_at or now
-        self._interrupt(now if is_running else last_at, "RUNNING" if is_running else "INTERRUPTED")
+        if is_running:
+            self._interrupt(now, "RUNNING")
+        else:
+            self._interrupt(self._last_at or now, "INTERRUPTED")
         shown = {event.seq: event for event in (*self._first, *self._notable, *self._last)}
         kept = [shown[seq] for seq in sorted(shown)]
-        return RunPass(kept, self._total, self._executions, self._spans, self._ends, self._versions, last_at)
+        return RunPass(kept, self._total, self._executions, self._spans, self._ends, self._versions)
