@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -146,3 +146,22 @@ class Observer(Protocol):
     async def aclose(self) -> None:
         """Finish; called once after the last events, and cancelled after a few seconds."""
         ...
+
+
+class UsualTimes(msgspec.Struct, frozen=True):
+    """How long earlier runs of a flow took that succeeded, in seconds.
+
+    Attributes:
+        run: the median of the last runs that succeeded at their first attempt; None if there are none.
+        jobs: by job, of the last one of them; no instances.
+        steps: by `job.step`, of the last one of them; none of instances.
+    """
+
+    run: float | None = None
+    jobs: Mapping[str, float] = {}
+    steps: Mapping[str, float] = {}
+
+
+LookUpTimes = Callable[[str, str, str], UsualTimes]
+"""Returns the times of a flow, given the path of the state database, the id of the flow, and the only job
+that runs, if one was selected. Called in a thread of its own; it does not raise."""

@@ -15,12 +15,12 @@ from aetherflow.cli.printing import print_note
 from aetherflow.config.settings import Settings
 from aetherflow.errors import UsageError
 from aetherflow.plugin_output import real_stderr, real_stdout, show_everything
+from aetherflow.ports import UsualTimes
 from aetherflow.runs.execute_run import ObserverSpec
 from aetherflow.stop_signals import note_stalled_reader
 from aetherflow.written_path import setting_path
 
 if TYPE_CHECKING:
-    from aetherflow.observe.expected_times import ExpectedTimes
     from aetherflow.observe.shared_lines import SharedLines
     from aetherflow.observe.sink import Sink
     from aetherflow.observe.time_order import TimeOrder
@@ -161,9 +161,7 @@ def _log(
         from aetherflow.observe.live_tree import LiveTreeObserver, can_repaint  # noqa: PLC0415 - for terminals
 
         if can_repaint(stderr):
-            return ObserverSpec(
-                "progress", partial(LiveTreeObserver, stderr, look_up=_expected_times), "drop"
-            )
+            return ObserverSpec("progress", partial(LiveTreeObserver, stderr, look_up=_usual_times), "drop")
     from aetherflow.observe.colours import shows_colours  # noqa: PLC0415 - not for the tree
     from aetherflow.observe.line_writer import when_full  # noqa: PLC0415 - as above
     from aetherflow.observe.log import (  # noqa: PLC0415 - as above
@@ -192,16 +190,14 @@ def _log(
     return ObserverSpec("log", log, when_full(stream), order=order)
 
 
-def _expected_times(state: str, flow_id: str, selected_job: str) -> ExpectedTimes:
+def _usual_times(state: str, flow_id: str, selected_job: str) -> UsualTimes:
     """Return how long earlier runs took; nothing if the database cannot be read now: it is no error here."""
-    from aetherflow.observe.expected_times import ExpectedTimes  # noqa: PLC0415 - for terminals
-    from aetherflow.store.usual_times import usual_times  # noqa: PLC0415 - as above
+    from aetherflow.store.usual_times import usual_times  # noqa: PLC0415 - for terminals
 
     try:
-        found = usual_times(Path(state), flow_id, selected_job)
+        return usual_times(Path(state), flow_id, selected_job)
     except (OSError, sqlite3.Error):  # the run itself reports a database that it cannot use
-        return ExpectedTimes()
-    return ExpectedTimes(found.run, found.jobs, found.steps)
+        return UsualTimes()
 
 
 def _sink(*, in_order: bool) -> tuple[Sink, TimeOrder | None]:

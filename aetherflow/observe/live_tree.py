@@ -24,7 +24,6 @@ from aetherflow.events.run_events import (
 )
 from aetherflow.observe.event_level import SEVERITY, Level, level_of, parse_level
 from aetherflow.observe.event_text import one_line, render_text
-from aetherflow.observe.expected_times import LookUpTimes
 from aetherflow.observe.line_writer import writing_to
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.run_failures import Digest, digested
@@ -34,6 +33,7 @@ from aetherflow.observe.sink import Sink
 from aetherflow.observe.terminal import Painter, Size, size_of
 from aetherflow.observe.tree_frame import frame
 from aetherflow.observe.tree_line import Line
+from aetherflow.ports import LookUpTimes
 
 FRAME_SECONDS = 0.2
 """How often the tree is painted: often enough for a clock with seconds."""

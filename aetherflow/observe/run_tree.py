@@ -33,9 +33,9 @@ from aetherflow.events.run_events import (
     StepWaiting,
 )
 from aetherflow.events.stale_readers import job_of
-from aetherflow.observe.expected_times import ExpectedTimes
 from aetherflow.observe.step_pace import Pace
 from aetherflow.observe.tree_views import Fan, Holder, JobView, StepView, Wait, WaitKind
+from aetherflow.ports import UsualTimes
 
 MOST_FAILED = 100
 """How many failed jobs, and how many failed instances of each mapped job, are kept: the first ones."""
@@ -67,7 +67,7 @@ class RunTree:
     status: str = "RUNNING"
     started: datetime | None = None
     ended_at: datetime | None = None
-    expected: ExpectedTimes = field(default_factory=ExpectedTimes)
+    expected: UsualTimes = field(default_factory=UsualTimes)
     pending: dict[str, PlannedJob] = field(default_factory=dict)
     total: int = 0
     before: int = 0

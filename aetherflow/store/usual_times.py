@@ -8,8 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median
 
-import msgspec
-
+from aetherflow.ports import UsualTimes
 from aetherflow.store.looking import uri_to_look, way_to_look
 from aetherflow.store.stored_times import seconds_between
 
@@ -35,20 +34,6 @@ _STEPS = """
 SELECT job_id || '.' || step_id, started_at, finished_at FROM step_state
 WHERE run_id = ? AND status = 'SUCCESS' AND started_at IS NOT NULL AND instr(job_id, '[') = 0 LIMIT ?
 """
-
-
-class UsualTimes(msgspec.Struct, frozen=True):
-    """How long earlier runs took, in seconds.
-
-    Attributes:
-        run: the median of the last runs that succeeded at their first attempt; None if there are none.
-        jobs: by job, of the last one of them.
-        steps: by `job.step`, of the last one of them.
-    """
-
-    run: float | None = None
-    jobs: dict[str, float] = {}
-    steps: dict[str, float] = {}
 
 
 def usual_times(path: Path, flow_id: str, selected_job: str = "") -> UsualTimes:

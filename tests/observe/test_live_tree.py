@@ -29,9 +29,9 @@ from aetherflow.events.run_events import (
     StepOutput,
     StepStarted,
 )
-from aetherflow.observe.expected_times import ExpectedTimes
 from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.observe.live_tree import MOST_FAILURES, LiveTreeObserver, can_repaint
+from aetherflow.ports import UsualTimes
 from tests.observe.demo_run import AT, RUN
 from tests.observe.screen import Screen
 from tests.polling import eventually
@@ -287,10 +287,10 @@ async def test_earlier_runs_say_how_long_it_takes() -> None:
     asked: list[tuple[str, str, str]] = []
     threads: list[threading.Thread] = []
 
-    def look_up(*names: str) -> ExpectedTimes:
+    def look_up(*names: str) -> UsualTimes:
         asked.append((names[0], names[1], names[2]))
         threads.append(threading.current_thread())
-        return ExpectedTimes(run=240, jobs={"load": 20})
+        return UsualTimes(run=240, jobs={"load": 20})
 
     screen = Screen()
     with terminal(screen) as stream:

@@ -24,9 +24,9 @@ from aetherflow.events.run_events import (
     StepStarted,
     StepWaiting,
 )
-from aetherflow.observe.expected_times import ExpectedTimes
 from aetherflow.observe.run_tree import RunTree
 from aetherflow.observe.tree_frame import frame
+from aetherflow.ports import UsualTimes
 from tests.observe.demo_run import AT
 
 BOOM = ErrorInfo(code="AF700", message="no such table: sales", hint="create it first")
@@ -199,7 +199,7 @@ STATES: Mapping[str, tuple[list[Event], float]] = {
 }
 """Events, and how many seconds after the start of the run the picture is taken."""
 
-EXPECTED = ExpectedTimes(run=240, jobs={"copy": 14, "extract": 5}, steps={"extract.check": 2})
+EXPECTED = UsualTimes(run=240, jobs={"copy": 14, "extract": 5}, steps={"extract.check": 2})
 
 SIZES = ((40, 10), (80, 24), (200, 50))
 """Columns and lines of the pictures."""

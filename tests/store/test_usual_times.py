@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from aetherflow.clock import SystemClock
 from aetherflow.events import run_events as e
+from aetherflow.ports import UsualTimes
 from aetherflow.store.journal import Journal
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run, release_run
-from aetherflow.store.usual_times import UsualTimes, usual_times
+from aetherflow.store.usual_times import usual_times
 from tests.store.real_parts import opened, started
 
 
