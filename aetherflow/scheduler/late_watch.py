@@ -129,6 +129,21 @@ class LateWatch:
             if items:
                 await self._look(schedule.id, items)
 
+    async def report_end(self, firing: Firing) -> None:
+        """Report how one firing has ended, as a look would.
+
+        Raises:
+            StateError: the database could not be used; a look of a server finds the same.
+            StandsBy: the server stands by.
+        """
+        item = self._schedules[firing.scheduler].items[firing.item_id]
+
+        def claim(raw: sqlite3.Connection) -> list[AlertRun]:
+            now = self._clock.now()
+            return _claim(raw, _end(raw, item, firing, now), {item.id: item}, now, self._clock.new_id)
+
+        await self._start(await self._standby.decide(claim))
+
     def _items(self, schedule: Schedule) -> dict[str, Item]:
         """Return the watched items of a schedule by name."""
         known = self._watched.get(schedule.id)
@@ -150,6 +165,9 @@ class LateWatch:
         for event in claimed:
             if is_late(event.alert):  # an end is an event of its own
                 self._report(FiringLate(**msgspec.structs.asdict(event)))
+        await self._start(claimed)
+
+    async def _start(self, claimed: list[AlertRun]) -> None:
         for event in claimed:
             if event.on_late_run:
                 await self._start_on_late(event)
@@ -181,9 +199,7 @@ def _find(
     failed: dict[str, int] = {}  # of each item the newest: a person may resume its run, and it recovers
     for firing in watched:
         item = items[firing.item_id]
-        end = reported_end(raw, item, firing)
-        if end is not None and end.kind not in rows.kinds_of(raw, firing, ahead=at + AHEAD):
-            found.append(end)
+        found += _end(raw, item, firing, at)
         if item.spec.notify and firing.outcome == "FAILED":
             failed[item.id] = max(failed.get(item.id, 0), firing.firing_id)
         if not watches_lateness(item) or _was_not_to_run(item, firing, pauses):
@@ -193,6 +209,12 @@ def _find(
         else:
             found += _late(raw, item, firing, at)
     return found, _Seen(newest, frozenset(opened.union(failed.values())))
+
+
+def _end(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> list[Late]:
+    """Return what is to be reported about the end of a firing and is not reported yet."""
+    end = reported_end(raw, item, firing)
+    return [end] if end and end.kind not in rows.kinds_of(raw, firing, ahead=now + AHEAD) else []
 
 
 def _was_not_to_run(item: Item, firing: Firing, pauses: list[Pause]) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
 from aetherflow.scheduler.paused_ticks import reason_of
 from aetherflow.scheduler.requested_tick import NO_PARAMS, held, is_tick_of
+from aetherflow.scheduler.server_clocks import StandsBy
 from aetherflow.server.given_params import given_params, past_instant
 from aetherflow.server.in_force import (
     AskedFile,
@@ -33,6 +35,7 @@ from aetherflow.server.in_force import (
     state_path_asked,
 )
 from aetherflow.server.last_resort import forced_end
+from aetherflow.server.on_late_runs import report_end
 from aetherflow.server.open_server import Server, open_server
 from aetherflow.server.server_settings import ServerSettings, server_environment, settings_of
 from aetherflow.server.server_status import ServerStatus
@@ -286,6 +289,11 @@ async def _fire_here(
                     await server.scheduler.submit(item, firing)
                     helping.start_soon(_follow_signals, signals, server, firing, received)
                     await server.run_pool.idle()
+                    ended = await server.database.read(lambda raw: find_firing(raw, firing.firing_id))
+                    if ended is not None:
+                        with suppress(StandsBy):  # a server with which the clocks disagree reports it
+                            await report_end(server, ended)
+                        await server.run_pool.idle()
                     helping.cancel_scope.cancel()
                 await server.run_pool.drain(0)
             ended = await server.database.transact(
@@ -322,7 +330,10 @@ async def _follow_signals(
             server.states.hurry(0)
             server.run_pool.force()
         else:
-            await server.run_pool.cancel(firing.run_id or "", name_of(number), advice_for(number))
+            advice = advice_for(number)
+            if not await server.run_pool.cancel(firing.run_id or "", name_of(number), advice):
+                sends = f"the run has ended, its messages are sent; {advice.again} cuts them off"
+                server.report(f"{advice.name}: {sends}", level="warning", code="")
         received.append(number)
 
 

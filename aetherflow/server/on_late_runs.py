@@ -25,7 +25,7 @@ from aetherflow.server.firing_runs import as_typed, first_error
 from aetherflow.spec.on_late import END_KINDS, job_of_alert, reports
 from aetherflow.store.alerts import Alert, forget_runs, is_unstarted, unstarted_runs
 from aetherflow.store.database import Database
-from aetherflow.store.firings import firing_at
+from aetherflow.store.firings import Firing, firing_at
 
 if TYPE_CHECKING:
     from aetherflow.server.open_server import Server
@@ -38,13 +38,28 @@ SEARCH_BACK = timedelta(days=1)
 
 async def watch_late(server: Server) -> None:
     """Report late ticks and run their steps, until cancelled."""
-    schedules, clock = server.scheduler.schedules, server.clock
-    standby, report = server.scheduler.standby, server.bus.announce
-    runs = OnLateRuns(server.database, schedules, standby, server.run_pool, clock, report)
-    watch = LateWatch(server.database, schedules, standby, clock, report, runs.start)
+    watch, runs = _parts(server)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch.watch)
         tasks.start_soon(runs.search)
+
+
+async def report_end(server: Server, firing: Firing) -> None:
+    """Start the run of the messages about the end of a firing, if some are due and none has started it.
+
+    Raises:
+        StateError: the database could not be used; a server that looks soon finds the same.
+        StandsBy: the server stands by.
+    """
+    watch, _ = _parts(server)
+    await watch.report_end(firing)
+
+
+def _parts(server: Server) -> tuple[LateWatch, OnLateRuns]:
+    schedules, clock = server.scheduler.schedules, server.clock
+    standby, report = server.scheduler.standby, server.bus.announce
+    runs = OnLateRuns(server.database, schedules, standby, server.run_pool, clock, report)
+    return LateWatch(server.database, schedules, standby, clock, report, runs.start), runs
 
 
 class OnLateRuns:

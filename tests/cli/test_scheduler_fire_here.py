@@ -74,6 +74,35 @@ def test_a_lock_that_is_held_is_an_exit_code_and_leaves_no_firing_behind(cli: Co
     assert cli.run(*FIRE).code == 0
 
 
+def test_a_firing_without_a_server_sends_the_messages_of_the_scheduler_file_once(cli: CommandLine) -> None:
+    check = "steps: [{id: s, type: external.process, inputs: {command: [test, -e, ok], cwd: flow}}]"
+    cli.write("flow.yaml", f"version: 1\nflow: {{id: f}}\njobs: [{{id: j, {check}}}]\n")
+    send = """{to: command, command: [sh, -c, 'echo "$AETHERFLOW_NOTIFY_SUBJECT" >> inbox']}"""
+    cli.write("scheduler.yaml", f"{NEVER}notify: [{send}]\n")
+    assert [cli.run(*FIRE).code for _ in range(2)] == [1, 1]
+    (cli.folder / "ok").touch()
+    assert [cli.run(*FIRE).code for _ in range(2)] == [0, 0]
+    failed, recovered = (cli.folder / "inbox").read_text().splitlines()
+    assert failed == "[FAILED] a (f): j.s: AF732 exit code 1: test -e ok"
+    assert recovered.startswith("[RECOVERED] a (f): its run succeeded, after a failure reported ")
+
+
+def test_a_second_signal_cuts_off_a_message_about_a_firing(cli: CommandLine) -> None:
+    cli.write("flow.yaml", "version: 1\nflow: {id: f}\njobs: [{id: a}]\n")
+    send = "{to: command, command: [sh, -c, 'touch began; sleep 60']}"
+    cli.write("scheduler.yaml", f"{NEVER}notify: [{send}]\n")
+    with cli.start(*FIRE, "--log-format", "json") as process:
+        wait_until((cli.folder / "began").exists)
+        process.send(signal.SIGINT)
+        said = process.event("schedule_notice")["message"]
+        process.send(signal.SIGINT)
+        ended = process.event("run_summary")
+        done = process.end()
+    assert said == "Ctrl-C: the run has ended, its messages are sent; Ctrl-C again cuts them off"
+    assert (ended["flow_id"], ended["status"]) == ("night.on_late", "CANCELLED")
+    assert (done.code, "a: FAILED" in done.out) == (1, True), done
+
+
 @pytest.mark.parametrize("state", [(), ("--state", "firings.sqlite")])
 def test_the_explanation_names_a_command_that_finds_the_run(cli: CommandLine, state: tuple[str, ...]) -> None:
     cli.write("flow.yaml", OK)
