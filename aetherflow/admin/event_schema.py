@@ -41,7 +41,6 @@ _COMMON = {
     "item_count": "how many items the file has.",
     "items": "the items of the job; a file with them, if they are large.",
     "job_outputs": "what the step adds to the outputs of its job.",
-    "jobs": "how many jobs, by status.",
     "key": "the effect, as `effect_intended` names it.",
     "origin": "`serve`: a server executes the run; absent: a person's command.",
     "outcome": "what became of the tick.",

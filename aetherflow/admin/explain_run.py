@@ -12,6 +12,7 @@ from aetherflow.admin.run_history import RunFacts
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree
 from aetherflow.admin.wait_words import wait_words
 from aetherflow.errors import UsageError
+from aetherflow.events.planned_jobs import is_hook
 from aetherflow.events.stale_readers import job_of, shown
 from aetherflow.observe.event_text import counts, duration
 from aetherflow.store.projection import timestamp
@@ -157,7 +158,7 @@ class _Explainer:
 
     def _ending(self) -> Iterator[Reason]:
         run, at = self._history.run, self._history.run.finished_at or ""
-        statuses = Counter(node.row.status for node in self.nodes)
+        statuses = Counter(node.row.status for node in self.nodes if not is_hook(node.row.job_id))
         failed = [node.row.job_id for node in self.nodes if node.row.status == "FAILED"]
         took = "" if run.duration_seconds is None else f" after {duration(run.duration_seconds)}"
         match run.status:

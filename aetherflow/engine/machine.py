@@ -152,13 +152,14 @@ class RunMachine:
             case StartHooks(status, reason):
                 return self._make(e.HooksStarted, status=status, reason=reason)
             case EndRun(status, reason):
-                jobs, steps = self.state.counts()
+                jobs, instances, steps = self.state.counts()
                 seconds = round(self.clock.monotonic() - self._started, 3)
                 return self._make(
                     e.RunFinished,
                     status=status,
                     reason=reason,
                     jobs=jobs,
+                    instances=instances,
                     steps=steps,
                     duration_seconds=seconds,
                     stale=stale_results(self.plan, self.state) if self.state.attempt > 1 else {},

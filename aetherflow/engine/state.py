@@ -48,6 +48,7 @@ from aetherflow.engine.transitions import (
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
 from aetherflow.events.marks import Mark
+from aetherflow.events.stale_readers import job_of
 from aetherflow.plan.hooks import ending_of, is_hook
 from aetherflow.ports import EffectState
 from aetherflow.spec.flow import JobStatus, StepStatus
@@ -192,12 +193,16 @@ class RunState(msgspec.Struct, gc=False):
         """Return the state of a job; PENDING if it has no events yet."""
         return self.jobs.get(job_id) or JobState()
 
-    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return how many jobs, and how many steps, have each status."""
-        counted = [job for job_id, job in self.jobs.items() if not is_hook(job_id)]
-        jobs = Counter[str](job.status for job in counted)
-        steps = Counter[str](step.status for job in counted for step in job.steps.values())
-        return dict(jobs), dict(steps)
+    def counts(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+        """Return how many jobs with their instances, how many of them are instances, and how many steps.
+
+        Each by status; without hooks.
+        """
+        counted = {job_id: job for job_id, job in self.jobs.items() if not is_hook(job_id)}
+        jobs = Counter[str](job.status for job in counted.values())
+        instances = Counter[str](job.status for job_id, job in counted.items() if job_of(job_id) != job_id)
+        steps = Counter[str](step.status for job in counted.values() for step in job.steps.values())
+        return dict(jobs), dict(instances), dict(steps)
 
 
 def fold(events: Iterable[e.Event]) -> RunState:

@@ -177,6 +177,8 @@ class RunFinished(Event, frozen=True, kw_only=True):
     """The run ended; counts by status, durations in seconds.
 
     Attributes:
+        jobs: how many jobs, by status; among them the instances of jobs with `for_each`.
+        instances: how many of the `jobs` are instances, by status.
         stale: results that are older than what they had read: by reader (`job`, `job[n]` or `job/step`),
             what it had read.
         resume_from: what a resume must run again as well, as the flow refuses stale results: `job.step`.
@@ -186,6 +188,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
     duration_seconds: float
     reason: str = ""
     jobs: dict[str, int] = {}
+    instances: dict[str, int] = {}
     steps: dict[str, int] = {}
     stale: dict[str, list[str]] = {}
     resume_from: list[str] = []

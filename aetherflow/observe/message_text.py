@@ -50,7 +50,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
         events: of the run (`ending_events`).
         state: the state database.
         ended_at: when its jobs ended.
-        jobs: how many of its jobs ended how; `steps` likewise.
+        jobs: how many of its jobs ended how; `instances` and `steps` likewise, as `RunFinished` has them.
         item: the item that started the run; empty if none did.
         scheduled_at: the time of its tick.
         finished: the end of the run, if it is over.
@@ -66,6 +66,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     ended_at: datetime
     jobs: dict[str, int] = {}
+    instances: dict[str, int] = {}
     steps: dict[str, int] = {}
     item: str = ""
     scheduled_at: str = ""
@@ -87,6 +88,7 @@ def message_values(facts: MessageFacts, prefix: str = "") -> dict[str, Any]:
         status=facts.status,
         reason=facts.reason.partition("\n")[0],
         jobs=facts.jobs,
+        instances=facts.instances,
         steps=facts.steps,
         duration_seconds=round(seconds, 3),
     )

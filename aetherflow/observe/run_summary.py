@@ -36,7 +36,10 @@ def summary_lines(event: RunFinished, digest: Digest) -> list[str]:
 
 
 def headline(event: RunFinished) -> str:
-    """Return in one line how a run ended, how long it took, and how many jobs and steps ended how."""
+    """Return in one line how a run ended, how long it took, and how many jobs and steps ended how.
+
+    Jobs are counted as the flow has them; the instances of those with `for_each` are counted beside them.
+    """
     return f"{run_of(event)}  {_headline(event)}"
 
 
@@ -92,7 +95,9 @@ def _details(event: RunFinished, digest: Digest) -> Iterator[str]:
 def _headline(event: RunFinished) -> str:
     words = sentence(event) or ""
     ended = words.removeprefix(run_of(event)).strip()
-    return f"{ended}; jobs: {counts(event.jobs)}; steps: {counts(event.steps)}"
+    jobs = {status: number - event.instances.get(status, 0) for status, number in event.jobs.items()}
+    instances = f"; instances: {counts(event.instances)}" if event.instances else ""
+    return f"{ended}; jobs: {counts(jobs)}{instances}; steps: {counts(event.steps)}"
 
 
 def _where(failure: Failure) -> str:

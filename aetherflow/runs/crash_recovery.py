@@ -119,12 +119,13 @@ def _end(state: RunState, reason: str, clock: Clock) -> list[e.Event]:
             )
         happen(e.JobFinished, job_id=job_id, status="FAILED", reason=reason, error=error, outputs=job.outputs)
     seconds = round((at - (state.started_at or at)).total_seconds(), 3)
-    jobs, steps = state.counts()
+    jobs, instances, steps = state.counts()
     happen(
         e.RunFinished,
         status="FAILED",
         reason=reason,
         jobs=jobs,
+        instances=instances,
         steps=steps,
         duration_seconds=seconds,
         stale=state.stale,

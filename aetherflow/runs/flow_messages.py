@@ -127,7 +127,7 @@ class FlowMessages(msgspec.Struct, frozen=True, eq=False):
 
     def _message(self, step: MessageStep, due: Occasion, known: _Known, events: list[Event]) -> Message:
         report, now = known.report, self.clock.now()
-        jobs, steps = self.state.counts()
+        jobs, instances, steps = self.state.counts()
         facts = MessageFacts(
             event=due,
             flow_id=self.state.flow_id,
@@ -138,6 +138,7 @@ class FlowMessages(msgspec.Struct, frozen=True, eq=False):
             state=str(self.database.path),
             ended_at=now,
             jobs=jobs,
+            instances=instances,
             steps=steps,
             item=known.item,
             scheduled_at=known.scheduled_at,

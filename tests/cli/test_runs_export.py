@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,22 @@ def page(ask: Any, folder: Path, run: str) -> str:
 @pytest.mark.parametrize("run", ["failed", "resumed", "fine"])
 def test_a_page_is_well_formed_and_needs_nothing_but_itself(ask: Any, tmp_path: Path, run: str) -> None:
     assert problems(page(ask, tmp_path, run)) == []
+
+
+def test_the_page_an_explanation_and_the_summary_count_alike_and_leave_hooks_out(
+    ask: Any, tmp_path: Path
+) -> None:
+    header = " ".join(PageReader(page(ask, tmp_path, "failed")).text("header").split())
+    why = " ".join(ask("explain failed")[1].split())
+    summary = json.loads(ask("events failed")[1].splitlines()[-1])
+
+    assert summary["instances"] == {"SUCCESS": 1, "FAILED": 3}
+    jobs = Counter(summary["jobs"]) - Counter(summary["instances"])
+    assert jobs == {"SUCCESS": 1, "FAILED": 1, "BLOCKED": 1, "SKIPPED": 1}
+    assert "because of the failure of load: 1 SUCCESS, 1 FAILED, 1 BLOCKED, 1 SKIPPED." in why
+    assert "jobs1 FAILED1 BLOCKED1 SKIPPED1 SUCCESS" in header
+    assert summary["steps"] == {"SUCCESS": 3, "FAILED": 3}
+    assert "steps3 FAILED3 SUCCESS" in header
 
 
 @pytest.mark.parametrize("run", ["failed", "resumed"])

@@ -278,7 +278,13 @@ def test_a_job_that_nothing_happened_to_is_pending_and_asking_leaves_no_trace() 
 
 def test_counts_are_by_status() -> None:
     state = fold([*STEPS["SUCCESS"], e.JobFinished(**COMMON, job_id="k", status="BLOCKED")])
-    assert state.counts() == ({"RUNNING": 1, "BLOCKED": 1}, {"SUCCESS": 1})
+    assert state.counts() == ({"RUNNING": 1, "BLOCKED": 1}, {}, {"SUCCESS": 1})
+
+
+def test_counts_say_how_many_of_the_jobs_are_instances_and_leave_hooks_out() -> None:
+    names = ("load", "load[0]", "load[1]", "@on_exit")
+    state = fold([RUN_STARTED, *(e.JobStarted(**COMMON, job_id=name) for name in names)])
+    assert state.counts() == ({"RUNNING": 3}, {"RUNNING": 2}, {})
 
 
 def of_step(event: e.Event, step_id: str) -> e.Event:

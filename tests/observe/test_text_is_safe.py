@@ -27,7 +27,7 @@ from aetherflow.events.run_events import (
 from aetherflow.observe.event_record import Recorder
 from aetherflow.observe.event_text import counts, duration, flat, one_line, render_text
 from aetherflow.observe.run_failures import Digest, Failure, digested
-from aetherflow.observe.run_summary import failure_lines, render_summary, resume_command
+from aetherflow.observe.run_summary import failure_lines, headline, render_summary, resume_command
 from tests.observe.demo_run import AT
 
 nasty = st.text(
@@ -166,6 +166,24 @@ def test_a_summary_lists_what_failed_and_the_command_that_resumes() -> None:
             "FAILED in 6.20 s; jobs: 2 FAILED, 1 BLOCKED; steps: 1 FAILED",
         )
     ]
+
+
+def test_the_last_line_counts_jobs_of_the_flow_and_their_instances_beside_them() -> None:
+    end = RunFinished(
+        at=AT,
+        flow_id="demo",
+        run_id="r1",
+        status="FAILED",
+        duration_seconds=6.2,
+        jobs={"SUCCESS": 301, "FAILED": 3},
+        instances={"SUCCESS": 300, "FAILED": 2},
+        steps={"SUCCESS": 600},
+    )
+
+    assert headline(end) == (
+        "run r1 of demo  FAILED in 6.20 s; jobs: 1 SUCCESS, 1 FAILED; "
+        "instances: 300 SUCCESS, 2 FAILED; steps: 600 SUCCESS"
+    )
 
 
 def test_a_command_does_not_name_the_usual_database() -> None:

@@ -63,7 +63,7 @@ def headline(
         warnings=tuple(warnings),
         commands=tuple(_commands(facts, states[1])),
         jobs=dict(jobs),
-        steps=dict(Counter(step.status for step in history.steps)),
+        steps=dict(Counter(step.status for step in history.steps if not is_hook(step.job_id))),
     )
 
 
