@@ -1,4 +1,4 @@
-"""What a step reads and writes outside the run: data sets and statements, named as OpenLineage names them.
+"""What a step reads and writes outside the run: datasets and statements, named as OpenLineage names them.
 
 The names follow https://openlineage.io/docs/spec/naming/: a namespace says where, a name says what. Imports
 nothing of aetherflow.

@@ -145,6 +145,7 @@ def _digest(facts: MessageFacts) -> tuple[RunStarted | RunResumed | None, Digest
 
 
 def _subject(facts: MessageFacts, digest: Digest) -> str:
+    """Return the subject; of a reason of several lines it has the first, as the text has all of them."""
     name = f"{facts.item} ({facts.flow_id})" if facts.item not in ("", facts.flow_id) else facts.flow_id
     match facts.event:
         case "failure":
@@ -157,7 +158,7 @@ def _subject(facts: MessageFacts, digest: Digest) -> str:
             text = f"[LATE] {name}: {facts.reason}"
         case "success":
             text = f"[SUCCESS] {name}"
-    return shortened(one_line(text), SUBJECT_CHARACTERS)
+    return shortened(one_line(text.partition("\n")[0]), SUBJECT_CHARACTERS)
 
 
 def _first_failure(digest: Digest) -> str:

@@ -19,10 +19,11 @@ def distance(at: datetime, now: datetime) -> str:
     return f"in {words}" if away > 0 else f"{words} ago"
 
 
-def in_zone(sentence: str, zone: str) -> str:
-    """Return a sentence with the UTC times in it on the clocks of a zone, with their offset.
+def in_zone(reason: str, zone: str) -> str:
+    """Return the first line of a reason with the UTC times in it on the clocks of a zone, with their offset.
 
-    Reasons are stored in UTC; a line that shows other times in a zone shows these there too.
+    Reasons are stored in UTC; a line that shows other times in a zone shows these there too. The further
+    lines of a reason are the last output of a program, which `runs show` prints.
     """
 
     def local(found: re.Match[str]) -> str:
@@ -32,7 +33,7 @@ def in_zone(sentence: str, zone: str) -> str:
             return found[0]
         return at.isoformat(timespec="seconds")
 
-    return _UTC_INSTANT.sub(local, sentence)
+    return _UTC_INSTANT.sub(local, reason.partition("\n")[0])
 
 
 def clock(seconds: float) -> str:

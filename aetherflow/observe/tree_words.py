@@ -23,7 +23,7 @@ SLOW = 1.5
 
 
 def expectation(elapsed: float, usual: float | None) -> str:
-    """Return what follows the elapsed time: `of about 4 min`, or `, usually 4 min` once that is long over."""
+    """Return what follows the elapsed time: `of about 4 min`, or `(usually 4 min)` once that is long over."""
     if usual is None or usual < LEAST_EXPECTED_SECONDS:
         return ""
     return f"of about {about(usual)}" if elapsed <= usual * SLOW else f"(usually {about(usual)})"

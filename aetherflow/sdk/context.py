@@ -298,7 +298,7 @@ class StepContext(StepIdentity):
     ) -> None:
         """Note which files and tables the step reads and writes, for the event that ends it.
 
-        Observers such as `openlineage` pass it on. Call it as often as you like: of a data set that is named
+        Observers such as `openlineage` pass it on. Call it as often as you like: of a dataset that is named
         again the last facts count.
         """
         self.noted_lineage.add(reads, writes, statements)

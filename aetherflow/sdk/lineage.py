@@ -12,14 +12,14 @@ from aetherflow.redaction import Redactor
 from aetherflow.sdk.json_values import plain_text
 
 MOST_DATASETS = 100
-"""So many data sets of a step are stored in each direction, so that its event stays small."""
+"""So many datasets of a step are stored in each direction, so that its event stays small."""
 
 MOST_CHARACTERS = 10_000
 """How much of a statement is stored."""
 
 
 class Lineage:
-    """The data sets and the statements of one attempt of a step."""
+    """The datasets and the statements of one attempt of a step."""
 
     def __init__(self) -> None:
         self._reads: dict[tuple[str, str], Dataset] = {}
@@ -29,7 +29,7 @@ class Lineage:
     def add(
         self, reads: Iterable[Dataset], writes: Iterable[Dataset], statements: Iterable[Statement]
     ) -> None:
-        """Take note; of a data set that is named again the last facts count."""
+        """Take note; of a dataset that is named again the last facts count."""
         _keep(self._reads, reads)
         _keep(self._writes, writes)
         for one in statements:

@@ -84,7 +84,7 @@ def manifest_path(context: StepContext) -> Path:
 def note_files(
     context: StepContext, connector: RemoteFiles, entries: Sequence[Entry], way: Literal["from", "to"]
 ) -> None:
-    """Note the files of a transfer as data sets: those here, and those on the far side."""
+    """Note the files of a transfer as datasets: those here, and those on the far side."""
     few = entries[:MOST_DATASETS]
     here = [Dataset.file(entry.file, size=entry.size) for entry in few if entry.file]
     found = [(connector.dataset(entry.remote_path), entry.size) for entry in few if entry.remote_path]

@@ -1,4 +1,4 @@
-"""How a run came: flow, status, what started it, how long it took, and the command that resumes it."""
+"""How a run ended: flow, status, what started it, how long it took, and the command that resumes it."""
 
 from __future__ import annotations
 

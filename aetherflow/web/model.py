@@ -46,7 +46,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Headline(msgspec.Struct, frozen=True):
-    """How a run came, in one look.
+    """How a run ended, in one look.
 
     Attributes:
         seconds: how long its last execution took.

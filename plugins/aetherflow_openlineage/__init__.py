@@ -1,1 +1,1 @@
-"""OpenLineage: which run, job and step read and wrote which data sets (the extra `openlineage`)."""
+"""OpenLineage: which run, job and step read and wrote which datasets (the extra `openlineage`)."""

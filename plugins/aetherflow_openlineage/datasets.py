@@ -1,4 +1,4 @@
-"""Make OpenLineage data sets of what a step noted that it reads and writes, and of the tables in its SQL."""
+"""Make OpenLineage datasets of what a step noted that it reads and writes, and of the tables in its SQL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIALECTS = {"postgresql": "postgres", "mariadb": "mysql", "exasol": "generic"}
 
 
 def inputs_of(record: Record) -> list[InputDataset]:
-    """Return the data sets that a step read: those that it noted, and the tables of its statements."""
+    """Return the datasets that a step read: those that it noted, and the tables of its statements."""
     facet = input_statistics_input_dataset.InputStatisticsInputDatasetFacet
     found = _found(record, "reads", lambda meta: meta.in_tables)
     return [
@@ -30,7 +30,7 @@ def inputs_of(record: Record) -> list[InputDataset]:
 
 
 def outputs_of(record: Record) -> list[OutputDataset]:
-    """Return the data sets that a step wrote, likewise."""
+    """Return the datasets that a step wrote, likewise."""
     facet = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet
     found = _found(record, "writes", lambda meta: meta.out_tables)
     return [
@@ -51,7 +51,7 @@ def sql_of(record: Record) -> sql_job.SQLJobFacet | None:
 def _found(
     record: Record, noted: str, tables: Callable[[SqlMeta], Sequence[DbTableMeta]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the namespaces and names of data sets, each with the numbers of its facet; empty: none known."""
+    """Return the namespaces and names of datasets, each with the numbers of its facet; empty: none known."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in record.get(noted, ()):
         numbers = {"rowCount": one.get("rows"), "size": one.get("bytes")}

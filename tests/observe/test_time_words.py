@@ -36,14 +36,15 @@ def test_a_time_is_so_far_away(seconds: float, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "local"),
+    ("reason", "local"),
     [
         ("run r1 of 2026-07-01T01:02:03Z has not ended", "run r1 of 2026-07-01T03:02:03+02:00 has not ended"),
         ("from 2026-01-01T00:00:00.500000Z, to", "from 2026-01-01T01:00:00+01:00, to"),
         ("2026-99-01T00:00:00Z", "2026-99-01T00:00:00Z"),
         ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
         ("until 2026-07-01T01:02:03+09:00", "until 2026-07-01T01:02:03+09:00"),
+        ("exit code 3: load\nlast lines of stderr:\n  no table", "exit code 3: load"),
     ],
 )
-def test_the_times_of_a_sentence_are_in_one_zone(sentence: str, local: str) -> None:
-    assert in_zone(sentence, "Europe/Berlin") == local
+def test_a_reason_is_shown_in_one_line_with_its_times_in_one_zone(reason: str, local: str) -> None:
+    assert in_zone(reason, "Europe/Berlin") == local

@@ -1,4 +1,4 @@
-"""Runs as OpenLineage events: over HTTP and in a file, with the data sets of steps; receivers that fail."""
+"""Runs as OpenLineage events: over HTTP and in a file, with the datasets of steps; receivers that fail."""
 
 from __future__ import annotations
 
