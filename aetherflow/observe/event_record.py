@@ -163,6 +163,8 @@ class _Memory(msgspec.Struct):
     Attributes:
         running: the step that each job executes; a step inside it has its span.
         trace_id: of the trace.
+        seq: of the last event.
+        is_whole: no stored event since the beginning was missed, as those are that a slow reader loses.
     """
 
     digest: Digest = Digest()
@@ -170,6 +172,8 @@ class _Memory(msgspec.Struct):
     running: dict[str, str] = {}
     trace: RunTrace = RunTrace("", "")
     trace_id: str = ""
+    seq: int = 0
+    is_whole: bool = True
 
 
 class Recorder:
@@ -177,7 +181,8 @@ class Recorder:
 
     Args:
         format: of its lines: records, or CloudEvents with a record as data.
-        shared: lines that a recorder of the same format makes of the same events for another channel.
+        shared: lines that a recorder of the same format makes of the same events for another channel. One
+            that has missed events leaves none: what its records say of a run is incomplete.
     """
 
     def __init__(
@@ -187,47 +192,30 @@ class Recorder:
     ) -> None:
         self._runs: dict[str, _Memory] = {}
         self._shared = shared
-        self._made = self._cloud_event if format == "cloudevents" else self._json
+        self._made = _cloud_event if format == "cloudevents" else _json
 
     def line(self, event: Event) -> bytes:
         """Return the record of an event as a line of JSON with its end, at most MOST_BYTES long."""
-        if self._shared is None:
-            return self._made(event)
-        if (line := self._shared.take(event)) is not None:
-            self.skip(event)
-            return line
-        line = self._made(event)
-        self._shared.leave(event, line)
-        return line
-
-    def _json(self, event: Event) -> bytes:
-        return self._line(event, MOST_BYTES)[1]
-
-    def _cloud_event(self, event: Event) -> bytes:
-        from aetherflow.observe.cloud_event import cloud_event  # noqa: PLC0415 - rarely used
-
-        return cloud_event(*self._line(event, MOST_BYTES - ENVELOPE_BYTES))
-
-    def _line(self, event: Event, most: int) -> tuple[EventRecord, bytes]:
         memory = self._remember(event)
-        head, own = _parts(event, memory)
-        line = _encoded(head, own)
-        if len(line) > most:
-            cut = Cut(fields=[], bytes=len(line), file=_file_of(event, memory.digest))
-            line = _encoded(*_cut(head, own, cut, most))
-        return head, line
+        line = None if self._shared is None else self._shared.take(event)
+        if line is None:
+            line = self._made(event, memory)
+            if self._shared is not None and memory.is_whole:
+                self._shared.leave(event, line)
+        _forget(event, memory)
+        return line
 
     def record(self, event: Event) -> dict[str, Any]:
         """Return the record of an event as a mapping of JSON values."""
-        head, own = _parts(event, self._remember(event))
+        memory = self._remember(event)
+        head, own = _parts(event, memory)
+        _forget(event, memory)
         plain: dict[str, Any] = msgspec.to_builtins(head) | msgspec.to_builtins(own)
         return plain
 
     def skip(self, event: Event) -> None:
         """Take in an event that gets no record here; a later one may need it."""
-        memory = self._remember(event)
-        if isinstance(event, JobFinished):
-            memory.started.pop(event.job_id, None)
+        _forget(event, self._remember(event))
 
     def _remember(self, event: Event) -> _Memory:
         """Return what is remembered of the run of an event, with the event."""
@@ -236,6 +224,11 @@ class Recorder:
         memory = self._runs.get(event.run_id)
         if memory is None or isinstance(event, _BEGINNINGS):
             memory = self._runs[event.run_id] = _memory_of(event)
+            memory.is_whole, memory.seq = isinstance(event, _BEGINNINGS), event.seq
+        # An event that is not stored has the number of the stored one before it.
+        if event.seq > (memory.seq if event.sub_seq else memory.seq + 1):
+            memory.is_whole = False
+        memory.seq = event.seq
         match event:
             case StepStarted():
                 memory.running[event.job_id] = event.step_id
@@ -255,6 +248,31 @@ class Recorder:
 def record_name(kind: type[Event]) -> str:
     """Return the name that the records of a kind of event have; the end of a run is its `run_summary`."""
     return "run_summary" if kind is RunFinished else str(kind.__struct_config__.tag)
+
+
+def _json(event: Event, memory: _Memory) -> bytes:
+    return _line(event, memory, MOST_BYTES)[1]
+
+
+def _cloud_event(event: Event, memory: _Memory) -> bytes:
+    from aetherflow.observe.cloud_event import cloud_event  # noqa: PLC0415 - rarely used
+
+    return cloud_event(*_line(event, memory, MOST_BYTES - ENVELOPE_BYTES))
+
+
+def _line(event: Event, memory: _Memory, most: int) -> tuple[EventRecord, bytes]:
+    head, own = _parts(event, memory)
+    line = _encoded(head, own)
+    if len(line) > most:
+        cut = Cut(fields=[], bytes=len(line), file=_file_of(event, memory.digest))
+        line = _encoded(*_cut(head, own, cut, most))
+    return head, line
+
+
+def _forget(event: Event, memory: _Memory) -> None:
+    """Forget what only the record of this event needed."""
+    if isinstance(event, JobFinished):
+        memory.started.pop(event.job_id, None)
 
 
 def _parts(event: Event, memory: _Memory) -> tuple[EventRecord, dict[str, Any]]:
@@ -305,7 +323,6 @@ def _head(event: Event, memory: _Memory, shape: _Shape) -> EventRecord:
         began, fields["item"] = known
         if isinstance(event, JobFinished):
             fields["duration_seconds"] = max((event.at - began).total_seconds(), 0.0)
-            del memory.started[job_id]
     if event.run_id:
         fields["trace_id"] = memory.trace_id
         fields["span_id"] = _span_of(event, memory, job_id, fields.get("step_id", ""))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 
 from aetherflow.errors import ErrorInfo
 from aetherflow.events.run_events import (
@@ -91,6 +92,21 @@ def test_a_line_is_made_once_and_then_forgotten() -> None:
 
     assert all(other.line(event) is line for event, line in [(event, one.line(event)) for event in events])
     assert [shared.take(event) for event in events] == [None] * len(events)
+
+
+def test_a_channel_that_has_lost_events_leaves_no_incomplete_lines_for_the_other() -> None:
+    shared = SharedLines()
+    slow, whole = Recorder(shared=shared), Recorder(shared=shared)
+    events = [replace(event, seq=number) for number, event in enumerate(history(), 1)]
+    lost = [event for event in events if isinstance(event, JobStarted | StepFinished)]
+
+    lines = []
+    for event in events:
+        if event not in lost:
+            slow.line(event)
+        lines.append(whole.line(event))
+
+    assert b"".join(lines) == alone(events, "json")
 
 
 def test_what_nobody_takes_makes_room() -> None:
