@@ -16,7 +16,7 @@ WIDE_CHARACTERS = 27
 def headline(shown: Headline) -> Markup:
     """Return the head of the page."""
     took = "" if shown.seconds is None else duration(shown.seconds)
-    so_far = " so far" if shown.is_running and took else ""
+    so_far = " so far" if shown.status == "RUNNING" and took else ""
     title = tag(
         "div",
         tag("h1", shown.flow_id),

@@ -60,7 +60,6 @@ class Headline(msgspec.Struct, frozen=True):
     status: str
     reason: str
     seconds: float | None
-    is_running: bool
     facts: tuple[Fact, ...]
     sentences: tuple[Fact, ...] = ()
     warnings: tuple[str, ...] = ()

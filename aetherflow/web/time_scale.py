@@ -30,7 +30,6 @@ class Piece(msgspec.Struct, frozen=True):
     end: datetime
     left: float
     width: float
-    attempt: int
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -81,7 +80,7 @@ def scale_of(executions: Sequence[Execution]) -> Scale:
             gaps.append(Gap(between, left, gap_width, one.attempt))
             left += gap_width
         width = room * length / whole
-        pieces.append(Piece(one.start, one.end, left, width, one.attempt))
+        pieces.append(Piece(one.start, one.end, left, width))
         left += width
     return Scale(tuple(pieces), tuple(gaps), _ticks(pieces, whole, room))
 

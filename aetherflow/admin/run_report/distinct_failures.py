@@ -63,9 +63,10 @@ def _failed(nodes: Iterable[JobNode]) -> Iterator[tuple[JobNode, StepNode | None
     for node in nodes:
         steps = list(node.failed_steps())
         yield from steps
+        by_step = {job.row.job_id for job, _ in steps}
         for one in (node, *node.instances):
             is_own = one.row.status == "FAILED" and one.row.error and not one.row.reason
-            if is_own and not any(job is one for job, _ in steps):
+            if is_own and one.row.job_id not in by_step:
                 yield one, None
 
 

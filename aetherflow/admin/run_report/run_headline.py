@@ -57,7 +57,6 @@ def headline(
         status=run.status,
         reason=masking.text(run.reason),
         seconds=run.duration_seconds,
-        is_running=run.status == "RUNNING",
         facts=tuple(_facts(facts, states[0], masking)),
         sentences=sentences,
         warnings=tuple(warnings),
