@@ -114,7 +114,7 @@ def test_the_page_an_explanation_and_the_summary_count_alike_and_leave_hooks_out
     assert summary["instances"] == {"SUCCESS": 1, "FAILED": 3}
     jobs = Counter(summary["jobs"]) - Counter(summary["instances"])
     assert jobs == {"SUCCESS": 1, "FAILED": 1, "BLOCKED": 1, "SKIPPED": 1}
-    assert "because of the failure of load: 1 SUCCESS, 1 FAILED, 1 BLOCKED, 1 SKIPPED." in why
+    assert "jobs: 1 SUCCESS, 1 FAILED, 1 BLOCKED, 1 SKIPPED." in why
     assert "jobs1 FAILED1 BLOCKED1 SKIPPED1 SUCCESS" in header
     assert summary["steps"] == {"SUCCESS": 3, "FAILED": 3}
     assert "steps3 FAILED3 SUCCESS" in header
