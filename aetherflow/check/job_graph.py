@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from graphlib import TopologicalSorter
 from typing import Literal
 
 import msgspec
 
+from aetherflow.check.graph_layers import graph_layers
 from aetherflow.plan.for_each import called
 from aetherflow.plan.plan import JobPlan, Plan
 from aetherflow.spec.suggest import shortened
@@ -60,16 +60,9 @@ def graph_of(plan: Plan) -> Graph:
 
 def layers_of(graph: Graph) -> list[list[Node]]:
     """Return the jobs in layers: each job in the first layer below all jobs that it waits for."""
-    before: dict[str, list[str]] = {node.id: [] for node in graph.jobs}
-    for edge in graph.edges:
-        before[edge.target].append(edge.source)
-    depth: dict[str, int] = {}
-    for name in TopologicalSorter(before).static_order():
-        depth[name] = max((depth[other] + 1 for other in before[name]), default=0)
-    layers: list[list[Node]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for node in graph.jobs:
-        layers[depth[node.id]].append(node)
-    return layers
+    nodes = {node.id: node for node in graph.jobs}
+    layers = graph_layers(list(nodes), ((edge.source, edge.target) for edge in graph.edges))
+    return [[nodes[one] for one in layer] for layer in layers]
 
 
 def _node(job: JobPlan) -> Node:

@@ -7,10 +7,11 @@ a long edge passes, an order by the middle of the neighbours, then heights near 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from graphlib import TopologicalSorter
 from itertools import pairwise
 
 import msgspec
+
+from aetherflow.check.graph_layers import graph_layers
 
 SWEEPS = 6
 COLUMN_GAP = 56.0
@@ -62,18 +63,9 @@ def layout(
 
 
 def _columns(ids: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[list[_Key]]:
-    before: dict[str, list[str]] = {one: [] for one in ids}
-    for source, target in edges:
-        before[target].append(source)
-    depth: dict[str, int] = {}
-    for name in TopologicalSorter(before).static_order():
-        depth[name] = max((depth[other] + 1 for other in before[name]), default=0)
-    columns: list[list[_Key]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for one in ids:
-        columns[depth[one]].append(one)
     if not edges and len(ids) > TALLEST:  # nothing but single jobs: a block is read better than a tower
         return [list(ids[at : at + TALLEST]) for at in range(0, len(ids), TALLEST)]
-    return columns
+    return [list(layer) for layer in graph_layers(ids, edges)]
 
 
 def _with_stops(columns: list[list[_Key]], edges: Sequence[tuple[str, str]]) -> list[list[_Key]]:
