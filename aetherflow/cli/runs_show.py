@@ -23,7 +23,7 @@ from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_p
 from aetherflow.cli_hints import retry_command
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.events.run_events import BundleUse
-from aetherflow.events.stale_readers import readers_to_run, shown, stale_text
+from aetherflow.events.stale_readers import names_to_run, stale_text
 from aetherflow.observe.event_text import counts, duration, one_line
 from aetherflow.sdk.effects import NOT_DONE
 from aetherflow.store.queries import AttemptRow, EffectRow
@@ -113,9 +113,7 @@ def _head(found: RunHistory, path: Path) -> Iterator[str]:
         yield f"  resume: {one_line(command)}"
     if found.stale:
         yield f"  stale: {one_line(stale_text(found.stale))}"
-        command = retry_command(
-            run.run_id, named_state(path), found.secrets, map(shown, readers_to_run(found.stale))
-        )
+        command = retry_command(run.run_id, named_state(path), found.secrets, names_to_run(found.stale))
         yield f"  repeat: {one_line(command)}"
 
 

@@ -26,7 +26,14 @@ from aetherflow.engine.state import (
     step_entry,
 )
 from aetherflow.errors import UsageError
-from aetherflow.events.stale_readers import READERS_SHOWN, job_of, readers_to_run, shown, stale_text
+from aetherflow.events.stale_readers import (
+    job_of,
+    names_to_run,
+    options_to_run,
+    readers_to_run,
+    shown,
+    stale_text,
+)
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan, downstream
 
@@ -168,7 +175,7 @@ def refused_readers(plan: Plan, state: RunState, selected: Collection[int] | Non
         return []
     taking_part = [job for job in plan.jobs if selected is None or job.index in selected]
     stale = stale_results(plan, state, _again(state, taking_part, (), ()))
-    return [shown(reader) for reader in readers_to_run(stale)]
+    return names_to_run(stale)
 
 
 def _again(
@@ -201,7 +208,7 @@ def _stale_targets(
 
 
 def _refusal(stale: Mapping[str, list[str]], only: str, option: str) -> UsageError:
-    again = " ".join(f"{option} {shown(reader)}" for reader in readers_to_run(stale)[:READERS_SHOWN])
+    again = options_to_run(stale, option)
     return UsageError(
         f"a result would be stale, and the flow refuses that (on_stale: fail): {stale_text(stale)}",
         hint=f"--only {only} --with-downstream runs the readers too" if only else f"run them too: {again}",

@@ -17,6 +17,16 @@ def readers_to_run(stale: Stale) -> list[str]:
     return [reader for reader, read in stale.items() if jobs.isdisjoint(read)]
 
 
+def names_to_run(stale: Stale) -> list[str]:
+    """Return these readers as `--rerun` names them."""
+    return [shown(reader) for reader in readers_to_run(stale)]
+
+
+def options_to_run(stale: Stale, option: str) -> str:
+    """Return the first of them as options of a command: `--rerun collect --rerun load.copy`."""
+    return " ".join(f"{option} {name}" for name in names_to_run(stale)[:READERS_SHOWN])
+
+
 def stale_text(stale: Stale) -> str:
     """Return which results are stale, in words: `collect read load; mail read collect`."""
     parts = [f"{shown(reader)} read {', '.join(map(shown, read))}" for reader, read in stale.items()]

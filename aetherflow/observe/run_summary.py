@@ -10,7 +10,7 @@ from datetime import UTC, tzinfo
 
 from aetherflow.cli_hints import retry_command, show_command
 from aetherflow.events.run_events import RunFinished
-from aetherflow.events.stale_readers import job_of, readers_to_run, shown, stale_text
+from aetherflow.events.stale_readers import job_of, names_to_run, stale_text
 from aetherflow.observe.event_text import counts, head, one_line, sentence, shortened
 from aetherflow.observe.run_failures import Digest, Failure
 
@@ -70,8 +70,7 @@ def repeat_command(event: RunFinished, digest: Digest) -> str:
     """Return the command that makes the stale results of a run again; empty if it has none."""
     if not event.stale:
         return ""
-    readers = map(shown, readers_to_run(event.stale))
-    return retry_command(event.run_id, digest.named_state, digest.secrets, readers)
+    return retry_command(event.run_id, digest.named_state, digest.secrets, names_to_run(event.stale))
 
 
 def run_of(event: RunFinished) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from aetherflow.engine.resume import ResumeDecision, ResumeKind, ResumePlan
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
-from aetherflow.events.stale_readers import readers_to_run, shown, stale_text
+from aetherflow.events.stale_readers import options_to_run, stale_text
 from aetherflow.runs.load_flow import CheckedFlow
 
 LIST_AT_MOST = 20
@@ -51,7 +51,7 @@ def resume_notices(plan: ResumePlan, option: str, events: EventFactory) -> list[
 
 def _stale(stale: Mapping[str, list[str]], option: str) -> str:
     """Return the warning about results that stay although what they had read runs again, or has."""
-    again = " ".join(f"{option} {shown(reader)}" for reader in readers_to_run(stale)[:LIST_AT_MOST])
+    again = options_to_run(stale, option)
     return f"stale: {stale_text(stale)}; these results stay as they were, {again} makes them again"
 
 

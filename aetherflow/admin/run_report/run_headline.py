@@ -13,7 +13,7 @@ from aetherflow.admin.run_report.masking import Masking
 from aetherflow.admin.run_report.short_texts import short_time
 from aetherflow.admin.run_tree import JobNode
 from aetherflow.cli_hints import retry_command, show_command
-from aetherflow.events.stale_readers import readers_to_run, shown
+from aetherflow.events.stale_readers import names_to_run
 from aetherflow.plan.hooks import is_hook
 from aetherflow.store.firings import Cause
 from aetherflow.store.run_rows import UNFINISHED
@@ -102,7 +102,7 @@ def _commands(facts: RunFacts, state: Path | str) -> list[Command]:
             Command("resume", retry_command(run.run_id, state, history.secrets, history.resume_from))
         )
     if history.stale:
-        names = map(shown, readers_to_run(history.stale))
+        names = names_to_run(history.stale)
         shown_commands.append(
             Command("repeat stale", retry_command(run.run_id, state, history.secrets, names))
         )
