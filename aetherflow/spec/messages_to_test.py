@@ -34,8 +34,7 @@ def flow_to_test(spec: FlowFile | ScheduleFile, document: Document, event: str) 
         places.append((place, place))
     meta = FlowMeta(id=_id(spec), params={EVENT: ParamSpec(default=OWN)})
     flow = FlowFile(version=1, flow=meta, jobs=jobs, resources=resources)
-    same = {name: getattr(document, name) for name in Document.__struct_fields__}
-    return flow, OnLateDocument(**same, places=tuple(places), addresses=addresses)
+    return flow, OnLateDocument.of(document, places, addresses)
 
 
 def _id(spec: FlowFile | ScheduleFile) -> str:

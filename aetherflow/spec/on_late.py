@@ -8,7 +8,7 @@ is reported at its place in the scheduler file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeGuard, get_args
+from typing import Any, Self, TypeGuard, get_args
 
 import msgspec
 
@@ -42,6 +42,14 @@ class OnLateDocument(Document, frozen=True, eq=False):
 
     places: tuple[tuple[NodePath, ...], ...] = ()
     addresses: Mapping[str, NodePath] = msgspec.field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, document: Document, places: Sequence[tuple[NodePath, ...]], addresses: Mapping[str, NodePath]
+    ) -> Self:
+        """Return a document with these places for its jobs and resources."""
+        same = {name: getattr(document, name) for name in Document.__struct_fields__}
+        return cls(**same, places=tuple(places), addresses=addresses)
 
     def _find(self, path: NodePath) -> tuple[int, Any, int]:
         return super()._find(self._moved(path))
@@ -145,8 +153,7 @@ def flow_of_on_late(spec: ScheduleFile, document: Document, job: str = "") -> tu
         jobs=jobs,
         resources=_used(resources, jobs) if job else resources,
     )
-    same = {name: getattr(document, name) for name in Document.__struct_fields__}
-    return flow, OnLateDocument(**same, places=tuple(places), addresses=addresses)
+    return flow, OnLateDocument.of(document, places, addresses)
 
 
 def _entries(spec: ScheduleFile, item: ItemSpec, number: int) -> list[_Entry]:
