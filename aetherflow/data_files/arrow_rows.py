@@ -42,7 +42,7 @@ def _array(values: Sequence[Any]) -> Any:
 
     try:
         array = pa.array(values)
-    except (pa.ArrowException, TypeError, OverflowError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):  # ValueError: a NaN beside a date
         array = None
     if array is not None and _is_exact(array.type, values):
         return array

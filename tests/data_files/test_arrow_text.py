@@ -144,6 +144,7 @@ python_values = st.one_of(
     st.sampled_from([CSV, TSV]),
 )
 @example([[1, 2.0, None], [True, 1, 0.0], [date(2026, 1, 2), datetime(2026, 1, 2), None]], CSV)  # noqa: DTZ001
+@example([[None, date(2000, 1, 1), math.nan]], CSV)
 def test_rows_are_written_alike_with_and_without_pyarrow(columns: list[list[Any]], dialect: Dialect) -> None:
     names = [f"c{number}" for number in range(len(columns))]
     rows = list(zip(*columns, strict=True))
