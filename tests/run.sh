@@ -1,7 +1,7 @@
 #!/bin/sh
 # Everything that must pass: format, lint, types, import contracts, tests (the torture suite at its small size).
 #
-#   sh tests/run.sh                      all of it, in about six minutes on two cores
+#   sh tests/run.sh                      all of it, in about seven minutes on two cores
 #   sh tests/run.sh tests/engine -x      the checks, then these tests: the arguments are pytest's
 #
 # It needs Python 3.11 or newer (PYTHON names another one than python3) and installs what else it needs into .venv.
