@@ -158,8 +158,9 @@ class _Explainer:
 
     def _ending(self) -> Iterator[Reason]:
         run, at = self._history.run, self._history.run.finished_at or ""
-        statuses = Counter(node.row.status for node in self.nodes if not is_hook(node.row.job_id))
-        failed = [node.row.job_id for node in self.nodes if node.row.status == "FAILED"]
+        jobs = [node for node in self.nodes if not is_hook(node.row.job_id)]  # no hook makes a run fail
+        statuses = Counter(node.row.status for node in jobs)
+        failed = [node.row.job_id for node in jobs if node.row.status == "FAILED"]
         took = "" if run.duration_seconds is None else f" after {duration(run.duration_seconds)}"
         match run.status:
             case "SUCCESS":
