@@ -25,6 +25,7 @@ from aetherflow.spec.decode import fits, wrong_kind
 from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.flow import ResourceSpec, StepSpec
 from aetherflow.spec.meant_values import meant_list, meant_mapping
+from aetherflow.spec.messages import is_address
 from aetherflow.spec.missing_quotes import quotes_hint
 from aetherflow.spec.spelling import alternatives, is_duration, is_no_duration, is_path, misplaced
 from aetherflow.spec.suggest import did_you_mean, nearest, quoted, shown
@@ -62,7 +63,7 @@ def check_flow(
             continue
         if not sink.is_guess(("resources", name, "kind")):
             check_driver(name, resource, registry, sink)
-        if name not in checker.used:
+        if name not in checker.used and not is_address(name):
             message = f"no step uses the resource {name!r} by its name"
             sink.add(("resources", name), "AF552", message, severity="warning")
     follow_ups = [one.follow_up for one in checker.step_types.values() if one.follow_up is not None]
