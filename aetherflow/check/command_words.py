@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from aetherflow.check.scripts import PASSES_TO_SHELL, words_of
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
 from aetherflow.redaction import Redactor
+from aetherflow.spec.meant_values import list_of_words
 from aetherflow.spec.suggest import quoted
 
 _TOKEN = re.compile(r"\{\{.*?\}\}", re.DOTALL)
@@ -59,11 +59,7 @@ def _looks_like_path(words: list[str]) -> bool:
 
 
 def _as_list(text: str) -> str:
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = text.split()
-    return f"write a list: command: {json.dumps(words, ensure_ascii=False)}"
+    return f"write a list: command: {list_of_words(text)}"
 
 
 def _check_list(command: list[Any], use: Use, redactor: Redactor, sink: DiagnosticSink) -> None:

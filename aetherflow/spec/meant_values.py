@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import Any
 
 from msgspec import inspect as kinds
@@ -18,12 +20,23 @@ _DEADLINE = "write {end_by: '07:00'}, {start_within: 15m} or {longer_than: 2h}"
 
 def meant_list(value: Any) -> str:
     """Return how to write a list instead of `value`."""
+    if isinstance(value, str) and len(value.split()) > 1:
+        return f"write it as a list: {shortened(list_of_words(value))}"
     if not isinstance(value, dict):
         return f"write it as a list: [{shortened(str(value))}]"
     first = next(iter(value), "")
     if "id" not in value and value and all(isinstance(item, dict) for item in value.values()):
         return f"this is a list: write '- id: {shortened(first)}' instead of '{shortened(first)}:', and so on"
     return f"this is a list, also with one item: write '- ' before its first key, '- {shortened(first)}: ...'"
+
+
+def list_of_words(text: str) -> str:
+    """Return the words of a text, such as a command line, as a list in YAML."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.split()
+    return json.dumps(words, ensure_ascii=False)
 
 
 def meant_struct(value: Any, kind: kinds.StructType) -> str:

@@ -117,6 +117,13 @@ WRONG: dict[str, tuple[str, str]] = {
         "id: a\nsteps: x\n",
         "f:2:1: error[AF110]: 'steps': expected a list, got the text 'x'\n    hint: write it as a list: [x]",
     ),
+    "several words for a list": (
+        "id: a\nsteps: mail -s 'on call' ops\n",
+        (
+            "f:2:1: error[AF110]: 'steps': expected a list, got the text \"mail -s 'on call' ops\"\n"
+            '    hint: write it as a list: ["mail", "-s", "on call", "ops"]'
+        ),
+    ),
     "a mapping for a list": (
         "id: a\nsteps: {x: 1}\n",
         (
