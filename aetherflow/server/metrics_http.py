@@ -53,17 +53,17 @@ Respond = Callable[[Request], Awaitable[Answer]]
 
 async def serve_http(listeners: Sequence[SocketListener], respond: Respond) -> None:
     """Answer the requests of all connections, until cancelled; `respond` raises nothing."""
-    scopes: dict[int, anyio.CancelScope] = {}
+    scopes: list[anyio.CancelScope] = []  # of the connections, the oldest one first
     async with anyio.create_task_group() as tasks:
 
-        async def converse(stream: SocketStream, number: int) -> None:
+        async def converse(stream: SocketStream) -> None:
             with anyio.move_on_after(REQUEST_SECONDS) as scope, suppress(*_GONE):
-                scopes[number] = scope
+                scopes.append(scope)
                 try:
                     async with stream:
                         await _converse(stream, respond)
                 finally:
-                    del scopes[number]
+                    scopes.remove(scope)
 
         async def accept(listener: SocketListener) -> None:
             while True:
@@ -73,10 +73,9 @@ async def serve_http(listeners: Sequence[SocketListener], respond: Respond) -> N
                     await anyio.sleep(RETRY_SECONDS)
                     continue
                 if len(scopes) >= MOST_CONNECTIONS:
-                    scopes[min(scopes)].cancel()
-                tasks.start_soon(converse, stream, next(numbers))
+                    scopes[0].cancel()
+                tasks.start_soon(converse, stream)
 
-        numbers = iter(range(2**63))
         for listener in listeners:
             tasks.start_soon(accept, listener)
 
