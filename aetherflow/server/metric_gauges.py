@@ -76,8 +76,7 @@ class ServerGauges:
             await self._wanted.wait()
             self._wanted, self._is_reading = anyio.Event(), True
             try:
-                is_up = await self._set_stored(self._fold.values)
-                self._fold.values.set(m.DB_UP, number=float(is_up))
+                await self._set_stored(self._fold.values)
                 await self._set_sizes(self._fold.values)
             except Exception as error:  # noqa: BLE001 - a bug here must not end the server; it is reported
                 _clear_stored(self._fold.values)
@@ -155,8 +154,8 @@ class ServerGauges:
             if at is not None:
                 values.set(m.ITEM_NEXT, scheduler, item_id, number=at.timestamp())
 
-    async def _set_stored(self, values: MetricValues) -> bool:
-        """Set the gauges that the database knows; return whether it could be read."""
+    async def _set_stored(self, values: MetricValues) -> None:
+        """Set the gauges that the database knows, and whether it could be read."""
         database, now = self._server.database, self._server.clock.now()
         items, ids = self._items(), list(self._server.scheduler.schedules)
 
@@ -171,13 +170,13 @@ class ServerGauges:
             stored = await database.read(read)
         except StateError:
             _clear_stored(values)
-            return False  # the scheduler, which needs the database too, reports it
+            return  # the scheduler, which needs the database too, reports it
+        values.set(m.DB_UP, number=1)
         _set_pools(values, stored.pools, now)
         values.clear(m.ITEM_PAUSED)
         for item in items:
             paused = pause_in_force(stored.pauses[item.scheduler], item.id, now) is not None
             values.set(m.ITEM_PAUSED, item.scheduler, item.id, number=float(paused))
-        return True
 
     @staticmethod
     def _know_flows(values: MetricValues, ends: Sequence[FlowEnd]) -> None:
