@@ -150,7 +150,7 @@ class _Explainer:
         for alert in self._facts.alerts:
             yield Reason("late", f"It was reported as {alert.kind}: {alert.message}.", alert.alerted_at)
         for resume in self._history.resumes:
-            numbers = resume.decision_counts or {kind: len(one) for kind, one in resume.decisions.items()}
+            numbers = resume.counts_by_kind
             kept, again = numbers.get("keep", 0), numbers.get("rerun", 0)
             steps = "1 step was" if kept == 1 else f"{kept} steps were"
             what = f": {steps} kept, {again} to run again" if numbers else ""  # AetherFlow 0.0 stored none

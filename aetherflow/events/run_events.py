@@ -155,6 +155,11 @@ class RunResumed(Event, frozen=True, kw_only=True):
     traceparent: str = ""
     resumed_in: str = ""
 
+    @property
+    def counts_by_kind(self) -> dict[str, int]:
+        """How many decisions there are of each kind; an event of an earlier version may have no counts."""
+        return self.decision_counts or {kind: len(found) for kind, found in self.decisions.items()}
+
 
 class CancelRequested(Event, frozen=True, kw_only=True):
     """The run must stop: by a request, its own time limit, a failed job (`fail_fast`) or its server (`stop`).

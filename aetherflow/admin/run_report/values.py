@@ -64,8 +64,8 @@ def resumes(history: RunHistory, masking: Masking) -> Table:
     """Return what each resume decided."""
     rows = []
     for event in history.resumes:
-        numbers = event.decision_counts or {kind: len(one) for kind, one in event.decisions.items()}
-        decided = ", ".join(f"{number:,} {_DECIDED.get(kind, kind)}" for kind, number in numbers.items())
+        numbers = event.counts_by_kind.items()
+        decided = ", ".join(f"{number:,} {_DECIDED.get(kind, kind)}" for kind, number in numbers)
         again = event.decisions.get("rerun", [])
         named = cut(", ".join(again[:DECISIONS_SHOWN]), 300) + (" …" if len(again) > DECISIONS_SHOWN else "")
         why = f": {named}" if named else ""
