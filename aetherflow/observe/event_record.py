@@ -312,7 +312,9 @@ def _trace_of(event: Event) -> RunTrace:
 
 def _span_of(event: Event, memory: _Memory, job_id: str, step_id: str) -> str:
     """Return the span of an event; a step inside another step (`with_lock`) has the span of that one."""
-    step_id = outer_step(step_id, (memory.running.get(job_id),).__contains__)
+    running = memory.running.get(job_id)
+    if running and step_id != running:
+        step_id = outer_step(step_id, running.__eq__)
     return memory.trace.span_id(job_id, step_id, event.attempt if isinstance(event, StepEvent) else 1)
 
 
