@@ -28,6 +28,7 @@ _is_command = False
 _exit_code: int | None = None
 _was_asked = False
 _has_stalled_reader = False
+_unfinished: set[str] = set()
 
 
 def name_of(number: int) -> str:
@@ -48,6 +49,16 @@ def end_at_once() -> None:
     _is_command = True
     for number in filter(is_free, STOP_SIGNALS):
         signal.signal(number, _end)
+
+
+def note_unfinished(path: str) -> None:
+    """Let a signal that ends the process also remove a new file, which is not whole yet."""
+    _unfinished.add(path)
+
+
+def note_finished(path: str) -> None:
+    """Note that a new file is whole, or gone."""
+    _unfinished.discard(path)
 
 
 def is_command() -> bool:
@@ -89,4 +100,13 @@ def final_exit_code() -> int | None:
 
 
 def _end(number: int, _frame: object) -> None:
+    for path in tuple(_unfinished):
+        _remove(path)
     os._exit(exit_codes.of_signal(number) if _exit_code is None else _exit_code)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108 - pathlib would take as long to import as `--version` does
+    except OSError:
+        return  # it is not there yet, or it has its final name already

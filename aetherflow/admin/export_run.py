@@ -19,6 +19,7 @@ from aetherflow.admin.export_threads import threads
 from aetherflow.errors import UsageError
 from aetherflow.file_access import FileAccess, opener
 from aetherflow.observe.event_record import SCHEMA
+from aetherflow.stop_signals import note_finished, note_unfinished
 from aetherflow.store.database import Database
 from aetherflow.web.run_page import GENERATOR, run_page
 from aetherflow.working_directory import absolute
@@ -120,19 +121,23 @@ def _encoded(pieces: Iterator[str]) -> Iterator[bytes]:
 
 @asynccontextmanager
 async def _replaced(path: Path, access: FileAccess) -> AsyncIterator[Path]:
-    """Give a new file beside `path` to write, and put it there at the end; it is removed if that fails.
+    """Give a new file beside `path` to write, and put it there at the end.
 
-    Unlike `atomic_write` it makes no folder, and replaces a link, not what the link leads to.
+    It is removed if that fails, or if a signal ends the process. Unlike `atomic_write` this makes no folder,
+    and replaces a link, not what the link leads to.
     """
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    os.close(opener(access)(str(new), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    note_unfinished(str(new))
     try:
+        os.close(opener(access)(str(new), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         yield new
         await threads.run(_put, new, path)
     except BaseException:
         with suppress(OSError):
             new.unlink()
         raise
+    finally:
+        note_finished(str(new))
 
 
 def _put(new: Path, path: Path) -> None:
