@@ -35,6 +35,7 @@ class SentMessage(msgspec.Struct, frozen=True):
         status: SUCCESS, or why not: FAILED, CANCELLED.
         code: of the error; empty without one.
         message: of the error.
+        hint: of the error: what to do.
     """
 
     place: str
@@ -42,6 +43,7 @@ class SentMessage(msgspec.Struct, frozen=True):
     status: str
     code: str = ""
     message: str = ""
+    hint: str = ""
 
 
 class _Ends:
@@ -102,5 +104,6 @@ def _sent(checked: CheckedFlow, end: StepFinished, removed: Path) -> SentMessage
         to=end.step_id,
         status=end.status,
         code=error.code if error else "",
+        hint=error.hint if error else "",
         message="\n".join(line for line in said.splitlines() if str(removed) not in line),
     )

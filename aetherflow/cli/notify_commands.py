@@ -49,4 +49,6 @@ def send_test(
     for one in sent:
         why = f": {one.code}: {one.message}" if one.code else f": {one.message}" if one.message else ""
         print_text(f"{one.place}: {one.to}: {'sent' if one.status == 'SUCCESS' else 'not sent'}{why}")
+        if one.hint:
+            print_text(f"    hint: {one.hint}")
     return code
