@@ -198,9 +198,9 @@ class Explainer(msgspec.Struct, frozen=True):
             took = duration(seconds_between(row.started_at, row.finished_at))
             found.append(f"ended {self._local(row.finished_at)}, after {took}")
         for alert in alerts_of(self.raw, row.scheduler, row.item_id, row.scheduled_at, row.scheduled_at):
-            steps = f"; its steps are run {alert.run_id}" if alert.run_id else ""
+            by = f" by run {alert.run_id}" if alert.run_id else ""
             message = in_zone(alert.message, self.item.zone)
-            found.append(f"{alert.kind}, reported {self._local(alert.alerted_at)}: {message}{steps}")
+            found.append(f"{alert.kind}, reported {self._local(alert.alerted_at)}{by}: {message}")
         if row.cancel_reason:
             found.append(f"its end was requested: {in_zone(row.cancel_reason, self.item.zone)}")
         if row.run_id and row.started_at:

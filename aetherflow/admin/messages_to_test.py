@@ -79,9 +79,7 @@ async def send_messages(file: Path, event: str) -> list[SentMessage]:
         checked = await _threads.run(load)
         checked.raise_if_invalid()
         if not checked.plan.jobs:
-            what = f"no entry of notify is on for {event}" if event else "it has no notify"
-            hint = "write notify: into `flow:`, or into the scheduler file; see: aetherflow help notify"
-            raise UsageError(f"{file}: {what}", hint=hint)
+            raise _nothing_to_send(file, event)
         ends = _Ends()
         request = RunRequest(params={EVENT: event or OWN}, state=folder / "state" / "test.sqlite")
         await run_flow(checked, request, [ObserverSpec("test", lambda: ends, "wait")])
@@ -92,6 +90,14 @@ async def send_messages(file: Path, event: str) -> list[SentMessage]:
     return [
         _sent(checked, end, folder) for end in sorted(ends.steps, key=lambda end: order.index(end.job_id))
     ]
+
+
+def _nothing_to_send(file: Path, event: str) -> UsageError:
+    if event:
+        hint = f"add {event} to an `on` (late: of a scheduler file only); see: aetherflow help notify"
+        return UsageError(f"{file}: no entry of notify has {event} in its `on`", hint=hint)
+    hint = "write notify: into `flow:`, or into the scheduler file; see: aetherflow help notify"
+    return UsageError(f"{file}: it has no notify", hint=hint)
 
 
 def _sent(checked: CheckedFlow, end: StepFinished, removed: Path) -> SentMessage:

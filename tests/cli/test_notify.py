@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -75,6 +76,9 @@ def test_a_server_reports_a_broken_night_once_and_once_that_it_is_over(cli: Comm
     history = cli.run("scheduler", "history", "load").out
     assert "failure: its run failed" in history
     assert "recovery: its run succeeded" in history
+    tick, run_id = cli.query("SELECT scheduled_at, run_id FROM schedule_alerts WHERE item_id = 'load'")[0]
+    explained = cli.run("scheduler", "explain", "load", tick, "--file", "scheduler.yaml").out
+    assert re.search(rf"failure, reported \S+ by run {run_id}: its run failed", explained), explained
 
 
 def test_a_message_that_a_kill_has_cut_off_is_sent_by_the_resume(cli: CommandLine) -> None:
@@ -150,7 +154,7 @@ def test_messages_can_be_tried_and_say_that_it_is_a_test(cli: CommandLine) -> No
     assert (tried.code, tried.out) == (0, "scheduler.yaml:4: command: sent\n"), tried
     assert not cli.state.exists(), "a test leaves nothing"
     tried = cli.run("notify", "test", "flow.yaml", "--event", "success")
-    assert (tried.code, "no entry of notify is on for success" in tried.err) == (2, True), tried
+    assert (tried.code, "no entry of notify has success in its `on`" in tried.err) == (2, True), tried
 
 
 @pytest.mark.parametrize(
