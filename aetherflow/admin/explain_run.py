@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -86,6 +87,9 @@ class _Explainer:
         self.nodes = run_tree(facts.history)
         whole = {node.row.job_id: node for node in self.nodes}
         self._jobs = whole | {one.row.job_id: one for node in self.nodes for one in node.instances}
+        rows = [node.row for node in self._jobs.values() if node.row.started_at and not node.instances]
+        self._starts = sorted(row.started_at or "" for row in rows)
+        self._ends = sorted(row.finished_at for row in rows if row.finished_at)
 
     def named(self, name: str) -> Explained:
         """Return what a job (`job`) or a step (`job.step`) did, and why; ids may hold dots."""
@@ -214,7 +218,7 @@ class _Explainer:
         elif not self._is_kept(node):  # else: it is known of the last execution only
             yield from _ready(node)
         if node.waited_seconds >= LATE_SECONDS and not self._is_kept(node):
-            others = sum(map(self._ran_at(node.ready_at), self._jobs.values()))
+            others = self._running_at(node.ready_at)
             yield Reason(
                 "waited",
                 f"It waited {duration(node.waited_seconds)} for a free place: {others} others were running.",
@@ -228,14 +232,9 @@ class _Explainer:
     def _is_kept(self, node: JobNode) -> bool:
         return next(self._kept(node), None) is not None
 
-    def _ran_at(self, at: str) -> Any:
-        def ran(node: JobNode) -> bool:
-            row = node.row
-            return not node.instances and bool(
-                row.started_at and row.started_at <= at and (not row.finished_at or row.finished_at > at)
-            )
-
-        return ran
+    def _running_at(self, at: str) -> int:
+        """Return how many jobs and instances ran at a time; a job with instances is none itself."""
+        return bisect_right(self._starts, at) - bisect_right(self._ends, at)
 
     def _blocked(self, node: JobNode) -> Reason:
         """Return why a job was blocked, down to the job that failed first."""
