@@ -113,10 +113,7 @@ def _tops(
     """Return the tops: near the middle of the neighbours, in the order of the column, without overlaps."""
     tops: dict[_Key, float] = {}
     for column in columns:
-        at = 0.0
-        for key in column:
-            tops[key] = at
-            at += heights[key] + ROW_GAP
+        _stack(column, 0.0, heights, tops)
     for sweep in range(SWEEPS):
         side = sweep % 2
         for column in columns if side == 0 else reversed(columns):
@@ -144,10 +141,14 @@ def _settle(
             height, keys = above_height + height, [*above, *keys]
         blocks.append((top, height, keys))
     for top, _, keys in blocks:
-        at = top
-        for key in keys:
-            tops[key] = at
-            at += heights[key] + ROW_GAP
+        _stack(keys, top, heights, tops)
+
+
+def _stack(keys: Sequence[_Key], top: float, heights: Mapping[_Key, float], tops: dict[_Key, float]) -> None:
+    """Place nodes one below the other, from a top on."""
+    for key in keys:
+        tops[key] = top
+        top += heights[key] + ROW_GAP
 
 
 def _points(
