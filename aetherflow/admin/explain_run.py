@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
+from aetherflow.admin.error_words import error_line
 from aetherflow.admin.run_history import RunFacts
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree
 from aetherflow.admin.wait_words import wait_words
@@ -279,13 +280,13 @@ class _Explainer:
         failed = list(node.failed_steps())
         at = node.row.finished_at or ""
         if not failed:
-            yield Reason("failed", f"It failed: {_problem(node.row.error) or node.row.reason}", at)
+            yield Reason("failed", f"It failed: {error_line(node.row.error) or node.row.reason}", at)
         for job, step in failed[:FAILURES_SHOWN]:
             place = self._place(step.line)
             yield Reason(
                 "failed",
                 f"Step {job.row.job_id}.{step.row.step_id} failed{f' ({place})' if place else ''}: "
-                f"{_problem(step.row.error)}",
+                f"{error_line(step.row.error)}",
                 step.row.finished_at or "",
             )
         if len(failed) > FAILURES_SHOWN:
@@ -331,7 +332,7 @@ class _Explainer:
             yield Reason(
                 "retried",
                 f"Attempt {one.attempt}{of} failed, the next followed after {duration(one.wait_seconds)}: "
-                f"{_problem(one.error)}",
+                f"{error_line(one.error)}",
                 one.failed_at,
             )
 
@@ -368,7 +369,7 @@ def _end(step: StepNode) -> Iterator[Reason]:
             most = step.retries[-1].max_attempts if step.retries else 0
             last = ", the last that the flow allows," if most and most == row.attempt else ""
             yield Reason(
-                "failed", f"Attempt {row.attempt}{last} failed after {took}: {_problem(row.error)}", at
+                "failed", f"Attempt {row.attempt}{last} failed after {took}: {error_line(row.error)}", at
             )
             if hint := (row.error or {}).get("hint"):
                 yield Reason("failed", f"What to do: {hint}")
@@ -382,8 +383,3 @@ def _end(step: StepNode) -> Iterator[Reason]:
             yield Reason("interrupted", "The process of the run died while it ran.", row.started_at or "")
         case _:
             yield Reason("pending", f"It has not begun{f': {row.reason}' if row.reason else ''}.")
-
-
-def _problem(error: Mapping[str, Any] | None) -> str:
-    """Return an error as `CODE: message`, its first line; the whole is in `runs show`."""
-    return f"{error.get('code')}: {error.get('message')}".partition("\n")[0] if error else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.admin.error_words import error_line
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_tree import JobNode, StepNode, run_tree
 from aetherflow.store.run_list import ListedRun
@@ -103,8 +104,8 @@ def _compared(name: str, a: JobNode | StepNode | None, b: JobNode | StepNode | N
         _seconds(a),
         _seconds(b),
         _changed(_outputs(a), _outputs(b)) if is_in_both else [],
-        _error(a),
-        _error(b),
+        error_line(a.row.error) if a else "",
+        error_line(b.row.error) if b else "",
     )
 
 
@@ -115,11 +116,6 @@ def _seconds(part: JobNode | StepNode | None) -> float | None:
 def _outputs(part: JobNode | StepNode | None) -> dict[str, Any]:
     """Return the outputs of a job; those of a step that it gives to its job are there."""
     return part.row.outputs or {} if isinstance(part, JobNode) else {}
-
-
-def _error(part: JobNode | StepNode | None) -> str:
-    error = part.row.error if part else None
-    return f"{error.get('code')}: {error.get('message')}".partition("\n")[0] if error else ""
 
 
 def _changed(a: dict[str, Any], b: dict[str, Any]) -> list[Changed]:

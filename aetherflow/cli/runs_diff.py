@@ -16,7 +16,7 @@ from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_line
 from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_path
-from aetherflow.observe.event_text import duration
+from aetherflow.observe.event_text import duration, shortened
 from aetherflow.store.run_list import ListedRun
 
 MOST_PARTS = 50
@@ -97,5 +97,4 @@ def _value(value: Any) -> str:
     """Return a value as JSON in few characters; `-` if there is none."""
     if value is None:
         return "-"
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= VALUE_WIDTH else f"{text[: VALUE_WIDTH - 4]} ..."
+    return shortened(msgspec.json.encode(value).decode(), VALUE_WIDTH)

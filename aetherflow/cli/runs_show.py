@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from aetherflow.admin.error_words import error_line, error_text
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_tree import JobNode, StepNode, run_tree
 from aetherflow.admin.wait_words import wait_words
@@ -24,7 +25,7 @@ from aetherflow.cli_hints import retry_command
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.events.run_events import BundleUse
 from aetherflow.events.stale_readers import names_to_run, stale_text
-from aetherflow.observe.event_text import counts, duration, one_line
+from aetherflow.observe.event_text import counts, duration, one_line, shortened
 from aetherflow.sdk.effects import NOT_DONE
 from aetherflow.store.queries import AttemptRow, EffectRow
 from aetherflow.store.run_list import ListedRun
@@ -205,14 +206,13 @@ def _json(value: Any) -> str:
 
 def _short(name: str, value: dict[str, Any], indent: str) -> str:
     """Return values as JSON, cut at the width of the text."""
-    text, room = one_line(f"{name} {_json(value)}"), WIDTH - len(indent) - 2
-    return text if len(text) <= room else f"{text[: room - 4]} ..."
+    return shortened(one_line(f"{name} {_json(value)}"), WIDTH - len(indent) - 2)
 
 
 def _error_lines(error: dict[str, Any]) -> list[str]:
     """Return the lines of an error, its hint the last of them."""
     hint = [f"hint: {error['hint']}"] if error.get("hint") else []
-    return [*f"{error.get('code')}: {error.get('message')}".splitlines(), *hint]
+    return [*error_text(error).splitlines(), *hint]
 
 
 def _indented(lines: Iterable[str], indent: str) -> Iterator[str]:
@@ -221,7 +221,7 @@ def _indented(lines: Iterable[str], indent: str) -> Iterator[str]:
 
 def _retry(attempt: AttemptRow) -> str:
     """Return an attempt that was repeated: what was waited, and why."""
-    why = one_line(f"{attempt.error.get('code')}: {attempt.error.get('message')}".partition("\n")[0])
+    why = one_line(error_line(attempt.error))
     return (
         f"attempt {attempt.attempt} failed at {attempt.failed_at[:19]}Z; "
         f"the next waited {attempt.wait_seconds:g} s: {why}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from aetherflow.admin.error_words import error_line, error_text
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_report.distinct_failures import Anchors
 from aetherflow.admin.run_report.event_pass import RunPass
@@ -203,7 +204,7 @@ def _notes(node: StepNode) -> list[str]:
     """Return the waits of a step, its repeated attempts, its marks and its effects, a sentence each."""
     notes = [f"It {wait_words(wait, goes_on=wait in node.waits_for)}." for wait in node.waits]
     for one in node.retries:
-        why = f"{one.error.get('code')}: {one.error.get('message')}".partition("\n")[0]
+        why = error_line(one.error)
         notes.append(
             f"Attempt {one.attempt} failed; the next followed after {duration(one.wait_seconds)}: {why}"
         )
@@ -224,4 +225,4 @@ def _effects(effects: Sequence[EffectRow]) -> list[str]:
 
 
 def _error(error: Mapping[str, Any], masking: Masking) -> str:
-    return cut(masking.text(f"{error.get('code')}: {error.get('message')}"), ERROR_CHARACTERS)
+    return cut(masking.text(error_text(error)), ERROR_CHARACTERS)
