@@ -23,7 +23,7 @@ from aetherflow.store.run_rows import RunRow
 class RunHistory(msgspec.Struct, frozen=True):
     """A run with its jobs and steps, its repeated attempts and its resumes.
 
-    If the run is INTERRUPTED, so are its jobs and steps that were running.
+    If the run is INTERRUPTED, so are its jobs and steps that were running; none waits for anything any more.
 
     Attributes:
         resumes: the events of its resumes.
@@ -78,6 +78,14 @@ class RunFacts(msgspec.Struct, frozen=True):
     is_report: bool = False
 
 
+def _of_dead_run(step: StepRow) -> StepRow:
+    if step.status == "RUNNING":
+        return replace(step, status=INTERRUPTED)
+    if step.status == "PENDING" and step.reason:
+        return replace(step, reason="the process of the run died while it waited")
+    return step
+
+
 def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHistory:
     """Return what is stored about a run."""
     run_id = run.run_id
@@ -86,7 +94,7 @@ def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHist
     jobs, steps = rows.jobs_of(raw, run_id), rows.steps_of(raw, run_id)
     if run.status == INTERRUPTED:
         jobs = [replace(job, status=INTERRUPTED) if job.status == "RUNNING" else job for job in jobs]
-        steps = [replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps]
+        steps = list(map(_of_dead_run, steps))
     bundle = starts[-1].bundle if starts else None
     return RunHistory(
         listed(raw, run, now),

@@ -26,6 +26,7 @@ class StepNode(msgspec.Struct, frozen=True):
     Attributes:
         line: its line in the flow file; 0 if unknown.
         retries: its attempts that were repeated.
+        waits_for: the waits that go on: for slots before an attempt, for a lock in the one that runs.
     """
 
     row: StepRow
@@ -33,17 +34,7 @@ class StepNode(msgspec.Struct, frozen=True):
     retries: list[AttemptRow] = []
     waits: list[WaitRow] = []
     effects: list[EffectRow] = []
-
-    @property
-    def waits_for(self) -> list[WaitRow]:
-        """The waits that go on: for slots before an attempt, for a lock in the one that runs."""
-        status, begun_at = self.row.status, self.row.started_at or ""
-        return [
-            wait
-            for wait in self.waits
-            if wait.ended_at is None
-            and (status == "RUNNING" and wait.since >= begun_at if wait.lock else status == NOT_BEGUN)
-        ]
+    waits_for: list[WaitRow] = []
 
 
 class JobNode(msgspec.Struct, frozen=True):
@@ -121,6 +112,7 @@ class _Steps:
         self._rows = _by_job(history.steps)
         self._retries, self._waits = _by_step(history.retries), _by_step(history.waits)
         self._effects = _by_step(history.effects)
+        self._is_running = history.run.status == "RUNNING"
 
     def of(self, job_id: str, planned: PlannedJob) -> list[StepNode]:
         """Return the steps of a job that have begun or ended, in the order of the flow."""
@@ -131,8 +123,18 @@ class _Steps:
             name = (job_id, row.step_id)
             line = places.get(row.step_id, unknown)[1].line
             retries, waits = self._retries.get(name, []), self._waits.get(name, [])
-            nodes.append(StepNode(row, line, retries, waits, self._effects.get(name, [])))
+            going_on = [wait for wait in waits if self._is_running and _goes_on(wait, row)]
+            nodes.append(StepNode(row, line, retries, waits, self._effects.get(name, []), going_on))
         return nodes
+
+
+def _goes_on(wait: WaitRow, step: StepRow) -> bool:
+    """Whether a step of a run that is executed waits still; a wait in an earlier attempt was in vain."""
+    if wait.ended_at is not None:
+        return False
+    if wait.lock:
+        return step.status == "RUNNING" and wait.since >= (step.started_at or "")
+    return step.status == NOT_BEGUN
 
 
 def _by_job(rows: Iterable[StepRow]) -> dict[str, list[StepRow]]:

@@ -172,7 +172,8 @@ def _step(node: StepNode, file: str, *, everything: bool, indent: str) -> Iterat
     inner = f"{indent}  "
     yield from _indented(more, inner)
     for wait in node.waits:
-        if wait.ended_at or (wait.lock and row.status == "RUNNING"):  # a wait for a pool is the reason above
+        # A wait for slots that goes on is the reason above; one for a lock that failed is the error.
+        if wait.ended_at or (wait not in node.waits_for if wait.pool else row.status == "RUNNING"):
             yield f"{inner}{one_line(wait_words(wait, goes_on=wait in node.waits_for))}"
     for attempt in node.retries:
         yield f"{inner}{_retry(attempt)}"

@@ -73,6 +73,24 @@ def shared(cli: CommandLine, first: Running, second: Running, *, killed: bool) -
         second.event("run_summary", status="SUCCESS")
 
 
+def test_a_step_of_a_killed_run_waits_no_more(cli: CommandLine) -> None:
+    cli.env["GO"] = str(cli.folder / "go")
+    cli.write("flow.yaml", flow(STEP))
+    assert cli.run("pools", "set", "warehouse", "1").code == 0
+    with cli.start("run", "flow.yaml", "--run-id", "first", *JSON) as first:
+        first.event("step_output", text="up")
+        with cli.start("run", "flow.yaml", "--run-id", "second", *JSON) as second:
+            second.event("step_waiting")
+            second.send(signal.SIGKILL)
+            second.end()
+        shown, why = cli.run("runs", "show", "second").out, cli.run("explain", "second", "a.s").out
+        (cli.folder / "go").touch()
+        assert first.end().code == 0
+    assert "PENDING   s (external.process): the process of the run died while it waited" in shown
+    assert "waited in vain for 1 slot of the pool warehouse (1), held by f, run first, a.s" in shown
+    assert "waits for" not in shown + why
+
+
 def test_a_step_that_names_no_pool_of_the_database_fails_with_what_to_do(cli: CommandLine) -> None:
     cli.write("flow.yaml", flow(STEP))
     done = cli.run("run", "flow.yaml", env={"GO": "/dev/null"})
