@@ -88,6 +88,10 @@ class _Explainer:
         self.nodes = run_tree(facts.history)
         whole = {node.row.job_id: node for node in self.nodes}
         self._jobs = whole | {one.row.job_id: one for node in self.nodes for one in node.instances}
+        self._stale_readers: dict[str, list[str]] = {}
+        for reader in facts.history.stale:
+            for name in {job_of(reader), shown(reader)}:
+                self._stale_readers.setdefault(name, []).append(reader)
         rows = [node.row for node in self._jobs.values() if node.row.started_at and not node.instances]
         self._starts = sorted(row.started_at or "" for row in rows)
         self._ends = sorted(row.finished_at for row in rows if row.finished_at)
@@ -191,11 +195,10 @@ class _Explainer:
 
     def _stale(self, name: str) -> Iterator[Reason]:
         """Yield that the result of a job or step is stale; what a step had read is named at its job too."""
-        for reader, read in self._history.stale.items():
-            if name in (job_of(reader), shown(reader)):
-                what = "Its result" if name == shown(reader) else f"The result of {shown(reader)}"
-                names = ", ".join(map(shown, read))
-                yield Reason("stale", f"{what} is stale: it had read {names}, which ran again after it.")
+        for reader in self._stale_readers.get(name, ()):
+            what = "Its result" if name == shown(reader) else f"The result of {shown(reader)}"
+            names = ", ".join(map(shown, self._history.stale[reader]))
+            yield Reason("stale", f"{what} is stale: it had read {names}, which ran again after it.")
 
     def _before(self, node: JobNode) -> Iterator[Reason]:
         """Yield what a job waited for, and why it began or did not."""
