@@ -161,7 +161,8 @@ def _log(
         from aetherflow.observe.live_tree import LiveTreeObserver, can_repaint  # noqa: PLC0415 - for terminals
 
         if can_repaint(stderr):
-            return ObserverSpec("progress", partial(LiveTreeObserver, stderr, look_up=_usual_times), "drop")
+            tree = partial(LiveTreeObserver, stderr, level=level, look_up=_usual_times)
+            return ObserverSpec("progress", tree, "drop")
     from aetherflow.observe.colours import shows_colours  # noqa: PLC0415 - not for the tree
     from aetherflow.observe.line_writer import when_full  # noqa: PLC0415 - as above
     from aetherflow.observe.log import (  # noqa: PLC0415 - as above

@@ -16,6 +16,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from aetherflow.cli.observers import ShowOptions, chosen_observers
+from aetherflow.config.settings import load_settings
 from aetherflow.errors import ErrorInfo
 from aetherflow.events.run_events import (
     Event,
@@ -192,6 +194,25 @@ async def test_a_terminal_that_cannot_repaint_gets_lines(term: str, monkeypatch:
         "INFO  load.copy  external.process started",
         "INFO  load.copy | 10 rows",
     ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("level", "is_shown"), [("INFO", True), ("ERROR", False), ("CRITICAL", False)])
+async def test_the_log_level_holds_for_the_lines_above_the_tree(
+    monkeypatch: pytest.MonkeyPatch, level: str, *, is_shown: bool
+) -> None:
+    screen = Screen()
+    settings = load_settings({"HOME": "/", "AETHERFLOW_LOG_LEVEL": level})
+    with terminal(screen) as stream:
+        monkeypatch.setattr("aetherflow.cli.observers.real_stderr", lambda: stream)
+        (spec,) = await chosen_observers(ShowOptions(), settings)
+        observer = spec.make()
+        await observer([*BEGIN, Notice(**RUN, level="warning", message="disk is nearly full")])
+        await observer(END)
+        await observer.aclose()
+
+    assert any("disk is nearly full" in line for line in screen.text) is is_shown
+    assert any("ERROR load.copy" in line for line in screen.text)
 
 
 @pytest.mark.asyncio
