@@ -1,4 +1,4 @@
-"""The live tree of a run on a terminal; plain lines where the terminal cannot repaint."""
+"""The live tree of a run on a terminal that can repaint (`can_repaint`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from aetherflow.events.run_events import (
 from aetherflow.observe.event_level import SEVERITY, Level, level_of, parse_level
 from aetherflow.observe.event_text import one_line, render_text
 from aetherflow.observe.line_writer import writing_to
-from aetherflow.observe.log import LogObserver
 from aetherflow.observe.run_failures import Digest, digested
 from aetherflow.observe.run_summary import summary_lines
 from aetherflow.observe.run_tree import RunTree
@@ -72,8 +71,8 @@ class LiveTreeObserver:
     a silence must be seen.
 
     Args:
-        stream: the terminal, usually standard error. If it cannot repaint, it gets the lines of the log.
-        level: of the lines; on a tree at least warning.
+        stream: the terminal, usually standard error.
+        level: of the lines above the tree, at least warning.
         now: the wall time, aware.
         look_up: returns how long earlier runs took; called once the run is stored, in a thread of its own.
     """
@@ -91,7 +90,6 @@ class LiveTreeObserver:
         self._least = max(SEVERITY[least], SEVERITY["warning"])
         self._now = now
         self._look_up = look_up
-        self._lines = None if can_repaint(stream) else LogObserver(stream, format="text", level=level)
         self._tree = RunTree()
         self._digest = Digest()
         self._failure_lines = 0
@@ -113,11 +111,8 @@ class LiveTreeObserver:
         Raises:
             OutputLostError: the terminal is gone.
         """
-        if self._lines:
-            await self._lines(events)
-        else:
-            self._watch_for_stops()
-            await self._sink.call(self._take, events)
+        self._watch_for_stops()
+        await self._sink.call(self._take, events)
 
     async def aclose(self) -> None:
         """Leave the terminal as it was before: the last picture stays, the cursor is below it."""

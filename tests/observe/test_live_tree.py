@@ -33,7 +33,7 @@ from aetherflow.events.run_events import (
 )
 from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.observe.live_tree import MOST_FAILURES, LiveTreeObserver, can_repaint
-from aetherflow.ports import UsualTimes
+from aetherflow.ports import Observer, UsualTimes
 from tests.observe.demo_run import AT, RUN
 from tests.observe.screen import Screen
 from tests.polling import eventually
@@ -95,6 +95,14 @@ def a_terminal_of_40_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def two_seconds_later() -> datetime:
     return AT + timedelta(seconds=2)
+
+
+async def chosen(monkeypatch: pytest.MonkeyPatch, stream: TextIO, level: str = "INFO") -> Observer:
+    """Return what `run` shows a run with on this standard error."""
+    monkeypatch.setattr("aetherflow.cli.observers.real_stderr", lambda: stream)
+    settings = load_settings({"HOME": "/", "AETHERFLOW_LOG_LEVEL": level})
+    (spec,) = await chosen_observers(ShowOptions(), settings)
+    return spec.make()
 
 
 @pytest.mark.asyncio
@@ -181,7 +189,7 @@ async def test_a_terminal_that_cannot_repaint_gets_lines(term: str, monkeypatch:
     monkeypatch.setenv("TERM", term)
     ours, theirs = os.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as stream:
-        observer = LiveTreeObserver(stream)
+        observer = await chosen(monkeypatch, stream)
         await observer(BEGIN)
         await observer.aclose()
         shown = os.read(ours, 65536).decode()
@@ -202,11 +210,8 @@ async def test_the_log_level_holds_for_the_lines_above_the_tree(
     monkeypatch: pytest.MonkeyPatch, level: str, *, is_shown: bool
 ) -> None:
     screen = Screen()
-    settings = load_settings({"HOME": "/", "AETHERFLOW_LOG_LEVEL": level})
     with terminal(screen) as stream:
-        monkeypatch.setattr("aetherflow.cli.observers.real_stderr", lambda: stream)
-        (spec,) = await chosen_observers(ShowOptions(), settings)
-        observer = spec.make()
+        observer = await chosen(monkeypatch, stream, level)
         await observer([*BEGIN, Notice(**RUN, level="warning", message="disk is nearly full")])
         await observer(END)
         await observer.aclose()
@@ -216,9 +221,9 @@ async def test_the_log_level_holds_for_the_lines_above_the_tree(
 
 
 @pytest.mark.asyncio
-async def test_what_is_no_terminal_gets_lines() -> None:
+async def test_what_is_no_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    observer = LiveTreeObserver(stream, level="warning")
+    observer = await chosen(monkeypatch, stream, "WARNING")
 
     await observer([*BEGIN, *END])
     await observer.aclose()
