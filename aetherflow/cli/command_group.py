@@ -22,22 +22,53 @@ def _write_examples(ctx: Any, formatter: Any) -> None:
 
 
 class _CommandWithExamples(TyperCommand):
-    """A command whose help ends with examples; an option whose metavar is `[FILE]` needs no value."""
+    """A command whose help ends with examples; an option whose metavar is `[FILE]` needs no value.
+
+    No value may be empty, except `VALUE`, which is data.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Give the empty value to such an option if none follows it."""
+        """Give the empty value to such an option if none follows it.
+
+        Raises:
+            UsageError: another value is empty.
+        """
         optional = {
             name
             for param in self.params
-            if str(param.metavar or "").startswith("[")
+            if str(param.metavar or "").startswith("[") and str(param.metavar).endswith("]")
             for name in param.opts
             if name.startswith("--")
         }
-        return super().parse_args(ctx, _with_values(args, optional) if optional else args)
+        left = super().parse_args(ctx, _with_values(args, optional) if optional else args)
+        for param in self.params:
+            if param.metavar != "VALUE" and not optional.intersection(param.opts):
+                _refuse_empty(ctx, param)
+        return left
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples."""
         _write_examples(ctx, formatter)
+
+
+def _refuse_empty(ctx: Any, param: Any) -> None:
+    """Refuse `runs cancel "$RUN"` without a RUN: an empty text would count as not given, and mean the newest.
+
+    Raises:
+        UsageError: the value is an empty text.
+    """
+    if ctx.resilient_parsing or ctx.params.get(param.name) != "" or not _is_given(ctx, param):
+        return
+    from aetherflow.errors import UsageError  # noqa: PLC0415 - only errors need it
+
+    name = param.opts[0] if param.param_type_name == "option" else str(param.metavar).strip("[]")
+    what = "give a value" if param.required else "give a value, or leave it out"
+    raise UsageError(f"{name} is empty", hint=f"a variable of the shell may be unset: {what}")
+
+
+def _is_given(ctx: Any, param: Any) -> bool:
+    source = ctx.get_parameter_source(param.name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _with_values(args: list[str], optional: set[str]) -> list[str]:
