@@ -133,9 +133,21 @@ def _heading(log: StepLog) -> str:
     return one_line(f"== {log.job_id}.{log.step_id}, attempt {log.attempt} ({log.path})")
 
 
+def _open(log: StepLog) -> BinaryIO | None:
+    """Open a log; one that somebody has removed since they were listed, as `runs prune` does, is reported."""
+    try:
+        return log.path.open("rb")
+    except FileNotFoundError:
+        print_note(f"{log.path} has been removed meanwhile")
+        return None
+
+
 def _print_log(log: StepLog, tail: int | None, pattern: re.Pattern[str] | None, *, raw: bool) -> bool:
     """Print a log with its heading; return whether it had a line to print."""
-    with log.path.open("rb") as file, writing_to(real_stdout().buffer, "standard output"):
+    file = _open(log)
+    if file is None:
+        return False
+    with file, writing_to(real_stdout().buffer, "standard output"):
         if raw:
             print_text(_heading(log))
             shutil.copyfileobj(file, real_stdout().buffer)
@@ -182,7 +194,10 @@ def _follow(source: _Source, tail: int | None, pattern: re.Pattern[str] | None) 
     while True:
         runs = source.is_running()  # before the logs are read: what was written until then is in them
         for log in source.logs():
-            with log.path.open("rb") as file, writing_to(real_stdout().buffer, "standard output"):
+            file = _open(log)
+            if file is None:
+                continue
+            with file, writing_to(real_stdout().buffer, "standard output"):
                 if is_first and tail is not None:
                     seek_last_lines(file, tail)
                 else:

@@ -20,6 +20,7 @@ _HINTS = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "the whole machine has too many open files",
     errno.ENOTDIR: "there is a file where a folder should be",
+    errno.EISDIR: "there is a folder where a file should be",
     errno.ELOOP: "its symbolic links form a loop",
     errno.ENAMETOOLONG: "choose a shorter path",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.admin.step_logs import StepLog
 from aetherflow.cli import logs
 from aetherflow.cli.main import run_command_line
 from tests.cli.command_line import CommandLine, flow
@@ -130,3 +131,29 @@ def test_options_of_lines_are_refused_where_no_lines_are_printed(
 ) -> None:
     assert run_command_line(["logs", "r", "--json", option]) == 2
     assert "--json says only where the logs are" in capsys.readouterr().out
+
+
+def test_a_log_that_is_removed_before_its_turn_is_named_and_the_others_are_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = StepLog("a", "s", 1, tmp_path / "s.1.log", 4)
+
+    assert logs._print_log(log, None, None, raw=False) is False
+
+    assert capfd.readouterr() == ("", f"{log.path} has been removed meanwhile\n")
+
+
+def test_a_folder_in_the_place_of_a_log_is_named_and_is_no_bug(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FAILS_ONCE)
+    cli.env["GO"] = str(cli.folder / "go")
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 1
+    log = next(cli.state.parent.rglob("s.1.log"))
+    log.unlink()
+    log.mkdir()
+
+    shown = cli.run("logs", "r")
+
+    assert shown.code == 1
+    assert shown.err == (
+        f"error[AF003]: {log}: Is a directory\n    hint: there is a folder where a file should be\n"
+    )
