@@ -173,9 +173,10 @@ def open_descriptor(number: str) -> BinaryIO:
             os.close(own)
             raise UsageError(f"--events fd:{number}: the descriptor is open for reading only", hint=hint)
         return os.fdopen(own, "wb")
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"--events fd:{number}: {reason}", hint=hint) from error
+    except OSError as error:
+        raise UsageError(f"--events fd:{number}: {error.strerror}", hint=hint) from error
+    except OverflowError as error:
+        raise UsageError(f"--events fd:{number}: there is no such descriptor", hint=hint) from error
 
 
 def _append_to(path: Path, access: FileAccess) -> BinaryIO:

@@ -95,7 +95,12 @@ def test_events_go_to_a_descriptor_that_the_shell_opened(cli: CommandLine) -> No
 
     assert cli.bash("aetherflow run flow.yaml --events fd:3 3>got 2>/dev/null").code == 0
     assert json.loads((cli.folder / "got").read_text().splitlines()[-1])["event"] == "run_summary"
-    for number, why in (("9", "Bad file descriptor"), ("x", "not the number"), ("4", "for reading only")):
+    for number, why in (
+        ("9", "Bad file descriptor"),
+        ("9" * 20, "no such descriptor"),
+        ("x", "not the number"),
+        ("4", "for reading only"),
+    ):
         refused = cli.bash(f"aetherflow run flow.yaml --events fd:{number} 4<flow.yaml")
         assert (refused.code, why in refused.err) == (2, True)
     both = cli.run("run", "flow.yaml", "--events", "fd:1", "--log-format", "json")
