@@ -98,7 +98,7 @@ class OtelVariables:
         own = self._text(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
         return Otlp(
             endpoint=own or f"{base.removesuffix('/')}/v1/{signal}",
-            headers=_pairs(self._otlp(signal, "HEADERS")),
+            headers=self._headers(self._name(signal, "HEADERS")),
             compression=compression,
             timeout_seconds=self._number(self._name(signal, "TIMEOUT"), 10, least=0.001),
             certificate=self._otlp(signal, "CERTIFICATE"),
@@ -151,6 +151,16 @@ class OtelVariables:
 
     def _otlp(self, signal: Signal, key: str) -> str:
         return self._text(self._name(signal, key))
+
+    def _headers(self, name: str) -> dict[str, str]:
+        text = self._text(name)
+        for number, part in enumerate(text.split(","), start=1):
+            if part.strip() and not part.partition("=")[1]:  # it is not shown: it may be half a secret
+                raise ConfigError(
+                    f"{name}: its part {number} is not written as name=value; a comma in a value is %2C",
+                    hint="correct the variable",
+                )
+        return _pairs(text)
 
     def _number(self, name: str, default: float, *, least: float) -> float:
         text = self._text(name)

@@ -27,7 +27,7 @@ def test_a_variable_of_a_signal_wins_and_its_endpoint_is_taken_as_it_is() -> Non
         {
             f"{BASE}_ENDPOINT": "https://collector:4318/",
             f"{BASE}_LOGS_ENDPOINT": "https://logs/in",
-            f"{BASE}_HEADERS": "a=1, b = %2C ,broken",
+            f"{BASE}_HEADERS": "a=1, b = %2C ,",
             f"{BASE}_LOGS_HEADERS": "c=3",
             f"{BASE}_TIMEOUT": "4",
             f"{BASE}_CERTIFICATE": "/ca.pem",
@@ -89,3 +89,14 @@ def test_exporters_are_a_list() -> None:
 def test_the_name_of_the_service_wins_over_the_attributes() -> None:
     env = {"OTEL_RESOURCE_ATTRIBUTES": "service.name=a,team=b", "OTEL_SERVICE_NAME": "c"}
     assert OtelVariables(env).resource() == {"service.name": "c", "team": "b"}
+
+
+def test_a_header_that_cannot_be_read_is_refused_without_being_shown() -> None:
+    variables = OtelVariables({f"{BASE}_HEADERS": "authorization=Bearer abc,x-key s3cret-value"})
+
+    with pytest.raises(ConfigError) as raised:
+        variables.otlp("traces")
+
+    assert raised.value.message == (
+        "OTEL_EXPORTER_OTLP_HEADERS: its part 2 is not written as name=value; a comma in a value is %2C"
+    )
