@@ -1,4 +1,4 @@
-"""Keep what libraries log while an event is sent out of the log of the run: an outbox reports what fails."""
+"""Keep what libraries log of a transport out of the log of the run: what fails is reported by its outbox."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOGGERS = ("openlineage.client.transport.http", "openlineage.client.transport.file", "urllib3.connectionpool")
+LOGGERS = (
+    "openlineage.client.transport.http",
+    "openlineage.client.transport.file",
+    "openlineage.client.utils",
+    "urllib3.connectionpool",
+)
 
 
 class _OfThread(threading.local):

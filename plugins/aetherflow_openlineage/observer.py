@@ -12,7 +12,7 @@ from uuid import UUID
 from openlineage.client.event_v2 import RunEvent
 from openlineage.client.transport import Transport, get_default_factory
 
-from aetherflow import ObservedRun, Outbox
+from aetherflow import ConfigError, ObservedRun, Outbox
 from aetherflow_openlineage.library_log import quiet
 from aetherflow_openlineage.run_events import LineageEvents, Parent
 from aetherflow_openlineage.transport_config import transport_config
@@ -79,11 +79,23 @@ def _emit(transport: Transport, batch: Sequence[RunEvent], note: Callable[[str],
 
 
 def _transport(config: dict[str, Any]) -> tuple[Transport, str]:
-    """Return the transport of a configuration, and where it sends to."""
-    if config["type"] == "http":
+    """Return the transport of a configuration, and where it sends to.
+
+    Raises:
+        ConfigError: the client refuses it.
+    """
+    kind = config["type"]
+    if kind == "http":
         config = {"retry": RETRY, **config}
-    place = str(config.get("url") or config.get("log_file_path") or f"the transport {config['type']}")
-    return get_default_factory().create(config), place
+    place = str(config.get("url") or config.get("log_file_path") or f"the transport {kind}")
+    try:
+        with quiet():
+            return get_default_factory().create(config), place
+    except Exception as error:  # each transport refuses its configuration in its own way
+        raise ConfigError(
+            f"the OpenLineage transport {kind!r} cannot be used: {error}",
+            hint="correct openlineage.yml, or the variables OPENLINEAGE_...",
+        ) from error
 
 
 def _outer(text: str) -> Parent | None:

@@ -28,12 +28,17 @@ def transport_config(env: Mapping[str, str], folder: Path) -> dict[str, Any] | N
         folder: the working directory.
 
     Raises:
-        ConfigError: the file cannot be read, or nothing says where events go.
+        ConfigError: the file cannot be read, its transport is no mapping, or nothing says where events go.
     """
     if env.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true":
         return None
     config = _merged(_of_file(env, folder), _of_variables(env))
     found: dict[str, Any] = config.get("transport") or {}
+    if not isinstance(found, dict):
+        raise ConfigError(
+            f"the OpenLineage transport is {type(found).__name__}, where a mapping is expected",
+            hint="write transport: {type: http, url: ...}",
+        )
     if found.get("type"):
         return found
     if url := env.get("OPENLINEAGE_URL", "").strip():

@@ -222,6 +222,9 @@ async def test_the_configuration_of_a_file_sends_them_into_a_file(
         (Answer(201), {"OPENLINEAGE_URL": "http://user:pass-word@127.0.0.1:9"}, "Connection refused"),
         (Answer(201), {"OPENLINEAGE_URL": ""}, "set OPENLINEAGE_URL"),
         (Answer(201), {"OPENLINEAGE_CONFIG": "nowhere.yml"}, "cannot read nowhere.yml"),
+        (Answer(201), {"OPENLINEAGE__TRANSPORT": "7"}, "transport is int, where a mapping is expected"),
+        (Answer(201), {"OPENLINEAGE__TRANSPORT__TYPE": "htp"}, "transport 'htp' cannot be used: Failed to"),
+        (Answer(201), {"OPENLINEAGE_URL": "lineage"}, "transport 'http' cannot be used: Need valid url"),
     ],
 )
 async def test_a_receiver_that_fails_is_reported_and_the_run_ends_in_time(
