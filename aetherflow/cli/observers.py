@@ -137,9 +137,12 @@ def print_lost_output(detached: Mapping[str, str], events: str = "") -> None:
     """
     if not detached:
         return
+    from aetherflow.observe.event_text import safe_lines  # noqa: PLC0415 - rarely used
+
     note_stalled_reader()
     notes = [
-        f"warning: the output of the observer {name} is incomplete: {why}" for name, why in detached.items()
+        safe_lines(f"warning: the output of the observer {name} is incomplete: {why}", before="  ")
+        for name, why in detached.items()
     ]
     if events and not detached.keys().isdisjoint(("events", "log")):
         notes.append(f"    hint: {events} prints all that are stored")

@@ -63,8 +63,19 @@ class InstalledObserver:
             if takes_output or not isinstance(event, StepOutput)
         ]
         if records:
-            self._said = self._observer.take(records)
+            self._said = _text(self._observer.take(records), "take")
 
     def _close(self) -> None:
         if self._observer is not None:
-            self._said = self._observer.close(CLOSE_SECONDS)
+            self._said = _text(self._observer.close(CLOSE_SECONDS), "close")
+
+
+def _text(said: object, method: str) -> str | None:
+    """Return what a method of an observer returned.
+
+    Raises:
+        TypeError: it is no text.
+    """
+    if said is None or isinstance(said, str):
+        return said
+    raise TypeError(f"its method {method} returned {type(said).__name__}, where a text or None is expected")

@@ -36,6 +36,8 @@ class Writer:
             raise ValueError("cannot be taken")
         for record in records:
             print(json.dumps(record), file=self.file)
+        if os.environ.get("FAULT") == "returned":
+            return 42
         return "one thing" if any(one["event"] == "run_started" for one in records) else None
 
     def close(self, deadline_seconds):
@@ -101,7 +103,12 @@ def test_one_that_wants_them_gets_the_lines_of_programs(watched: CommandLine) ->
     [
         ({"FAULT": "made"}, "ValueError: cannot be made"),
         ({"FAULT": "taken"}, "ValueError: cannot be taken"),
+        (
+            {"FAULT": "returned"},
+            "TypeError: its method take returned int, where a text or None is expected\n",
+        ),
         ({"LOST": "3 records"}, "3 records"),
+        ({"LOST": "3 records\n\x1b]0;x"}, "3 records\n    \\x1b]0;x"),
     ],
 )
 def test_one_that_fails_is_reported_and_the_run_succeeds(
