@@ -16,6 +16,7 @@ import typer
 from msgspec.structs import replace
 
 from aetherflow.admin.queries import StateQueries
+from aetherflow.admin.run_events import is_left
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.step_logs import LogFilter, StepLog, seek_last_lines, step_logs, steps_of
 from aetherflow.cli import completers
@@ -115,11 +116,11 @@ class _Source:
         wanted = replace(self._wanted, only=only if self._failed_only else None)
         return step_logs(ask_state(self._path, files), wanted)
 
-    def is_running(self) -> bool:
-        """Look at the run again, and return whether it runs."""
+    def status(self) -> str:
+        """Look at the run again, and return its status."""
         if self._failed_only:
             self._history = ask_state(self._path, lambda ask: ask.run_history(self.run_id))
-        return ask_state(self._path, lambda ask: ask.run(self.run_id)).status == "RUNNING"
+        return ask_state(self._path, lambda ask: ask.run(self.run_id)).status
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -192,7 +193,7 @@ def _follow(source: _Source, tail: int | None, pattern: re.Pattern[str] | None) 
     shown: Path | None = None
     is_first = True
     while True:
-        runs = source.is_running()  # before the logs are read: what was written until then is in them
+        status = source.status()  # before the logs are read: what was written until then is in them
         for log in source.logs():
             file = _open(log)
             if file is None:
@@ -202,14 +203,16 @@ def _follow(source: _Source, tail: int | None, pattern: re.Pattern[str] | None) 
                     seek_last_lines(file, tail)
                 else:
                     file.seek(places.get(log.path, 0))
-                lines: Iterable[bytes] = _safe_lines(_Growing(file) if runs else file)
+                lines: Iterable[bytes] = _safe_lines(_Growing(file) if status == "RUNNING" else file)
                 if pattern is not None:
                     lines = _fitting(lines, pattern)
                 if _print_lines(log, lines, needs_line=True, is_continued=shown == log.path):
                     shown = log.path
                 places[log.path] = file.tell()
         is_first = False
-        if not runs:
+        if is_left(status):
+            print_note(f"run {source.run_id} is {status}: the process that executed it has died")
+        if status != "RUNNING":
             return
         time.sleep(POLL_SECONDS)
 

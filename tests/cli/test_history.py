@@ -297,6 +297,24 @@ def test_logs_can_be_followed_until_the_run_ends(cli: CommandLine) -> None:
     assert (first, rest.out, rest.code) == ("up\n", "end\n", 0)
 
 
+def test_who_follows_the_logs_of_a_run_whose_process_dies_reads_that_it_died(cli: CommandLine) -> None:
+    go = cli.folder / "go"
+    cli.env["GO"] = str(go)
+    cli.write("flow.yaml", WAITS)
+    with cli.start("run", "flow.yaml", "--run-id", "r", "--log-format", "json") as run:
+        run.event("step_output", text="up")
+        with cli.start("logs", "r", "--follow") as logs:
+            assert logs.process.stdout is not None
+            assert logs.process.stdout.readline().startswith("== a.s, attempt 1 (")
+            run.process.kill()
+            run.end()
+            rest = logs.end()
+    go.touch()
+
+    assert (rest.out, rest.code) == ("up\n", 0)
+    assert rest.err == "run r is INTERRUPTED: the process that executed it has died\n"
+
+
 @pytest.mark.parametrize(
     ("version", "line", "said"),
     [
