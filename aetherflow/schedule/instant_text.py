@@ -10,8 +10,12 @@ from aetherflow.errors import UsageError
 from aetherflow.schedule.zone import EPOCH, LAST_YEAR, instant, load_zone, seconds
 
 
-def parse_instant(text: str, zone: ZoneInfo) -> datetime:
+def parse_instant(
+    text: str, zone: ZoneInfo, forms: str = "write 2026-12-31, or 2026-12-31T18:00"
+) -> datetime:
     """Read a date, or a date and a time; without an offset it is on the clocks of the zone.
+
+    `forms` says in an error how it is written.
 
     Raises:
         UsageError: it is neither.
@@ -23,9 +27,7 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
         else:
             read = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(
-            f"{text!r} is no date and no instant", hint="write 2026-12-31, or 2026-12-31T18:00"
-        ) from None
+        raise UsageError(f"{text!r} is no date and no instant", hint=forms) from None
     if not EPOCH.year < read.year < LAST_YEAR:
         raise UsageError(
             f"{text!r}: the year is not in a scheduler's time",
@@ -59,11 +61,8 @@ def parse_past(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     if found := _AGE.fullmatch(text):
         age = timedelta(seconds=min(int(found[1]) * _SECONDS[found[2]], _LONGEST))
         return max(now - age, EPOCH + timedelta(days=366))
-    try:
-        return parse_instant(text, zone)
-    except UsageError as error:
-        hint = "write 2026-12-31, 2026-12-31T18:00, yesterday, today, or an age: 36h, 7d"
-        raise UsageError(error.message, hint=hint) from None
+    forms = "write 2026-12-31, 2026-12-31T18:00, yesterday, today, or an age: 36h, 7d"
+    return parse_instant(text, zone, forms)
 
 
 def local_text(at: datetime, zone: str) -> str:

@@ -160,6 +160,9 @@ async def test_ages_and_days_are_times_of_the_past() -> None:
     assert parse_past("999999999w", berlin, now).year > 1970
     with pytest.raises(UsageError, match="no date and no instant"):
         parse_past("-3h", berlin, now)
+    with pytest.raises(UsageError) as raised:
+        parse_past("9999-12-31", berlin, now)
+    assert "give one from 1971 to " in str(raised.value.hint)
 
 
 async def test_ticks_in_windows_are_explained(tmp_path: Path) -> None:
