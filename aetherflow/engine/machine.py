@@ -27,7 +27,7 @@ from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue
 from aetherflow.engine.resume import refused_readers
 from aetherflow.engine.stale_results import stale_results
 from aetherflow.engine.state import RunState, apply
-from aetherflow.engine.template_scope import Resolve, run_scope, same_outputs
+from aetherflow.engine.template_scope import Resolve, item_of, run_scope, same_outputs
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.language.seen import Mask
@@ -188,10 +188,7 @@ class RunMachine:
 
     def _item_in_short(self, instance: JobInstance) -> str:
         """Return the item of an instance in few characters; empty for a whole job."""
-        if instance.item == WHOLE:
-            return ""
-        stored = {"items": self.state.job(instance.job.id).items}
-        return in_short(self.resolve(stored)["items"][instance.item])
+        return "" if instance.item == WHOLE else in_short(item_of(self.state, instance, self.resolve))
 
     def _job_finished(self, command: EndJob) -> e.JobFinished:
         """Return the end of a job; large outputs of a mapped job become references."""

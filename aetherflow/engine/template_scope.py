@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from aetherflow.engine.ready_queue import WHOLE, JobInstance
 from aetherflow.engine.state import JobState, RunState, StepState, plan_job_id
+from aetherflow.events.run_events import StoredItems
 from aetherflow.language.dates import day_in, utc_text
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import RUN_KEYS
@@ -201,5 +202,14 @@ def job_scope(
     scope = {**names, "job": own, "steps": StepsView(job, resolve)}
     if instance.item != WHOLE:
         scope["item_index"] = instance.item
-        scope["item"] = resolve({"items": state.jobs[instance.job.id].items})["items"][instance.item]
+        scope["item"] = item_of(state, instance, resolve)
     return scope
+
+
+def item_of(state: RunState, instance: JobInstance, resolve: Resolve = same_outputs) -> Any:
+    """Return the item of an instance; the others are not looked at, since each instance asks for its own."""
+    items = state.jobs[instance.job.id].items
+    if isinstance(items, StoredItems):
+        return resolve({"items": items})["items"][instance.item]
+    assert items is not None  # noqa: S101 - a mapped job that has begun has items
+    return resolve({"item": items[instance.item]})["item"]

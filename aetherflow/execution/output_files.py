@@ -44,6 +44,7 @@ class OutputFiles:
         self.folder = folder
         self._access = access
         self._known: set[str] = set()
+        self._gathered: set[str] = set()  # the lists that refer to others: the only ones that are searched
         self._cache: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._room = cache_bytes
         self._unwritten: dict[str, bytes] = {}
@@ -121,7 +122,7 @@ class OutputFiles:
         if name not in self._known:
             return value
         found = self._get(name)
-        return self.value(found) if isinstance(found, list) else found  # a gathered one refers to others
+        return self.value(found) if name in self._gathered else found
 
     async def load(self, state: RunState) -> None:
         """Check that everything that a resumed run refers to can be read.
@@ -155,6 +156,8 @@ class OutputFiles:
 
     def _remember(self, name: str, value: Any, size: int) -> None:
         """Note that a value is stored, and keep it in memory; it displaces those not used for long."""
+        if name not in self._known and isinstance(value, list) and _holds_references(value):
+            self._gathered.add(name)
         self._known.add(name)
         self._cache[name] = value, size
         self._room -= size

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import mapped_instance
 from aetherflow.engine.state import RunState, apply
-from aetherflow.engine.template_scope import job_scope
+from aetherflow.engine.template_scope import item_of, job_scope
 from aetherflow.errors import StateError
 from aetherflow.events import run_events as e
 from aetherflow.events.run_events import StoredItems
@@ -50,6 +52,30 @@ async def test_many_items_are_stored_as_a_file_that_a_resumed_run_reads(tmp_path
         )
         assert (scope["item"], scope["item_index"]) == (ITEMS[0], 0)
         assert large.resolve({"all": begun.items}) == {"all": ITEMS}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("count", [1000, 4000], ids=["in the event", "in a file"])
+async def test_an_instance_looks_at_its_own_item_only(tmp_path: Path, count: int) -> None:
+    """Else the instances of a large `for_each` would cost as many looks as the square of their number."""
+    machine, begun = machine_of(tmp_path, ITEMS[:count])
+    assert isinstance(begun.items, StoredItems) is (count == 4000)
+    large = machine.large
+    assert large is not None
+    large.defer({"other": "x" * (LARGE_BYTES + 1)})  # the run has large values: some outputs are references
+    calls = 0
+
+    def count_call(_frame: FrameType, kind: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += kind in ("call", "c_call")
+
+    sys.setprofile(count_call)
+    try:
+        found = item_of(machine.state, mapped_instance(machine.plan.jobs[0], count - 1), large.resolve)
+    finally:
+        sys.setprofile(None)
+    assert found == ITEMS[count - 1]
+    assert calls < 100
 
 
 @pytest.mark.asyncio
