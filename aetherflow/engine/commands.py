@@ -20,26 +20,30 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     """The base of all commands."""
 
 
-class StartJob(Command, frozen=True):
+class JobCommand(Command, frozen=True):
+    """A command about one job, or one instance of a mapped job."""
+
+    instance: JobInstance
+
+
+class StartJob(JobCommand, frozen=True):
     """Begin a job, or continue it after a resume.
 
     Attributes:
         saw: the gate that is open, with the values that it read, in words.
     """
 
-    instance: JobInstance
     items: e.Items | None = None
     saw: str = ""
 
 
-class EndJob(Command, frozen=True):
+class EndJob(JobCommand, frozen=True):
     """End a job, or an instance of it.
 
     Attributes:
         decided_by: the key of the flow that made the job SKIPPED before it began.
     """
 
-    instance: JobInstance
     status: e.JobEnd
     reason: str = ""
     error: ErrorInfo | None = None
@@ -47,53 +51,46 @@ class EndJob(Command, frozen=True):
     decided_by: Literal["", "when", "for_each"] = ""
 
 
-class StartStep(Command, frozen=True):
+class StartStep(JobCommand, frozen=True):
     """Begin the first attempt of a step; `number` is its place in the job."""
 
-    instance: JobInstance
     number: int
 
 
-class EndUnstartedStep(Command, frozen=True):
+class EndUnstartedStep(JobCommand, frozen=True):
     """End a step that does not run."""
 
-    instance: JobInstance
     step: StepPlan
     status: e.StepEnd
     reason: str
 
 
-class EndInterruptedStep(Command, frozen=True):
+class EndInterruptedStep(JobCommand, frozen=True):
     """End a step that was interrupted and does not run again (`on_interrupt`)."""
 
-    instance: JobInstance
     number: int
     status: e.StepEnd
     reason: str = ""
     error: ErrorInfo | None = None
 
 
-class RunAttempt(Command, frozen=True):
+class RunAttempt(JobCommand, frozen=True):
     """Execute an attempt of a step (its start is durable by then)."""
 
-    instance: JobInstance
     step: StepPlan
     attempt: int
 
 
-class ScheduleRetry(Command, frozen=True):
+class ScheduleRetry(JobCommand, frozen=True):
     """Start another attempt of a step after a wait, in seconds."""
 
-    instance: JobInstance
     step: StepPlan
     attempt: int
     seconds: float
 
 
-class CancelAttempt(Command, frozen=True):
+class CancelAttempt(JobCommand, frozen=True):
     """Cancel the attempt that runs for this job instance, or the wait for one."""
-
-    instance: JobInstance
 
 
 class CancelRun(Command, frozen=True):

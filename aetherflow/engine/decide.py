@@ -46,26 +46,28 @@ def unmasked(value: Any) -> Any:
     return value
 
 
-def decide(plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event) -> Iterator[Command]:
-    """Yield the commands that follow from an event that was just applied."""
+def decide(
+    plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event, instance: JobInstance | None
+) -> list[Command]:
+    """Return the commands that follow from an event that was just applied.
+
+    `instance` is the one that it is about, if it is an event of a job or a step.
+    """
+    if instance is None:
+        if isinstance(event, e.CancelRequested):
+            return [CancelAttempt(running) for running in ready_queue.running.values()]
+        return []
     match event:
-        case e.JobStarted():
-            instance = ready_queue.instance(event.job_id)
-            if instance.item != WHOLE or instance.job.for_each is None:
-                yield from _next_step(state, instance, 0)
-            elif not ready_queue.mapped_jobs[instance.job.index].unfinished:
-                yield _end_mapped_job(state, instance)
-        case e.StepStarted() | e.StepRetrying():
-            yield _run_or_retry(state, ready_queue, event)
         case e.StepFinished():
-            instance = ready_queue.instance(event.job_id)
-            yield from _after_step(state, instance, ready_queue.at_step.get(event.job_id), event)
+            return _after_step(state, instance, ready_queue.at_step.get(instance.id), event)
+        case e.StepStarted() | e.StepRetrying():
+            return [_run_or_retry(state, ready_queue, instance, event)]
+        case e.JobStarted():
+            return _after_start(state, ready_queue, instance)
         case e.JobFinished():
-            yield from _after_job(plan, state, ready_queue, event)
-        case e.CancelRequested():
-            yield from (CancelAttempt(instance) for instance in list(ready_queue.running.values()))
+            return _after_job(plan, state, ready_queue, instance, event)
         case _:
-            pass
+            return []
 
 
 def next_start(
@@ -100,28 +102,38 @@ def _next_unstarted(ready_queue: ReadyQueue) -> JobInstance | None:
     return None if job is None else whole_job(job)
 
 
-def _next_step(state: RunState, instance: JobInstance, number: int) -> Iterator[Command]:
+def _after_start(state: RunState, ready_queue: ReadyQueue, instance: JobInstance) -> list[Command]:
+    """Start the first step of a job; end a mapped job none of whose instances is left to run."""
+    if instance.item != WHOLE or instance.job.for_each is None:
+        return _next_step(state, instance, 0)
+    if ready_queue.mapped_jobs[instance.job.index].unfinished:
+        return []
+    return [_end_mapped_job(state, instance)]
+
+
+def _next_step(state: RunState, instance: JobInstance, number: int) -> list[Command]:
     """Start the first step from `number` on that is not done yet; end the job after the last."""
     steps = instance.job.steps
     done = state.jobs[instance.id].steps
+    following: list[Command] = []
     while number < len(steps):
         known = done.get(steps[number].spec.id)
         if known is None or known.status not in DONE:
             if (followed := _unfollowed(steps[number], done)) is not None:
                 if followed.status == "SKIPPED":
-                    yield EndUnstartedStep(instance, steps[number], "SKIPPED", followed.reason)
+                    following.append(EndUnstartedStep(instance, steps[number], "SKIPPED", followed.reason))
                 number += 1
                 continue  # after a failure it stays PENDING: a resume may still have to run it
             if state.cancelling:
-                yield EndJob(instance, "CANCELLED", state.cancel_reason)
+                following.append(EndJob(instance, "CANCELLED", state.cancel_reason))
             else:
-                yield _end_interrupted(state, instance, number) or StartStep(instance, number)
-            return
+                following.append(_end_interrupted(state, instance, number) or StartStep(instance, number))
+            return following
         if known.status == "SKIPPED" and _skips_rest(steps[number], known):
-            yield from _skip_rest(state.jobs[instance.id], instance, number + 1, known.reason)
-            return
+            return following + _skip_rest(state.jobs[instance.id], instance, number + 1, known.reason)
         number += 1
-    yield EndJob(instance, "SUCCESS", outputs=state.jobs[instance.id].outputs)
+    following.append(EndJob(instance, "SUCCESS", outputs=state.jobs[instance.id].outputs))
+    return following
 
 
 def _unfollowed(step: StepPlan, done: Mapping[str, StepState]) -> StepState | None:
@@ -156,10 +168,11 @@ def _skips_rest(step: StepPlan, ended: StepState | e.StepFinished) -> bool:
     return step.spec.on_no_data == "skip_job" and not ended.was_interrupted
 
 
-def _run_or_retry(state: RunState, ready_queue: ReadyQueue, event: e.StepStarted | e.StepRetrying) -> Command:
+def _run_or_retry(
+    state: RunState, ready_queue: ReadyQueue, instance: JobInstance, event: e.StepStarted | e.StepRetrying
+) -> Command:
     """Run the attempt, or schedule the next one; a run that is being cancelled does neither."""
-    instance = ready_queue.instance(event.job_id)
-    step = instance.job.steps[ready_queue.at_step[event.job_id]]
+    step = instance.job.steps[ready_queue.at_step[instance.id]]
     if state.cancelling:
         return EndUnstartedStep(instance, step, "CANCELLED", state.cancel_reason)
     if isinstance(event, e.StepRetrying):
@@ -169,26 +182,21 @@ def _run_or_retry(state: RunState, ready_queue: ReadyQueue, event: e.StepStarted
 
 def _after_step(
     state: RunState, instance: JobInstance, number: int | None, event: e.StepFinished
-) -> Iterator[Command]:
+) -> list[Command]:
     """Start the next step, or end the job, as the flow wants it after such an end."""
     if number is None or event.step_id != instance.job.steps[number].spec.id:
-        return  # one that did not run, of a skipped job
+        return []  # one that did not run, of a skipped job
     step = instance.job.steps[number]
     match event.status:
         case "SKIPPED" if _skips_rest(step, event):
-            yield from _skip_rest(state.jobs[instance.id], instance, number + 1, event.reason)
+            return _skip_rest(state.jobs[instance.id], instance, number + 1, event.reason)
         case "FAILED" if not step.spec.continue_on_error or _ends_job(event.error):
-            yield EndJob(
-                instance,
-                "FAILED",
-                f"step {event.step_id} failed",
-                event.error,
-                state.jobs[instance.id].outputs,
-            )
+            outputs = state.jobs[instance.id].outputs
+            return [EndJob(instance, "FAILED", f"step {event.step_id} failed", event.error, outputs)]
         case "CANCELLED":
-            yield EndJob(instance, "CANCELLED", state.cancel_reason or event.reason)
+            return [EndJob(instance, "CANCELLED", state.cancel_reason or event.reason)]
         case _:
-            yield from _next_step(state, instance, number + 1)
+            return _next_step(state, instance, number + 1)
 
 
 def _ends_job(error: ErrorInfo | None) -> bool:
@@ -196,29 +204,32 @@ def _ends_job(error: ErrorInfo | None) -> bool:
     return error is not None and error.cause != ""
 
 
-def _skip_rest(job: JobState, instance: JobInstance, number: int, reason: str) -> Iterator[Command]:
+def _skip_rest(job: JobState, instance: JobInstance, number: int, reason: str) -> list[Command]:
     """End the steps from `number` on, and the job, SKIPPED."""
+    following: list[Command] = []
     for step in instance.job.steps[number:]:
         known = job.steps.get(step.spec.id)
         if known is None or known.status == "PENDING":
-            yield EndUnstartedStep(instance, step, "SKIPPED", reason)
-    yield EndJob(instance, "SKIPPED", reason or "no data", outputs=job.outputs)
+            following.append(EndUnstartedStep(instance, step, "SKIPPED", reason))
+    following.append(EndJob(instance, "SKIPPED", reason or "no data", outputs=job.outputs))
+    return following
 
 
 def _after_job(
-    plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.JobFinished
-) -> Iterator[Command]:
+    plan: Plan, state: RunState, ready_queue: ReadyQueue, instance: JobInstance, event: e.JobFinished
+) -> list[Command]:
     """Cancel the run if it fails fast; end what belongs to a mapped job."""
-    instance = ready_queue.instance(event.job_id)
-    failed_fast = event.status == "FAILED" and plan.flow.fail_fast and not is_hook(event.job_id)
+    following: list[Command] = []
+    failed_fast = event.status == "FAILED" and plan.flow.fail_fast and not is_hook(instance.id)
     if failed_fast and not state.cancelling:
-        yield CancelRun(f"fail_fast: job {event.job_id} failed", "fail_fast")
+        following.append(CancelRun(f"fail_fast: job {instance.id} failed", "fail_fast"))
     if instance.job.for_each is None:
-        return
+        return following
     if instance.item == WHOLE:
-        yield from _end_instances(state, instance, event.status)
+        following += _end_instances(state, instance, event.status)
     elif (mapped := ready_queue.mapped_jobs.get(instance.job.index)) is not None and not mapped.unfinished:
-        yield _end_mapped_job(state, whole_job(instance.job))
+        following.append(_end_mapped_job(state, whole_job(instance.job)))
+    return following
 
 
 def _end_instances(state: RunState, instance: JobInstance, end: e.JobEnd) -> Iterator[EndJob]:

@@ -6,18 +6,21 @@ May import only the pure packages `plan`, `events` and `engine`.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from aetherflow.clock import Clock
 from aetherflow.engine.commands import (
+    CancelAttempt,
     CancelRun,
     Command,
     EndInterruptedStep,
     EndJob,
     EndRun,
     EndUnstartedStep,
+    JobCommand,
+    RunAttempt,
+    ScheduleRetry,
     StartHooks,
     StartJob,
     StartStep,
@@ -106,31 +109,31 @@ class RunMachine:
         self._now = self.clock.now()
         reaction = Reaction([], [])
         for event in reported:
-            self._follow(event, reaction)
+            instance = self.ready_queue.instance(event.job_id) if isinstance(event, e.JobEvent) else None
+            self._follow(event, instance, reaction)
         while (command := self._next_start()) is not None:
             made = self._event_of(command)
             if made is None:
                 raise TypeError(f"{type(command).__name__} does not begin or end anything")
-            self._follow(made, reaction)
+            self._follow(made, _instance_of(command), reaction)
         return reaction
 
     def _next_start(self) -> Command | None:
         return next_start(self.plan, self.state, self.ready_queue, self.names, self._redact)
 
-    def _follow(self, event: e.Event, reaction: Reaction) -> None:
-        """Apply an event and, in order, all events that follow from it."""
-        following = deque([event])
-        while following:
-            current = following.popleft()
+    def _follow(self, event: e.Event, instance: JobInstance | None, reaction: Reaction) -> None:
+        """Apply an event, of this instance if it is a job's, and in order all events that follow from it."""
+        following = [(event, instance)]
+        for current, of in following:  # which grows meanwhile
             apply(self.state, current)
             reaction.events.append(current)
-            self.ready_queue.advance(self.state, current)
-            for command in decide(self.plan, self.state, self.ready_queue, current):
+            self.ready_queue.advance(self.state, current, of)
+            for command in decide(self.plan, self.state, self.ready_queue, current, of):
                 made = self._event_of(command)
                 if made is None:
                     reaction.commands.append(command)
                 else:
-                    following.append(made)
+                    following.append((made, _instance_of(command)))
 
     def _make(self, kind: type[E], **fields: Any) -> E:
         """Return an event at the time of this reaction."""
@@ -138,35 +141,39 @@ class RunMachine:
 
     def _event_of(self, command: Command) -> e.Event | None:
         """Return the event for a command that needs no work, or None."""
-        match command:
-            case StartStep(instance, number):
-                return self._step_started(instance, number)
-            case EndUnstartedStep() | EndInterruptedStep():
-                return self._step_finished(command)
-            case StartJob():
-                return self._job_started(command)
+        match command:  # the most frequent ones first
+            case RunAttempt() | ScheduleRetry() | CancelAttempt():
+                return None
+            case StartStep():
+                return self._step_started(command)
             case EndJob():
                 return self._job_finished(command)
-            case CancelRun(reason, cause):
-                return self._make(e.CancelRequested, reason=reason, cause=cause)
-            case StartHooks(status, reason):
-                return self._make(e.HooksStarted, status=status, reason=reason)
-            case EndRun(status, reason):
-                jobs, instances, steps = self.state.counts()
-                seconds = round(self.clock.monotonic() - self._started, 3)
-                return self._make(
-                    e.RunFinished,
-                    status=status,
-                    reason=reason,
-                    jobs=jobs,
-                    instances=instances,
-                    steps=steps,
-                    duration_seconds=seconds,
-                    stale=stale_results(self.plan, self.state) if self.state.attempt > 1 else {},
-                    resume_from=[] if status == "SUCCESS" else self._refused(),
-                )
+            case StartJob():
+                return self._job_started(command)
+            case EndUnstartedStep() | EndInterruptedStep():
+                return self._step_finished(command)
+            case CancelRun():
+                return self._make(e.CancelRequested, reason=command.reason, cause=command.cause)
+            case StartHooks():
+                return self._make(e.HooksStarted, status=command.status, reason=command.reason)
+            case EndRun():
+                return self._run_finished(command)
             case _:
-                return None
+                raise TypeError(f"{type(command).__name__} is unknown")
+
+    def _run_finished(self, command: EndRun) -> e.RunFinished:
+        jobs, instances, steps = self.state.counts()
+        return self._make(
+            e.RunFinished,
+            status=command.status,
+            reason=command.reason,
+            jobs=jobs,
+            instances=instances,
+            steps=steps,
+            duration_seconds=round(self.clock.monotonic() - self._started, 3),
+            stale=stale_results(self.plan, self.state) if self.state.attempt > 1 else {},
+            resume_from=[] if command.status == "SUCCESS" else self._refused(),
+        )
 
     def _refused(self) -> list[str]:
         return refused_readers(self.plan, self.state, self._selected)
@@ -175,7 +182,8 @@ class RunMachine:
         """Return the start event of a job, with the current fingerprints of its gate and items."""
         instance = command.instance
         is_decided = instance.item == WHOLE and not is_hook(instance.id)
-        is_listed = is_decided and self.state.job(instance.id).items is None
+        known = self.state.jobs.get(instance.id)
+        is_listed = is_decided and (known is None or known.items is None)
         return self._make(
             e.JobStarted,
             job_id=instance.id,
@@ -183,7 +191,7 @@ class RunMachine:
             item=self._item_in_short(instance),
             when=instance.job.gate if is_decided else "",
             for_each=instance.job.listing if is_listed else "",
-            saw=self._redact(command.saw),  # a condition may hold a secret
+            saw=command.saw and self._redact(command.saw),  # a condition may hold a secret
         )
 
     def _item_in_short(self, instance: JobInstance) -> str:
@@ -200,7 +208,7 @@ class RunMachine:
             e.JobFinished,
             job_id=instance.id,
             status=command.status,
-            reason=self._redact(command.reason),  # a condition may hold a secret
+            reason=command.reason and self._redact(command.reason),  # a condition may hold a secret
             error=command.error,
             outputs=outputs or self.state.job(instance.id).outputs,
             when=instance.job.gate if command.decided_by else "",
@@ -216,10 +224,10 @@ class RunMachine:
             self.masked_items.append(job_id)
         return masked if self.large is None else self.large.defer_items(masked)
 
-    def _step_started(self, instance: JobInstance, number: int) -> e.StepStarted | None:
+    def _step_started(self, command: StartStep) -> e.StepStarted | None:
         """Return the start of a step; None if it needs slots of a pool: the executor waits for them."""
-        step = instance.job.steps[number]
-        self.ready_queue.at_step[instance.id] = number
+        instance, step = command.instance, command.instance.job.steps[command.number]
+        self.ready_queue.at_step[instance.id] = command.number
         if step.spec.pool is not None:
             return None
         return self._make(
@@ -257,3 +265,8 @@ class RunMachine:
         """Return the number of the last attempt of a step; 1 if it has not begun, as in events."""
         known = self.state.jobs[instance.id].steps.get(step.id)
         return max(known.attempt, 1) if known else 1
+
+
+def _instance_of(command: Command) -> JobInstance | None:
+    """Return the instance that a command is about; None if it is about the run."""
+    return command.instance if isinstance(command, JobCommand) else None

@@ -120,6 +120,8 @@ class ReadyQueue:
 
     def next_instance(self, *, beyond_limits: bool = False) -> JobInstance | None:
         """Return the next instance of a mapped job that may start, in file and item order."""
+        if not self.mapped_jobs:
+            return None
         startable = [
             index
             for index, mapped in self.mapped_jobs.items()
@@ -145,15 +147,14 @@ class ReadyQueue:
         job = self.plan.jobs[self.index[name]]
         return mapped_instance(job, int(item[:-1])) if item else whole_job(job)
 
-    def advance(self, state: RunState, event: e.Event) -> None:
-        """Update the queue after an event was applied to the state."""
-        match event:
-            case e.JobStarted():
-                self._job_started(state, self.instance(event.job_id))
-            case e.JobFinished():
-                self._job_finished(state, self.instance(event.job_id), event)
-            case _:
-                pass
+    def advance(self, state: RunState, event: e.Event, instance: JobInstance | None) -> None:
+        """Update the queue after an event, of this instance if it is a job's, was applied to the state."""
+        if instance is None:
+            return
+        if isinstance(event, e.JobStarted):
+            self._job_started(state, instance)
+        elif isinstance(event, e.JobFinished):
+            self._job_finished(state, instance, event)
 
     def _job_started(self, state: RunState, instance: JobInstance) -> None:
         if instance.item != WHOLE:

@@ -28,7 +28,7 @@ A run that has ended can be resumed and ends again. The hooks of each ending are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -225,53 +225,56 @@ def apply(state: RunState, event: e.Event) -> None:
     """
     if state.run_id and event.run_id != state.run_id:
         raise IllegalEvent(f"run {event.run_id}: the event belongs to another run than {state.run_id}")
-    if isinstance(event, e.TRANSIENT):
+    change = _CHANGES.get(type(event))
+    if change is None:
         raise IllegalEvent(f"{type(event).__name__} is not part of a run's history")
-    match event:
-        case e.StepEvent():
-            _apply_to_step(state, event)
-        case e.JobEvent():
-            _apply_to_job(state, event)
-        case _:
-            _apply_to_run(state, event)
+    change(state, event)
     state.event_count += 1
 
 
-def _apply_to_step(state: RunState, event: e.StepEvent) -> None:
+def _step_of(state: RunState, event: e.StepEvent) -> tuple[JobState, StepState, str]:
+    """Return the job and the step that an event is about, and the step's status for the table."""
     job = state.jobs.get(event.job_id) or JobState()
     check_parent(job.status if state.phase == PARENT else state.phase, event)
     step = job.steps.get(event.step_id) or StepState()
-    name = (event.job_id, event.step_id)
-    status = INTERRUPTED if name in state.interrupted else step.status
-    match event:
-        case e.StepWaiting():
-            check_transition(STEP_TABLE, status, event, status)
-            step.step_type, step.attempt, step.error = event.step_type, event.attempt, None
-            job.steps[event.step_id] = step
-            return  # an interruption is still to be known when the step begins
-        case e.LockAwaited() | e.LockTaken():
-            check_transition(STEP_TABLE, status, event, status)
-            return
-        case e.EffectIntended() | e.EffectConfirmed():
-            check_transition(STEP_TABLE, status, event, status)
-            _note_effect(step, event)
-            return
-        case e.StepStarted():
-            check_transition(STEP_TABLE, status, event, "RUNNING")
-            step.status, step.step_type, step.attempt = "RUNNING", event.step_type, event.attempt
-            step.definition, step.error, step.reason = event.definition, None, ""
-            step.version, step.began = event.version, state.event_count
-        case e.StepRetrying():
-            check_transition(STEP_TABLE, status, event, "PENDING")
-            step.status, step.error = "PENDING", event.error
-        case e.StepFinished():
-            check_transition(STEP_TABLE, status, event, event.status)
-            _finish_step(state, job, step, event)
+    if state.interrupted and (event.job_id, event.step_id) in state.interrupted:
+        return job, step, INTERRUPTED
+    return job, step, step.status
+
+
+def _keep_step(state: RunState, job: JobState, step: StepState, event: e.StepEvent) -> None:
+    """Keep a step that has begun or ended: its interruption is over."""
     job.steps[event.step_id] = step
-    state.interrupted.pop(name, None)
+    if state.interrupted:
+        state.interrupted.pop((event.job_id, event.step_id), None)
 
 
-def _finish_step(state: RunState, job: JobState, step: StepState, event: e.StepFinished) -> None:
+def _step_waits(state: RunState, event: e.StepWaiting) -> None:
+    job, step, status = _step_of(state, event)
+    check_transition(STEP_TABLE, status, event, status)
+    step.step_type, step.attempt, step.error = event.step_type, event.attempt, None
+    job.steps[event.step_id] = step  # an interruption is still to be known when the step begins
+
+
+def _step_started(state: RunState, event: e.StepStarted) -> None:
+    job, step, status = _step_of(state, event)
+    check_transition(STEP_TABLE, status, event, "RUNNING")
+    step.status, step.step_type, step.attempt = "RUNNING", event.step_type, event.attempt
+    step.definition, step.error, step.reason = event.definition, None, ""
+    step.version, step.began = event.version, state.event_count
+    _keep_step(state, job, step, event)
+
+
+def _step_retries(state: RunState, event: e.StepRetrying) -> None:
+    job, step, status = _step_of(state, event)
+    check_transition(STEP_TABLE, status, event, "PENDING")
+    step.status, step.error = "PENDING", event.error
+    _keep_step(state, job, step, event)
+
+
+def _step_finished(state: RunState, event: e.StepFinished) -> None:
+    job, step, status = _step_of(state, event)
+    check_transition(STEP_TABLE, status, event, event.status)
     step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
     step.outputs, step.job_outputs = event.outputs, event.job_outputs
     step.reason, step.error = event.reason, event.error
@@ -282,13 +285,20 @@ def _finish_step(state: RunState, job: JobState, step: StepState, event: e.StepF
         step.effects, state.recoveries = {}, 0
     for name, use in event.marks.items():
         state.marks[name] = MarkOfRun(event.job_id, event.step_id, use.before, use.set_count)
-    job.steps[event.step_id] = step
+    _keep_step(state, job, step, event)
     if event.job_outputs:
         is_last = next(reversed(job.steps)) == event.step_id
         job.outputs = {**job.outputs, **event.job_outputs} if is_last else _promoted(job)
 
 
-def _note_effect(step: StepState, event: e.EffectIntended | e.EffectConfirmed) -> None:
+def _lock_noted(state: RunState, event: e.LockAwaited | e.LockTaken) -> None:
+    _, _, status = _step_of(state, event)
+    check_transition(STEP_TABLE, status, event, status)
+
+
+def _effect_noted(state: RunState, event: e.EffectIntended | e.EffectConfirmed) -> None:
+    _, step, status = _step_of(state, event)
+    check_transition(STEP_TABLE, status, event, status)
     if isinstance(event, e.EffectIntended):
         step.effects[event.key] = EffectState(event.detail)
         return
@@ -300,57 +310,83 @@ def _note_effect(step: StepState, event: e.EffectIntended | e.EffectConfirmed) -
     step.effects[event.key] = EffectState(known.detail, is_confirmed=True, result=event.result)
 
 
-def _apply_to_job(state: RunState, event: e.JobEvent) -> None:
+def _job_started(state: RunState, event: e.JobStarted) -> None:
     check_parent(state.phase, event)
     job = state.jobs.get(event.job_id) or JobState()
-    match event:
-        case e.JobStarted():
-            check_transition(JOB_TABLE, job.status, event, "RUNNING")
-            job.status, job.reason, job.error, job.began = "RUNNING", "", None, state.event_count
-            job.listed = state.event_count if event.for_each else job.listed
-            job.items = event.items if event.items is not None else job.items
-            job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
-        case e.JobFinished():
-            check_transition(JOB_TABLE, job.status, event, event.status)
-            if event.status == "SKIPPED" and job.status == "PENDING":
-                job.began = state.event_count
-            job.status, job.reason, job.error = event.status, event.reason, event.error
-            job.outputs = event.outputs or job.outputs
-            job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
+    check_transition(JOB_TABLE, job.status, event, "RUNNING")
+    job.status, job.reason, job.error, job.began = "RUNNING", "", None, state.event_count
+    job.listed = state.event_count if event.for_each else job.listed
+    job.items = event.items if event.items is not None else job.items
+    job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
     state.jobs[event.job_id] = job
 
 
-def _apply_to_run(state: RunState, event: e.Event) -> None:
-    match event:
-        case e.RunStarted():
-            check_transition(RUN_TABLE, state.phase, event, "RUNNING")
-            state.flow_id, state.run_id, state.params = event.flow_id, event.run_id, event.params
-            state.phase, state.attempt, state.started_at = "RUNNING", 1, event.at
-            state.scheduled_at, state.secrets = event.scheduled_at, event.secrets
-            state.timezone = event.timezone
-            state.traceparent, state.tracestate = event.traceparent, event.tracestate
-        case e.RunResumed():
-            check_transition(RUN_TABLE, state.phase, event, "RUNNING")
-            state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries
-            state.cancelling, state.cancel_reason = None, ""
-            state.outcome, state.outcome_reason, state.stale = None, "", event.stale
-            state.endings = max(state.endings, event.ending_count)
-            _forget(state, event.removed)
-            _reopen(state, event)
-        case e.CancelRequested():
-            check_transition(RUN_TABLE, state.phase, event, "RUNNING")
-            state.cancelling, state.cancel_reason = event.cause, event.reason
-        case e.HooksStarted():
-            check_transition(RUN_TABLE, state.phase, event, "RUNNING")
-            state.outcome, state.outcome_reason = event.status, event.reason
-            state.cancelling, state.cancel_reason = (
-                None,
-                "",
-            )  # a cancellation of the jobs does not cancel the hooks
-        case e.RunFinished():
-            check_transition(RUN_TABLE, state.phase, event, event.status)
-            state.phase, state.outcome_reason, state.recoveries = event.status, event.reason, 0
-            state.endings, state.stale = state.endings + 1, event.stale
+def _job_finished(state: RunState, event: e.JobFinished) -> None:
+    check_parent(state.phase, event)
+    job = state.jobs.get(event.job_id) or JobState()
+    check_transition(JOB_TABLE, job.status, event, event.status)
+    if event.status == "SKIPPED" and job.status == "PENDING":
+        job.began = state.event_count
+    job.status, job.reason, job.error = event.status, event.reason, event.error
+    job.outputs = event.outputs or job.outputs
+    job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
+    state.jobs[event.job_id] = job
+
+
+def _run_started(state: RunState, event: e.RunStarted) -> None:
+    check_transition(RUN_TABLE, state.phase, event, "RUNNING")
+    state.flow_id, state.run_id, state.params = event.flow_id, event.run_id, event.params
+    state.phase, state.attempt, state.started_at = "RUNNING", 1, event.at
+    state.scheduled_at, state.secrets = event.scheduled_at, event.secrets
+    state.timezone = event.timezone
+    state.traceparent, state.tracestate = event.traceparent, event.tracestate
+
+
+def _run_resumed(state: RunState, event: e.RunResumed) -> None:
+    check_transition(RUN_TABLE, state.phase, event, "RUNNING")
+    state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries
+    state.cancelling, state.cancel_reason = None, ""
+    state.outcome, state.outcome_reason, state.stale = None, "", event.stale
+    state.endings = max(state.endings, event.ending_count)
+    _forget(state, event.removed)
+    _reopen(state, event)
+
+
+def _cancel_requested(state: RunState, event: e.CancelRequested) -> None:
+    check_transition(RUN_TABLE, state.phase, event, "RUNNING")
+    state.cancelling, state.cancel_reason = event.cause, event.reason
+
+
+def _hooks_started(state: RunState, event: e.HooksStarted) -> None:
+    check_transition(RUN_TABLE, state.phase, event, "RUNNING")
+    state.outcome, state.outcome_reason = event.status, event.reason
+    state.cancelling, state.cancel_reason = None, ""  # a cancellation of the jobs does not cancel the hooks
+
+
+def _run_finished(state: RunState, event: e.RunFinished) -> None:
+    check_transition(RUN_TABLE, state.phase, event, event.status)
+    state.phase, state.outcome_reason, state.recoveries = event.status, event.reason, 0
+    state.endings, state.stale = state.endings + 1, event.stale
+
+
+_CHANGES: Mapping[type[e.Event], Callable[[RunState, Any], None]] = {
+    e.RunStarted: _run_started,
+    e.RunResumed: _run_resumed,
+    e.CancelRequested: _cancel_requested,
+    e.HooksStarted: _hooks_started,
+    e.RunFinished: _run_finished,
+    e.JobStarted: _job_started,
+    e.JobFinished: _job_finished,
+    e.StepWaiting: _step_waits,
+    e.StepStarted: _step_started,
+    e.StepRetrying: _step_retries,
+    e.StepFinished: _step_finished,
+    e.LockAwaited: _lock_noted,
+    e.LockTaken: _lock_noted,
+    e.EffectIntended: _effect_noted,
+    e.EffectConfirmed: _effect_noted,
+}
+"""What each kind of event changes; a kind that is not here is not part of a run's history."""
 
 
 def _forget(state: RunState, removed: Sequence[str]) -> None:

@@ -26,7 +26,8 @@ def begun() -> RunState:
 def follow(ready_queue: ReadyQueue, state: RunState, *events: e.Event) -> None:
     for event in events:
         apply(state, event)
-        ready_queue.advance(state, event)
+        assert isinstance(event, e.JobEvent)
+        ready_queue.advance(state, event, ready_queue.instance(event.job_id))
 
 
 def started(job_id: str, items: list[int] | None = None) -> e.Event:
