@@ -117,7 +117,7 @@ class Workspace(msgspec.Struct, frozen=True):
             a sentence for each that could not be deleted, or was made by somebody else.
         """
         problems: list[str] = []
-        for job_id in job_ids:
+        for job_id in self._with_folders(job_ids):
             directory = self.job_directory(job_id)
             parent = directory.parent
             try:
@@ -128,3 +128,13 @@ class Workspace(msgspec.Struct, frozen=True):
             except OSError as error:
                 problems.append(f"cannot delete {directory}: {error.strerror or error}")
         return problems
+
+    def _with_folders(self, job_ids: list[str]) -> list[str]:
+        """Return the jobs that may have a folder, by one look: few of 100,000 jobs may have made one."""
+        try:
+            found = {folder.name for folder in (self.root / self.flow_id).iterdir()}
+        except FileNotFoundError:
+            return []
+        except OSError:
+            return job_ids
+        return [job_id for job_id in job_ids if job_id in found]
