@@ -164,14 +164,13 @@ class StateQueries:
         """
         from aetherflow.engine.resume import plan_resume  # noqa: PLC0415 - most queries do not need it
         from aetherflow.runs.run_request import selected_jobs  # noqa: PLC0415 - as above
-        from aetherflow.runs.start_run import folded  # noqa: PLC0415 - as above
-        from aetherflow.store.journal import read_events  # noqa: PLC0415 - as above
+        from aetherflow.runs.stored_run import stored_run  # noqa: PLC0415 - as above
 
-        history = await self._database.read(lambda raw: read_events(raw, request.run_id))
-        if not history:
+        stored = await stored_run(self._database, request.run_id)
+        if stored.is_new:
             return None
-        state, selected = folded(history, request.run_id), selected_jobs(plan, request)
-        return plan_resume(plan, state, request.rerun_names, only=request.only, selected=selected)
+        selected = selected_jobs(plan, request)
+        return plan_resume(plan, stored.state, request.rerun_names, only=request.only, selected=selected)
 
     async def marks(self, flow_id: str = "") -> list[MarkRow]:
         """Return the high-water marks, of one flow if given."""

@@ -205,13 +205,13 @@ class RunState(msgspec.Struct, gc=False):
         return dict(jobs), dict(instances), dict(steps)
 
 
-def fold(events: Iterable[e.Event]) -> RunState:
-    """Return the state that these events lead to.
+def fold(events: Iterable[e.Event], state: RunState | None = None) -> RunState:
+    """Return the state that these events lead to, from the beginning or from `state`, which they change.
 
     Raises:
         IllegalEvent: one of them cannot follow those before it.
     """
-    state = RunState()
+    state = RunState() if state is None else state
     for event in events:
         apply(state, event)
     return state

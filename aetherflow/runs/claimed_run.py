@@ -17,6 +17,7 @@ from aetherflow.runs.ports import ClaimPrecondition
 from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.resume_hint import ResumeHint
 from aetherflow.runs.run_control import RunControl
+from aetherflow.runs.stored_run import StoredRun, stored_run
 from aetherflow.store.database import SHIELD_SECONDS
 from aetherflow.store.database_pool import DatabasePool, SharedDatabase
 from aetherflow.store.lease import Lease
@@ -31,12 +32,14 @@ class ClaimedRun(msgspec.Struct, frozen=True, eq=False):
     """A run that this process may execute, in an open database.
 
     Attributes:
+        stored: what earlier executions have left of it.
         leases: the lease of the run, and of its flow if it has a lock; a heartbeat renews them.
     """
 
     database: SharedDatabase
     owner: ProcessIdentity
     claim: RunClaim
+    stored: StoredRun
     leases: list[Lease]
 
 
@@ -48,7 +51,9 @@ async def claim(
     precondition: ClaimPrecondition | None,
     hint: ResumeHint,
 ) -> AsyncIterator[ClaimedRun]:
-    """Open the database and claim the run, and its flow if that runs one at a time; release them at the end.
+    """Claim the run in its database, and its flow if that runs one at a time; read what is stored of it.
+
+    At the end they are released.
 
     Raises:
         HeldByAnother: another process has the run or the flow.
@@ -64,7 +69,8 @@ async def claim(
         else:
             taken = await claim_run(database, run.run_id, owner, clock, precondition.check)
         stack.push_async_callback(_call_shielded, partial(release_run, database, taken.lease, clock))
-        hint.on_claimed(was_stored=bool(taken.history))
+        stored = await stored_run(database, run.run_id)
+        hint.on_claimed(was_stored=not stored.is_new)
         if precondition is not None and precondition.database is not database:
             await precondition.database.transact(precondition.check)
         leases = [taken.lease]
@@ -72,7 +78,7 @@ async def claim(
             ttl, flow_id = flow.locks.ttl_seconds, run.checked.plan.flow_id
             leases.append(await claim_flow(database, flow_id, run.run_id, owner, clock, ttl))
             stack.push_async_callback(_call_shielded, partial(release_run, database, leases[1], clock))
-        yield ClaimedRun(shared, owner, taken, leases)
+        yield ClaimedRun(shared, owner, taken, stored, leases)
 
 
 async def _call_shielded(call: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -12,10 +12,10 @@ from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.run_ticket import RunReport, RunTicket
-from aetherflow.runs.start_run import folded, refuse_ended
+from aetherflow.runs.start_run import refuse_ended
+from aetherflow.runs.stored_run import stored_run
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.store.interrupted_runs import interrupted_runs
-from aetherflow.store.journal import read_events
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run, release_run
 
@@ -59,8 +59,8 @@ async def was_left(states: DatabasePool, run: ResolvedRun) -> bool:
         StateError: the database cannot be used, or the history of the run contradicts itself.
     """
     async with states.use(run.state, run.checked.plan.flow.state.synchronous) as shared:
-        history = await shared.database.read(lambda raw: read_events(raw, run.run_id))
-    return folded(history, run.run_id).cancelling == "stop"
+        stored = await stored_run(shared.database, run.run_id)
+    return stored.state.cancelling == "stop"
 
 
 async def end_as_failed(
@@ -77,10 +77,11 @@ async def end_as_failed(
     async with states.use(run.state, run.checked.plan.flow.state.synchronous) as shared:
         claim = await claim_run(shared.database, run.run_id, this_process(), clock)
         try:
-            state = folded(claim.history, run.run_id)
-            if not claim.history:
+            stored = await stored_run(shared.database, run.run_id)
+            if stored.is_new:
                 return None  # its server died between the claim and the first event
-            refuse_ended(run, claim, state)
+            refuse_ended(run, stored)
+            state = stored.state
             if state.phase != "RUNNING" or state.recoveries < at_least:
                 return None
             if at_least:

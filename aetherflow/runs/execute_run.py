@@ -147,7 +147,7 @@ async def execute_run(
             secrets = EarlySecrets(run.checked, run.run_id, clock)
             if secrets.are_needed:
                 await while_claimed(secrets.fetch, claimed, clock, control, beside)
-            start = start_run(run, claimed.claim, claimed.owner, clock)
+            start = start_run(run, claimed.stored, claimed.owner, clock)
             journal = claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq)
             bus = Bus(journal, clock, run.checked.redactor.text, stored=claimed.claim.next_seq - 1)
             hint.on_started(bus, start.secrets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from aetherflow.engine.resume import ResumeDecision, ResumeKind, ResumePlan
 from aetherflow.events import run_events as e
@@ -75,15 +75,14 @@ def plugin_notices(checked: CheckedFlow, events: EventFactory) -> list[e.Notice]
 
 
 def bundle_notices(
-    bundle: e.BundleUse | None, history: Sequence[e.Event], events: EventFactory
+    bundle: e.BundleUse | None, last: e.BundleUse | None, events: EventFactory
 ) -> list[e.Notice]:
-    """Report that the bundle may be stale, or that it or its content has changed since the last time."""
+    """Report that the bundle may be stale, or that it or its content is another one than the last time."""
     notices = []
     if bundle and bundle.stale:
         message = stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)
         notices.append(events.notice("warning", message, "AF866"))
-    starts = [event.bundle for event in history if isinstance(event, e.RunStarted | e.RunResumed)]
-    was, now = _bundle_name(starts[-1] if starts else bundle), _bundle_name(bundle)
+    was, now = _bundle_name(last), _bundle_name(bundle)
     if was != now:
         message = f"the run had its flow from {was}, and now has it from {now}"
         notices.append(events.notice("warning", message, "AF867"))

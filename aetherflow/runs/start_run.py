@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 
 import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.config.params import require_params
 from aetherflow.engine.resume import plan_resume
-from aetherflow.engine.state import RunState, apply, closed_endings, fold
+from aetherflow.engine.state import RunState, apply, closed_endings
 from aetherflow.engine.template_scope import date_of_run
-from aetherflow.engine.transitions import IllegalEvent
-from aetherflow.errors import RunEnded, StateError, UsageError
+from aetherflow.errors import RunEnded, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.trace_ids import checked_traceparent, checked_tracestate
@@ -24,8 +22,8 @@ from aetherflow.runs.named_inputs import register_named_inputs
 from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.start_notices import bundle_notices, plugin_notices, resume_notices
 from aetherflow.runs.stored_params import params_of_resumed, secrets_to_give
+from aetherflow.runs.stored_run import StoredRun
 from aetherflow.store.process_identity import ProcessIdentity
-from aetherflow.store.run_lease import RunClaim
 from aetherflow.working_directory import working_directory_name
 
 
@@ -45,46 +43,27 @@ class RunStart(msgspec.Struct, frozen=True):
     notices: list[e.Notice]
 
 
-def start_run(run: ResolvedRun, claim: RunClaim, owner: ProcessIdentity, clock: Clock) -> RunStart:
+def start_run(run: ResolvedRun, stored: StoredRun, owner: ProcessIdentity, clock: Clock) -> RunStart:
     """Start a run, or resume it if it has a history.
 
     Raises:
         UsageError: the request does not fit the flow, or the run belongs to another flow.
-        StateError: the stored history contradicts itself.
         RunEnded: a run to recover has ended meanwhile.
     """
-    state = folded(claim.history, run.run_id)
-    if not claim.history:
-        return _start(run, state, owner, clock)
+    if stored.is_new:
+        return _start(run, stored.state, owner, clock)
     if run.request.is_recovery:
-        refuse_ended(run, claim, state)
-    return _resume(run, claim, state, owner, clock)
+        refuse_ended(run, stored)
+    return _resume(run, stored, owner, clock)
 
 
-def folded(history: Sequence[e.Event], run_id: str) -> RunState:
-    """Return the state that the stored events lead to.
-
-    Raises:
-        StateError: they contradict each other.
-    """
-    try:
-        return fold(history)
-    except IllegalEvent as error:
-        raise StateError(
-            f"the stored history of run {run_id} makes no sense: {error}",
-            hint="give another --run-id; a backup of the database may have this run whole",
-            code="AF609",
-        ) from None
-
-
-def refuse_ended(run: ResolvedRun, claim: RunClaim, state: RunState) -> None:
+def refuse_ended(run: ResolvedRun, stored: StoredRun) -> None:
     """Refuse to recover a run that has ended since the dead server claimed it.
 
     Raises:
         RunEnded: it has.
     """
-    claimed_at = run.request.claimed_at
-    ended_at = next((one.at for one in reversed(claim.history) if isinstance(one, e.RunFinished)), None)
+    state, claimed_at, ended_at = stored.state, run.request.claimed_at, stored.ended_at
     if claimed_at is not None and ended_at is not None and ended_at < claimed_at:
         return
     if state.phase != "RUNNING":
@@ -131,16 +110,14 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
     )
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
-    notices = bundle_notices(checked.bundle, (), events) + plugin_notices(checked, events)
+    notices = bundle_notices(checked.bundle, checked.bundle, events) + plugin_notices(checked, events)
     if run.adopts:
         notices.append(events.notice("info", adoption_sentence(run.adopts, run.state), "AF185"))
     return RunStart(started, state, secrets, notices)
 
 
-def _resume(
-    run: ResolvedRun, claim: RunClaim, state: RunState, owner: ProcessIdentity, clock: Clock
-) -> RunStart:
-    checked, request, plan = run.checked, run.request, run.checked.plan
+def _resume(run: ResolvedRun, stored: StoredRun, owner: ProcessIdentity, clock: Clock) -> RunStart:
+    state, checked, request, plan = stored.state, run.checked, run.request, run.checked.plan
     if state.flow_id != plan.flow_id:
         raise UsageError(
             f"run {run.run_id} is a run of the flow {state.flow_id!r}, not of {plan.flow_id!r}",
@@ -194,5 +171,5 @@ def _resume(
             f"the parameter {name} keeps the value that the run started with; for another, start a new run"
         )
         notices.append(events.notice("warning", message, "AF631"))
-    notices += bundle_notices(checked.bundle, claim.history, events) + plugin_notices(checked, events)
+    notices += bundle_notices(checked.bundle, stored.bundle, events) + plugin_notices(checked, events)
     return RunStart(resumed, state, secrets_to_give(plan.flow.params, params, checked.redactor), notices)

@@ -207,8 +207,10 @@ def _write_rows(raw: sqlite3.Connection, rows: Rows) -> None:
         move_marks(raw, rows.marks)
 
 
-def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
+def read_events(raw: sqlite3.Connection, run_id: str, after: int = 0, most: int = -1) -> list[Event]:
     """Return the history of a run, in order; empty if there is no such run.
+
+    With `after`, only what follows that event, and at most so many events if `most` is not negative.
 
     Raises:
         StateError: an entry cannot be read, or is missing; the message names its number.
@@ -216,10 +218,12 @@ def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
     history: list[Event] = []
     decode = json_decoder(Journalled).decode  # made at the first use: a new run has no history
     for seq, payload in raw.execute(
-        "SELECT seq, payload FROM events WHERE run_id = ? ORDER BY seq", (run_id,)
+        "SELECT seq, payload FROM events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (run_id, after, most),
     ):
-        if seq != len(history) + 1:
-            raise _unreadable(len(history) + 1, run_id, f"is missing: after {len(history)} follows {seq}")
+        last = after + len(history)
+        if seq != last + 1:
+            raise _unreadable(last + 1, run_id, f"is missing: after {last} follows {seq}")
         try:
             history.append(decode(payload))
         except msgspec.MsgspecError as error:

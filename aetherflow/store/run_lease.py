@@ -1,4 +1,4 @@
-"""Claim a run: take its lease, read its history, renew the lease, and request a cancellation.
+"""Claim a run: take its lease, renew it, and request a cancellation.
 
 The clock is read inside the transaction: before it there may be a long wait for another process.
 """
@@ -16,10 +16,9 @@ import msgspec
 from aetherflow.cli_hints import cancel_command, state_option
 from aetherflow.clock import Clock
 from aetherflow.errors import LockHeld, RunInUse
-from aetherflow.events.run_events import Event
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
-from aetherflow.store.journal import LeaseLost, lease_lost, read_events
+from aetherflow.store.journal import LeaseLost, lease_lost
 from aetherflow.store.lease import Lease, LeaseHolder, LeaseStatus
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 
@@ -32,10 +31,9 @@ LOOK_SECONDS = 1.0
 
 
 class RunClaim(msgspec.Struct, frozen=True):
-    """A run that this process may execute: the lease, the events so far, the number of the next event."""
+    """A run that this process may execute: the lease, and the number of the next event."""
 
     lease: Lease
-    history: list[Event]
     next_seq: int
 
 
@@ -46,7 +44,7 @@ async def claim_run(
     clock: Clock,
     also: Callable[[sqlite3.Connection], None] = lambda _raw: None,
 ) -> RunClaim:
-    """Take the lease of a run and read its history, in one transaction.
+    """Take the lease of a run; from then on nobody else adds to its history.
 
     Locks and slots that an earlier process still holds for the run are released: it may no longer write,
     so it must not block its own run. `also` is called in the same transaction; if it raises,
@@ -67,7 +65,7 @@ async def claim_run(
         raw.execute("DELETE FROM pool_claims WHERE run_id = ?", (run_id,))
         also(raw)
         last = raw.execute("SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?", (run_id,)).fetchone()
-        return RunClaim(lease, read_events(raw, run_id), last[0] + 1)
+        return RunClaim(lease, last[0] + 1)
 
     lease = await database.transact(claim)
     if isinstance(lease, LeaseHolder):

@@ -31,7 +31,7 @@ from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.load import load_flow
 from aetherflow.store.database import Database
-from aetherflow.store.journal import Journal
+from aetherflow.store.journal import Journal, read_events
 from aetherflow.store.marks import MarkTable
 from aetherflow.store.named_locks import LockTable
 from aetherflow.store.process_identity import this_process
@@ -132,9 +132,9 @@ async def live(
     database = await Database.open(folder / "state.sqlite", "normal")
     owner = this_process()
     claim = await claim_run(database, RUN_ID, owner, clock)
-    state = fold(claim.history)
+    state = fold(await database.read(lambda raw: read_events(raw, RUN_ID)))
     beginning: e.Event
-    if claim.history:
+    if state.event_count:
         resumption = plan_resume(plan, state, rerun)
         beginning = e.RunResumed(
             at=clock.now(),

@@ -195,6 +195,7 @@ async def test_a_run_whose_history_contradicts_itself_is_reported_as_that(place:
     with pytest.raises(StateError, match="the stored history of run r makes no sense") as raised:
         await place.run(ONE, run_id="r")
     assert raised.value.code == "AF609"
+    assert place.query("SELECT count(*) FROM leases WHERE released_at IS NULL") == [(0,)]
 
 
 # ---- parameters

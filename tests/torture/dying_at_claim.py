@@ -17,7 +17,7 @@ from aetherflow.store.run_lease import RunClaim, claim_run
 async def dying(*given: Any, **named: Any) -> RunClaim:
     """Claim a run; die if it has a history."""
     taken = await claim_run(*given, **named)
-    if taken.history:
+    if taken.next_seq > 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return taken
 
