@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import msgspec
 
 from aetherflow.check.planned_steps import planned_steps, texts, uses_of
-from aetherflow.check.script_values import by_variable
-from aetherflow.check.scripts import scripts_of
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import JobPlan, Plan
 
@@ -36,6 +34,9 @@ def check_foreign_variables(plan: Plan, sink: DiagnosticSink) -> None:
             not _LIKELY.search(raw)
         ):
             continue  # most steps have none, and this is faster than a walk through all texts
+        from aetherflow.check.script_values import by_variable  # noqa: PLC0415 - only for warnings
+        from aetherflow.check.scripts import scripts_of  # noqa: PLC0415 - as above
+
         scripts = {
             script.where: script.language
             for use in uses_of(step, base, plan.step_types)

@@ -5,7 +5,6 @@ A step has the outputs of its type, not those that its `outputs:` makes for the 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -127,6 +126,8 @@ def _hint(step: StepPlan, name: str, outputs: OutputNames, *, is_own: bool) -> s
             f"`outputs:` of the step makes {name!r} an output of the job: write job.outputs.{name}{instead}"
         )
     if outputs.is_open:
+        import difflib  # noqa: PLC0415 - only for errors
+
         near = difflib.get_close_matches(name, sorted(outputs.names), n=1, cutoff=_ALMOST_THE_SAME)
         return f"did you mean {near[0]!r}?" if near else ""
     names = sorted(outputs.names)

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from aetherflow.check.planned_steps import Use, uses_of
-from aetherflow.check.scripts import words_of
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import JobPlan, Plan, downstream, upstream
 
@@ -110,6 +109,8 @@ def _read_first(job: JobPlan, plan: Plan) -> Iterator[_File]:
 
 
 def _read_by_program(use: Use, job: JobPlan, step: str) -> Iterator[_File]:
+    from aetherflow.check.scripts import words_of  # noqa: PLC0415 - not every flow runs a program
+
     words = [*words_of(use)]
     if words and words[0][0].rpartition("/")[2] in _READERS and not use.inputs.get("cwd"):
         for word, where in words[1:]:

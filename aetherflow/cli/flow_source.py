@@ -12,7 +12,6 @@ import msgspec
 
 from aetherflow import exit_codes
 from aetherflow.cli.printing import print_note
-from aetherflow.cli.report import failure_as_json
 from aetherflow.errors import BundleError, UsageError
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 
@@ -113,6 +112,8 @@ def runnable_flow(command: str, flow: FlowSource, *, as_json: bool) -> CheckedFl
     Raises:
         AetherFlowError: the flow cannot be examined; with `as_json` the command has printed why, and ends.
     """
+    from aetherflow.cli.report import failure_as_json  # noqa: PLC0415 - `run` needs it not
+
     with failure_as_json(command, str(flow), as_json=as_json, exit_code=exit_codes.INVALID):
         checked = flow.load_checked_flow()
         if checked.flow_errors:

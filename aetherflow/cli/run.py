@@ -31,7 +31,6 @@ from aetherflow.cli.options import (
     split_param,
 )
 from aetherflow.cli.printing import count, print_note, print_text
-from aetherflow.cli.report import print_report
 from aetherflow.cli_hints import events_command
 from aetherflow.config.param_values import list_of
 from aetherflow.config.params import as_options, missing_params
@@ -172,6 +171,8 @@ def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowO
             report.detached, events_command(report.run_id, report.state) if report.state else ""
         )
         if show.report:
+            from aetherflow.cli.report import print_report  # noqa: PLC0415 - only with --json
+
             keys = {"flow_id": checked.plan.flow_id, **asdict(report)}
             print_report(command, keys, code=report.exit_code)
         return report.exit_code
@@ -182,6 +183,7 @@ def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowO
 def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int:
     """Print what would run, in an order in which it could."""
     from aetherflow.admin.dry_run import outline  # noqa: PLC0415 - only here
+    from aetherflow.cli.report import print_report  # noqa: PLC0415 - as above
     from aetherflow.cli.resume_words import decision_lines  # noqa: PLC0415 - as above
     from aetherflow.observe.event_text import one_line  # noqa: PLC0415 - as above
     from aetherflow.runs.run_paths import run_paths_of  # noqa: PLC0415 - as above

@@ -11,9 +11,9 @@ from aetherflow.engine.commands import Command, EndJob, StartJob
 from aetherflow.engine.ready_queue import JobInstance, ReadyQueue, whole_job
 from aetherflow.engine.state import RunState
 from aetherflow.errors import AetherFlowError, ErrorInfo
-from aetherflow.language.condition import ConditionError
 from aetherflow.language.reference import MissingValue
 from aetherflow.language.seen import Mask, shown_value
+from aetherflow.language.template_error import ConditionError
 from aetherflow.plan.items import MOST_ITEMS, TooManyItems, UnfitItems, items_of
 from aetherflow.plan.plan import JobPlan
 

@@ -21,10 +21,11 @@ from typing import Any
 import msgspec
 
 from aetherflow.language.comparison import truth
-from aetherflow.language.operand import ConditionError, Evaluate
+from aetherflow.language.operand import Evaluate
 from aetherflow.language.parser import Parser, SyntaxFound
 from aetherflow.language.reference import Reference, TextDiagnostic
 from aetherflow.language.seen import Mask, Noting, described
+from aetherflow.language.template_error import ConditionError
 
 __all__ = ["Condition", "ConditionError", "compile_condition"]
 

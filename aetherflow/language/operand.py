@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from aetherflow.errors import AetherFlowError
 from aetherflow.language.comparison import contains, equal, ordered, truth
 from aetherflow.language.reference import NoValue, kind_of, reader
 from aetherflow.language.seen import Noting
+from aetherflow.language.template_error import ConditionError
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
 Kind = Literal["path", "literal", "list", "group"]
@@ -22,12 +22,6 @@ _ORDERINGS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-
-
-class ConditionError(AetherFlowError):
-    """A condition cannot be decided: it orders null, or values that have no common order."""
-
-    default_code = "AF420"
 
 
 class Operand(msgspec.Struct, frozen=True, eq=False):

@@ -1,4 +1,4 @@
-"""The error of a template that cannot be rendered: a value is missing, or is no date."""
+"""The errors of a template or a condition that the values of a run do not fit: one is missing, or no date."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ class TemplateError(AetherFlowError):
     def info(self) -> ErrorInfo:
         """Return the error as data; it is final, as the next attempt sees the same values."""
         return replace(super().info(), is_final=True)
+
+
+class ConditionError(AetherFlowError):
+    """A condition cannot be decided: it orders null, or values that have no common order."""
+
+    default_code = "AF420"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Container, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from aetherflow.config.param_declarations import wrong_declarations
 from aetherflow.errors import Severity
 from aetherflow.events.occasions import NOTIFY
-from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.date_format import is_format
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import Template, compile_template
@@ -38,6 +37,9 @@ from aetherflow.spec.flow import HOOKS, FlowFile, JobSpec, NotifySpec, RetrySpec
 from aetherflow.spec.load import FlowDocument
 from aetherflow.spec.messages import MessageStep, address_of, message_step, wrong_keys
 from aetherflow.spec.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from aetherflow.language.condition import Condition
 
 STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run", "flow", *DAY_ROOTS)
 _MAPPINGS = ("env", "params", "steps", "job", "jobs", "run")
@@ -197,6 +199,8 @@ class _Compiler:
         if spec.when is None:
             return None
         text = spec.when if isinstance(spec.when, str) else str(spec.when).lower()
+        from aetherflow.language.condition import compile_condition  # noqa: PLC0415 - most jobs have none
+
         condition, problems = compile_condition(text)
         for problem in problems:
             self.sink.add_problem((*base, "when"), problem)

@@ -8,7 +8,6 @@ from aetherflow.errors import Diagnostic, Position, Severity
 from aetherflow.language.reference import TextDiagnostic
 from aetherflow.redaction.addresses import redactor_of_messages
 from aetherflow.spec.document import Document
-from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.tolerant_read import Assumptions
 
 Path = tuple[str | int, ...]
@@ -37,6 +36,10 @@ class DiagnosticSink:
 
         `mask` masks the secrets in the excerpts, besides those of the messages in the file.
         """
+        if not self.diagnostics:
+            return {}
+        from aetherflow.spec.excerpt import with_excerpts  # noqa: PLC0415 - most flows are right
+
         of_messages = redactor_of_messages(self.document.value)
         ordered = sorted(dict.fromkeys(self.diagnostics), key=lambda d: (d.line, d.column))
         file, source = self.document.file, self.document.source

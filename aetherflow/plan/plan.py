@@ -8,18 +8,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from aetherflow.errors import Position
-from aetherflow.language.condition import Condition
 from aetherflow.language.template import Template
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
 from aetherflow.spec.flow_place import FlowPlace
 from aetherflow.spec.messages import MessageStep
 from aetherflow.spec.yaml_scalars import scalar_value
+
+if TYPE_CHECKING:
+    from aetherflow.language.condition import Condition
 
 N = TypeVar("N")
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.from_thread
@@ -20,9 +20,11 @@ import anyio.lowlevel
 
 from aetherflow import plugin_output
 from aetherflow.plugin_output import Level
-from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
-from aetherflow.process.pipes import Stream
 from aetherflow.sdk.context import StepContext
+
+if TYPE_CHECKING:
+    from aetherflow.process.output_recorder import OutputRecorder
+    from aetherflow.process.pipes import Stream
 
 WAITING_BYTES = 4 << 20
 """How much output may wait to be recorded; a thread that prints more waits a moment, then it is lost."""
@@ -148,7 +150,7 @@ class PrintedOutput:
     async def _record_all(self, *, is_end: bool) -> None:
         self._recording = self._recording or anyio.Lock()
         async with self._recording:
-            recorder = self._recorder = self._recorder or OutputRecorder(self._context, OutputPlan())
+            recorder = self._recorder = self._recorder or _recorder(self._context)
             while piece := self._next():
                 if piece.level is not None:
                     await recorder.take_record(piece.level, piece.data)
@@ -182,3 +184,12 @@ class PrintedOutput:
             self._is_patient = True
             self._changed.notify_all()
         return first._replace(data=b"".join(parts))
+
+
+def _recorder(context: StepContext) -> OutputRecorder:
+    from aetherflow.process.output_recorder import (  # noqa: PLC0415 - most steps print nothing
+        OutputPlan,
+        OutputRecorder,
+    )
+
+    return OutputRecorder(context, OutputPlan())

@@ -19,7 +19,7 @@ from aetherflow.events.run_events import RunEnd, RunFinished
 from aetherflow.events.schedule_events import DID_NOT_RUN
 from aetherflow.observe.message_text import MessageFacts, message_values
 from aetherflow.redaction import Redactor
-from aetherflow.sdk.services import Message
+from aetherflow.sdk.services import Message, Messages
 from aetherflow.spec.messages import MessageStep
 from aetherflow.spec.messages_to_test import EVENT, OWN
 from aetherflow.store.database import Database
@@ -102,6 +102,13 @@ class TestMessages(msgspec.Struct, frozen=True, eq=False):
             ended_at=self.clock.now(),
         )
         yield Message(values=self.redactor.value(message_values(facts, "TEST ")))
+
+
+def alert_messages(state: RunState, database: Database, clock: Clock, redactor: Redactor) -> Messages:
+    """Return what decides about the messages of a run whose jobs send those of a scheduler file."""
+    if EVENT in state.params:
+        return TestMessages(state, clock, redactor)
+    return AlertMessages(state, database, clock, redactor)
 
 
 def _status_for(event: Occasion) -> RunEnd:

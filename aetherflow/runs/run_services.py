@@ -22,16 +22,14 @@ from aetherflow.execution.output_files import OutputFiles
 from aetherflow.execution.shared_connectors import SharedConnectors
 from aetherflow.process import guardian
 from aetherflow.process.printed_output import recorded_output
-from aetherflow.runs.alert_messages import AlertMessages, TestMessages
 from aetherflow.runs.background import BackgroundTasks, reports_of
 from aetherflow.runs.early_secrets import EarlySecrets
-from aetherflow.runs.flow_messages import FlowMessages
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.resolved_resource import resolve
 from aetherflow.runs.run_paths import RunPaths
-from aetherflow.sdk.services import Messages, RunServices
+from aetherflow.sdk.services import Locks, Messages, NoMessages, RunServices
 from aetherflow.sdk.workspace import Workspace
-from aetherflow.spec.messages_to_test import EVENT
+from aetherflow.store.database import Database
 from aetherflow.store.database_pool import SharedDatabase
 from aetherflow.store.marks import MarkTable
 from aetherflow.store.named_locks import LockTable
@@ -77,11 +75,6 @@ async def run_services(
     async with one_error() as tasks:
         background = BackgroundTasks(tasks)
         locks = LockTable(database.database, clock, owner, state.flow_id, state.run_id)
-        messages: Messages = FlowMessages(state, database.database, locks, clock, redactor)
-        if EVENT in state.params and checked.plan.has_alert_messages:
-            messages = TestMessages(state, clock, redactor)
-        elif checked.plan.has_alert_messages:
-            messages = AlertMessages(state, database.database, clock, redactor)
         view = RunView(state, state.scheduled_at or None)
         services = RunServices(
             flow_id=state.flow_id,
@@ -110,7 +103,7 @@ async def run_services(
             trace=RunTrace(
                 state.flow_id, state.run_id, state.traceparent, state.tracestate, execution=state.attempt
             ),
-            messages=messages,
+            messages=_messages(checked, state, database.database, locks, clock),
         )
         try:
             yield services
@@ -123,6 +116,21 @@ async def run_services(
                 finally:
                     for problem in [*await connectors.aclose(), *await shared.leave()]:
                         warn(problem.message, problem.code)
+
+
+def _messages(
+    checked: CheckedFlow, state: RunState, database: Database, locks: Locks, clock: Clock
+) -> Messages:
+    """Return what decides about the messages of the run."""
+    if checked.plan.has_alert_messages:
+        from aetherflow.runs.alert_messages import alert_messages  # noqa: PLC0415 - a run of a scheduler file
+
+        return alert_messages(state, database, clock, checked.redactor)
+    if checked.plan.flow.notify:
+        from aetherflow.runs.flow_messages import FlowMessages  # noqa: PLC0415 - most flows send none
+
+        return FlowMessages(state, database, locks, clock, checked.redactor)
+    return NoMessages()
 
 
 def _workspace(checked: CheckedFlow, state: RunState, paths: RunPaths) -> Workspace:

@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, file_mode, make_folder, open_file, set_mode
-from aetherflow.sdk.file_selection import FileEntry
+
+if TYPE_CHECKING:
+    from aetherflow.sdk.file_selection import FileEntry
 
 BLOCK_BYTES = 2**20
 """The size of one read; large blocks are several times faster over a network."""
@@ -210,6 +212,8 @@ def list_files(folder: Path, *, recursive: bool = False) -> Iterator[FileEntry]:
     Raises:
         OSError: the folder cannot be read.
     """
+    from aetherflow.sdk.file_selection import FileEntry  # noqa: PLC0415 - few steps list files
+
     with os.scandir(folder) as found:
         for item in found:
             if item.is_dir(follow_symlinks=False):

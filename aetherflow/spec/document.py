@@ -10,7 +10,6 @@ import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput, Position, Severity
 from aetherflow.redaction.addresses import redactor_of_messages, without_addresses
-from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.spelling import NodePath
 from aetherflow.spec.syntax_errors import explain_encoding
@@ -77,6 +76,10 @@ class Document(msgspec.Struct, frozen=True, eq=False):
     def in_order(self, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return diagnostics in the order of the file, with the lines that they are about."""
         ordered = sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
+        if not ordered:
+            return []
+        from aetherflow.spec.excerpt import with_excerpts  # noqa: PLC0415 - only for diagnostics
+
         return with_excerpts(ordered, self.file, self.source, redactor_of_messages(self.value).text)
 
     def position(self, path: NodePath) -> Position:
@@ -142,6 +145,10 @@ def scan_text(data: bytes, file: str) -> tuple[Document | None, list[Diagnostic]
         InvalidInput: the text cannot be read at all.
     """
     document, found = _scan(data, file)
+    if not found:
+        return document, []
+    from aetherflow.spec.excerpt import with_excerpts  # noqa: PLC0415 - only for diagnostics
+
     mask = redactor_of_messages(None if document is None else document.value).text
     return document, with_excerpts(found, file, data, lambda line: mask(without_addresses(line)))
 

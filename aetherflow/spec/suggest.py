@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
@@ -75,6 +74,8 @@ def _nearest(word: str, known: tuple[str, ...]) -> str:
     for other in _OTHER_TOOLS_SAY.get(spelling, ()):
         if other in known:
             return other
+    import difflib  # noqa: PLC0415 - only for errors
+
     found = difflib.get_close_matches(spelling, list(plain), n=1, cutoff=0.6)
     return plain[found[0]] if found else ""
 

@@ -142,7 +142,6 @@ COMMANDS_OF_A_RUN = {
     "observers",
     "options",
     "printing",
-    "report",
     "run",
 }
 
