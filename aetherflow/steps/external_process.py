@@ -162,7 +162,7 @@ async def _attempt(
     """Run the program once; return how it ended, and why that is a failure, if it is."""
     if task.folder is not None:
         await context.run_blocking(task.folder.prepare)
-    await context.run_blocking(task.output_file.prepare)
+    task.output_file.prepare()
     try:
         end = await run_process(
             task.program,
@@ -186,10 +186,13 @@ async def _attempt(
         failure = ended.check_failure(problems, context.artifacts) if problems else None
     if failure is None:
         try:
-            ended.outputs = await context.run_blocking(_outputs, context, task, recorder, ended)
+            if task.parse is None and task.output_file.is_unwritten:
+                ended.outputs = _own_outputs(task, recorder, ended)
+            else:
+                ended.outputs = await context.run_blocking(_outputs, context, task, recorder, ended)
         except StepError as error:
             failure = error
-    await context.run_blocking(task.output_file.remove)
+    task.output_file.remove()
     if failure is not None:
         # What a failed attempt left running would disturb the next one.
         await end_program(context.run_id, end.mark, task.grace_seconds)
@@ -275,12 +278,8 @@ def _environment(
     return environment | own
 
 
-def _outputs(context: StepContext, task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str, Any]:
-    """Return the outputs of a program that succeeded: of the step itself, and those that it wrote.
-
-    Raises:
-        StepError: what it wrote cannot be read.
-    """
+def _own_outputs(task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str, Any]:
+    """Return the outputs of a program that succeeded, without those that it wrote."""
     outputs: dict[str, Any] = {
         "exit_code": ended.end.exit_code,
         "attempts": ended.number,
@@ -288,6 +287,16 @@ def _outputs(context: StepContext, task: _Task, recorder: OutputRecorder, ended:
     }
     if task.plan.file is not None and "file" in (task.plan.stdout, task.plan.stderr):
         outputs["log_file"] = str(task.plan.file)
+    return outputs
+
+
+def _outputs(context: StepContext, task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str, Any]:
+    """Return the outputs of a program that succeeded: of the step itself, and those that it wrote.
+
+    Raises:
+        StepError: what it wrote cannot be read.
+    """
+    outputs = _own_outputs(task, recorder, ended)
     if task.parse is not None:
         outputs |= results.parsed_output(context, recorder, task.plan.captured_bytes, task.parse)
     named = task.output_file.read()
