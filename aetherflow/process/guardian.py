@@ -19,7 +19,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import anyio
@@ -45,7 +44,10 @@ SCAN_SECONDS = 10.0
 
 SHORT_SECONDS = 10.0
 FEW_PROCESSES = 500
-"""After a program that ran shorter, and while fewer were started, numbers are tried instead of listed."""
+"""After a program that ran shorter, and while fewer were started, numbers are tried instead of listed.
+
+So many of our own programs are remembered: their numbers need not be tried.
+"""
 
 LINGER_SECONDS = 0.05
 """What ends within this time after its program was only slower, and is not left in the background."""
@@ -92,6 +94,7 @@ class _Engine:
         self.runs: dict[str, list[Leftover]] = {}
         self.left: set[str] = set()
         self.numbers = itertools.count(1)
+        self.leaders: dict[int, None] = {}
         self.guardian = 0
         self.pipe = -1
 
@@ -165,6 +168,15 @@ def new_mark(run_id: str) -> str:
         return f"{_marks_of(run_id)}{next(_engine.numbers)}"
 
 
+def note_leader(pid: int) -> None:
+    """Remember the number of a program that the engine itself has started: no other program has left it."""
+    leaders = _engine.leaders
+    leaders.pop(pid, None)
+    leaders[pid] = None
+    if len(leaders) > FEW_PROCESSES:
+        del leaders[next(iter(leaders))]
+
+
 def _marks_of(run_id: str) -> str:
     """Return how the marks of a run begin; no other run's marks begin so, also that of `a:b` beside `a`."""
     return f"{_engine.id}:{folder_name(run_id)}:"
@@ -216,24 +228,27 @@ async def note_leftovers(
     return left
 
 
-def _leftovers(mark: str, leader: int, candidates: range | None, pipes: Collection[int]) -> list[Found]:
+def _leftovers(mark: str, leader: int, candidates: Collection[int] | None, pipes: Collection[int]) -> list[Found]:
     pids = {*living(f"\0{MARK}={mark}\0".encode(), leader, pids=candidates)}
     for pipe in pipes:
         pids |= {*holders(pipe, os.getpid())}
     return [found for pid in sorted(pids - {leader}) if (found := look_at(pid))]
 
 
-def _younger(leader: int, seconds: float) -> range | None:
+def _younger(leader: int, seconds: float) -> list[int] | None:
     """Return the numbers that children of a program may have; None if they have to be looked for.
 
     Numbers are given in order, and begin again at their limit. To try some is faster than to list /proc.
     """
     try:
-        newest = int(Path("/proc/loadavg").read_text(encoding="utf-8").split()[-1])
+        with open("/proc/loadavg", "rb", buffering=0) as file:  # noqa: PTH123 - read after each program
+            newest = int(file.read().split()[-1])
     except (OSError, ValueError):
         return None
     is_short = seconds < SHORT_SECONDS and leader <= newest < leader + FEW_PROCESSES
-    return range(leader + 1, newest + 1) if is_short else None
+    if not is_short:
+        return None
+    return [pid for pid in range(leader + 1, newest + 1) if pid not in _engine.leaders]
 
 
 async def end_leftovers(run_id: str, grace_seconds: float = LEFTOVER_GRACE_SECONDS) -> Ended:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.errors import StepError
-from aetherflow.process.guardian import MARK, new_mark
+from aetherflow.process.guardian import MARK, new_mark, note_leader
 
 SPAWN_FAILED = "AF731"
 
@@ -51,6 +51,7 @@ def start(
         )
     except (OSError, ValueError) as error:
         raise not_started(program, error) from None
+    note_leader(popen.pid)
     return popen, mark
 
 
