@@ -228,7 +228,9 @@ async def note_leftovers(
     return left
 
 
-def _leftovers(mark: str, leader: int, candidates: Collection[int] | None, pipes: Collection[int]) -> list[Found]:
+def _leftovers(
+    mark: str, leader: int, candidates: Collection[int] | None, pipes: Collection[int]
+) -> list[Found]:
     pids = {*living(f"\0{MARK}={mark}\0".encode(), leader, pids=candidates)}
     for pipe in pipes:
         pids |= {*holders(pipe, os.getpid())}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import struct
 import termios
 from collections.abc import Awaitable, Collection
@@ -46,6 +47,7 @@ class OutputPipe:
     Attributes:
         write_end: for the child; the engine closes its copy when the child has started.
         done: set when all that will be read has been passed on, or reading is paused.
+        is_at_end: whether it is known to be empty and closed, so that `pump` returns at once.
         is_paused: whether reading may continue in another task.
         is_kept: whether `release` leaves it open.
     """
@@ -58,7 +60,11 @@ class OutputPipe:
         self._left: int | None = None
         self._waiting: anyio.CancelScope | None = None
         self._pumping = anyio.CancelScope(shield=True)
-        self.is_paused = self.is_kept = False
+        self.is_at_end = self.is_paused = self.is_kept = False
+
+    def fileno(self) -> int:
+        """Return the number of the reading end."""
+        return self._read_end
 
     @property
     def inode(self) -> int:
@@ -147,6 +153,31 @@ class OutputPipe:
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._read_end, fcntl.F_SETPIPE_SZ, LARGE_PIPE)
+
+
+async def ended_in_silence(handle: int, pipes: Collection[OutputPipe]) -> bool:
+    """Wait for the end of a program and for its first output in one task; return whether the end came first.
+
+    So a program that prints nothing needs no task for each pipe. `handle` is readable when it has ended.
+    """
+    if not hasattr(select, "epoll"):
+        return False
+    by_number = {pipe.fileno(): pipe for pipe in pipes}
+    has_ended = False
+    with select.epoll() as watch:
+        for number in (handle, *by_number):
+            watch.register(number, select.EPOLLIN)
+        while not has_ended:
+            await anyio.wait_readable(watch)
+            for number, event in watch.poll(0):
+                if number == handle:
+                    has_ended = True
+                elif event & select.EPOLLIN:
+                    return False
+                else:
+                    watch.unregister(number)
+                    by_number[number].is_at_end = True
+    return True
 
 
 async def settle(

@@ -21,7 +21,15 @@ import msgspec
 from aetherflow.errors import StepError
 from aetherflow.process.guardian import Leftover, end_marked, note_leftovers
 from aetherflow.process.held_output import HeldOutput
-from aetherflow.process.pipes import FLUSH_SECONDS, InputPipe, OutputPipe, Stream, Take, settle
+from aetherflow.process.pipes import (
+    FLUSH_SECONDS,
+    InputPipe,
+    OutputPipe,
+    Stream,
+    Take,
+    ended_in_silence,
+    settle,
+)
 from aetherflow.process.spawn import SPAWN_FAILED, Program, not_started, start
 
 Keep = Callable[[HeldOutput], None]
@@ -62,8 +70,11 @@ class Process:
             with contextlib.suppress(OSError):  # too many open files, for example: then a thread waits
                 self._handle = os.pidfd_open(popen.pid)
 
-    async def exited(self) -> None:
-        """Wait until the program has ended."""
+    async def exited(self, *silent: OutputPipe) -> bool:
+        """Wait until the program has ended; return false at once if a pipe may have output before that."""
+        if silent:
+            self._has_exited = self._handle >= 0 and await ended_in_silence(self._handle, silent)
+            return self._has_exited
         if self._handle >= 0:
             await anyio.wait_readable(self._handle)
         else:
@@ -71,6 +82,7 @@ class Process:
                 self._wait, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
             )
         self._has_exited = True
+        return True
 
     async def end(self, grace_seconds: float) -> list[int]:
         """End the program and all processes that it started; return those that could not be ended."""
@@ -204,17 +216,26 @@ async def _attend(
     left: list[Leftover] = []
     exited = held_open = False
     started = anyio.current_time()
+    unread = dict(pipes)
     try:
         async with anyio.create_task_group() as tasks:
-            for stream, pipe in pipes.items():
-                tasks.start_soon(pipe.pump, sinks[stream])
+
+            def read() -> None:
+                while unread:
+                    stream, pipe = unread.popitem()
+                    tasks.start_soon(pipe.pump, sinks[stream])
+
             if feed is not None:
                 tasks.start_soon(feed.feed)
             try:
                 with anyio.move_on_after(handling.timeout_seconds):
-                    await process.exited()
-                    exited = True
+                    exited = feed is None and await process.exited(*pipes.values())
+                    for stream in [stream for stream, pipe in unread.items() if pipe.is_at_end]:
+                        await unread.pop(stream).pump(sinks[stream])
+                    read()
+                    exited = exited or await process.exited()
             finally:
+                read()
                 if not exited:
                     survivors = await process.end(handling.grace_seconds)
                 if feed is not None:

@@ -186,8 +186,10 @@ class StepContext(StepIdentity):
 
         The setting is for the workspace and the logs; other places may be shared with other programs.
         """
-        workspace = self._services.workspace
-        return workspace.access if is_under(path, (workspace.root, self._services.log_directory)) else None
+        workspace, logs = self._services.workspace, self._services.log_directory
+        # Links are not followed for the logs: no step makes any there.
+        is_ours = path.is_relative_to(logs) or is_under(path, (workspace.root, logs))
+        return workspace.access if is_ours else None
 
     @property
     def background(self) -> Background | None:

@@ -52,7 +52,7 @@ class OutputFile:
     def is_unwritten(self) -> bool:
         """Whether there is nothing to read: the program left the file as it was, or removed it."""
         try:
-            found = os.lstat(self.path)  # noqa: PTH116 - pathlib takes longer than the system
+            found = os.lstat(self.path)
         except OSError as error:
             return isinstance(error, FileNotFoundError)
         return stat.S_ISREG(found.st_mode) and not found.st_size

@@ -78,10 +78,10 @@ def limits_pass_after(is_ready: Callable[[], bool], kind: type[Any] = Process) -
     """Let no time limit end a program before it is ready for that: a program may be slow to start."""
     exited = kind.exited
 
-    async def ready_and_exited(process: Any) -> Any:
+    async def ready_and_exited(process: Any, *silent: Any) -> Any:
         with anyio.CancelScope(shield=True):
             assert await eventually(is_ready)
-        return await exited(process)
+        return await exited(process, *silent)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(kind, "exited", ready_and_exited)
