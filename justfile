@@ -32,9 +32,14 @@ format:
     {{bin}}/ruff format .
     {{bin}}/ruff check --fix .
 
-# measure; prints a table of ratios
+# measure; prints a table of ratios (groups, --rounds N, --json FILE, --against FILE; --help shows all)
 bench *ARGS:
     {{bin}}/python tests/benchmarks/run.py {{ARGS}}
+
+# install the programs that `just bench` measures against, into an environment of their own
+bench-setup:
+    {{bin}}/python -m venv --upgrade-deps .venv-rivals
+    .venv-rivals/bin/python -m pip install --quiet --group bench
 
 # the fast tests on every other Python of this machine
 pythons:

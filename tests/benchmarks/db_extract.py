@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from measure import Row, Seconds, median, timed
+from measure import Median, Row, Seconds, timed
 
 from tests.servers.postgres import missing_for_postgres, postgres
 
@@ -128,7 +128,7 @@ def _all(
         for _ in range(rounds):
             runs.append(ours(file_format))
             floors.append(theirs(file_format))
-        took, floor = median([one["seconds"] for one in runs]), median(floors)
+        took, floor = Median([one["seconds"] for one in runs]), Median(floors)
         what = f"{ROWS:,} rows, {name} to {file_format}"
         yield Row(what, tool.name, took, floor, f">= {tool.rate}x rate" if tool.rate else "")
         peak = statistics.median(one["peak"] for one in runs)
@@ -139,7 +139,7 @@ def _all(
         idle = statistics.median(one["idle"] for one in runs)
         yield Row("the same before the step begins", "20 ms", idle, LAG, "")
     pairs = [(ours("csv"), ours("csv", "plain")) for _ in range(rounds)]
-    took, floor = (median([pair[side]["seconds"] for pair in pairs]) for side in (0, 1))
+    took, floor = (Median([pair[side]["seconds"] for pair in pairs]) for side in (0, 1))
     yield Row(f"{ROWS:,} rows, {name} to csv", "cursor and csv module", took, floor, "")
 
 

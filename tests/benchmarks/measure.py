@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
+from noise import MACHINE
+
 T = TypeVar("T")
 Timed = Callable[[], float]
 CPU_COUNTS = Path("/proc/stat")
@@ -24,7 +26,7 @@ class Seconds(float):
     """How many seconds something took, where the CPU seconds are known.
 
     Attributes:
-        cpu: the CPU seconds of the whole machine meanwhile, in steps of 0.01.
+        cpu: the CPU seconds, of the whole machine meanwhile (in steps of 0.01) or of a process alone.
     """
 
     cpu: float
@@ -62,11 +64,24 @@ def _cpu_seconds() -> float | None:
     return (user + nice + system + hard + soft) / os.sysconf("SC_CLK_TCK")
 
 
-def median(times: Sequence[float]) -> float:
-    """Return the median; of times with CPU seconds, with the median of those."""
-    middle = statistics.median(times)
-    cpu = [one.cpu for one in times if isinstance(one, Seconds)]
-    return Seconds(middle, statistics.median(cpu)) if cpu else middle
+class Median(float):
+    """The median of what several rounds measured.
+
+    Attributes:
+        rounds: what each of them measured, in order.
+        cpu: the median of the CPU seconds, where they are known.
+    """
+
+    rounds: tuple[float, ...]
+    cpu: float | None
+
+    def __new__(cls, rounds: Sequence[float]) -> Self:
+        """Return the median of at least one round."""
+        made = super().__new__(cls, statistics.median(rounds))
+        made.rounds = tuple(rounds)
+        cpu = [one.cpu for one in rounds if isinstance(one, Seconds)]
+        made.cpu = statistics.median(cpu) if cpu else None
+        return made
 
 
 class Row(NamedTuple):
@@ -90,6 +105,26 @@ class Row(NamedTuple):
         """How many times the floor; for rates, the floor's time over ours is the share reached."""
         return self.seconds / self.floor_seconds
 
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """The ratio of each round; none where the rounds are not known, or not those of both."""
+        ours, floor = self.seconds, self.floor_seconds
+        if not isinstance(ours, Median):
+            return ()
+        if not isinstance(floor, Median):
+            return tuple(one / floor for one in ours.rounds)
+        if len(ours.rounds) != len(floor.rounds):
+            return ()
+        return tuple(one / other for one, other in zip(ours.rounds, floor.rounds, strict=True))
+
+
+class NotMeasured(NamedTuple):
+    """A line of the table that has no figures, and why."""
+
+    what: str
+    against: str
+    why: str
+
 
 def command(arguments: Sequence[str], env: dict[str, str]) -> Timed:
     """Return a function that runs a command and says how long it took, in seconds."""
@@ -109,37 +144,18 @@ def removing(work: Callable[[], T], *made: Path) -> Callable[[], T]:
     return run
 
 
-def interleaved(ours: Timed, floor: Timed, rounds: int) -> tuple[float, float]:
+def in_turn(works: Sequence[Callable[[], T]], rounds: int) -> list[list[T]]:
+    """Do each work once in every round, and measure the machine's noise; return what each gave, in order."""
+    given: list[list[T]] = [[] for _ in works]
+    for _ in range(rounds):
+        MACHINE.measure()
+        for work, results in zip(works, given, strict=True):
+            results.append(work())
+    return given
+
+
+def interleaved(ours: Timed, floor: Timed, rounds: int) -> tuple[Median, Median]:
     """Run both in turn, after one round that does not count; return the medians."""
     ours(), floor()
-    pairs = [(ours(), floor()) for _ in range(rounds)]
-    return median([a for a, _ in pairs]), median([b for _, b in pairs])
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows as text, with the ratio both ways: multiples of the time, share of the rate.
-
-    After them: the time of the step alone, and its share of the rate; the CPU seconds, ours and the floor's.
-    """
-    head = f"{'what':<44} {'against':<40} {'ours':>9} {'floor':>9} {'x floor':>8} {'rate':>6}"
-    cpu = f"cpu of {os.cpu_count()} cores"
-    lines = [f"{head} {'step':>9} {'rate':>6} {cpu:>16}  target"]
-    lines += [
-        f"{row.what:<44} {row.against:<40} {row.seconds:>8.3f}{row.unit} {row.floor_seconds:>8.3f}{row.unit} "
-        f"{row.ratio:>7.2f}x {1 / row.ratio:>5.2f}x {_step(row):>16} {_cpu(row):>16}  {row.target}"
-        for row in rows
-    ]
-    return "\n".join(lines)
-
-
-def _step(row: Row) -> str:
-    if row.step_seconds is None:
-        return ""
-    return f"{row.step_seconds:>8.3f}{row.unit} {row.floor_seconds / row.step_seconds:>5.2f}x"
-
-
-def _cpu(row: Row) -> str:
-    ours, theirs = row.seconds, row.floor_seconds
-    if not isinstance(ours, Seconds) or not isinstance(theirs, Seconds):
-        return ""
-    return f"{ours.cpu:.2f}/{theirs.cpu:.2f} s"
+    our_times, floor_times = in_turn([ours, floor], rounds)
+    return Median(our_times), Median(floor_times)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from measure import Row, Timed, median, timed
+from measure import Median, Row, Timed, timed
 
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
 
@@ -62,6 +62,6 @@ def step_row(
     """Run both in turn, after one round that does not count; return the medians."""
     ours(), floor()
     pairs = [(ours(), floor()) for _ in range(rounds)]
-    whole, step = (median([took[part] for took, _ in pairs]) for part in range(2))
-    theirs = median([seconds for _, seconds in pairs])
+    whole, step = (Median([took[part] for took, _ in pairs]) for part in range(2))
+    theirs = Median([seconds for _, seconds in pairs])
     return Row(what, against, whole, theirs, target, step_seconds=step)
