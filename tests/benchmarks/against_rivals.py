@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from flows import check_flow
 from measure import Median, NotMeasured, Row, Seconds, in_turn
 
 PROGRAMS = Path(__file__).with_name("rivals")
@@ -33,8 +34,6 @@ MEMORY_FROM = 10_000
 SECONDS_TARGETS = {1_000: "<= 0.4 s", 10_000: "<= 2.5 s"}
 MEGABYTES_TARGETS = {100_000: "<= 300 MB"}
 HUEY_TARGETS = {10_000: "<= 0.6x", 100_000: "<= 0.6x"}
-
-Flow = Callable[[Path, str, int], Path]
 
 
 class Cost(NamedTuple):
@@ -63,10 +62,10 @@ class Contestant(NamedTuple):
 
 
 def against_rivals(
-    folder: Path, rounds: int, *, flow: Flow, sizes: Sequence[int], home: Path
+    folder: Path, rounds: int, *, sizes: Sequence[int], home: Path
 ) -> Iterator[Row | NotMeasured]:
     """So many jobs of one step: time and memory, against each of the others; the time per job as it grows."""
-    ours = Contestant("AetherFlow", partial(_ours, folder, flow))
+    ours = Contestant("AetherFlow", partial(own_cost, folder))
     others = list(_others(folder, home))
     per_job: dict[int, Median] = {}
     for jobs in sizes:
@@ -165,11 +164,12 @@ def cost(command: Sequence[str], folder: Path, store: str = "", **variables: str
     return Cost(Seconds(seconds, cpu), megabytes)
 
 
-def _ours(folder: Path, flow: Flow, jobs: int) -> Cost:
-    name = f"rivals_{jobs}"
+def own_cost(folder: Path, jobs: int) -> Cost:
+    """Run a flow of so many jobs with `aetherflow run`, on a new database; return what it cost."""
+    name = f"flow_{jobs}"
     path = folder / f"{name}.yaml"
     if not path.exists():
-        flow(folder, name, jobs)
+        check_flow(folder, name, jobs)
     return cost([AETHERFLOW, "run", str(path)], folder, f"{name}.sqlite")
 
 

@@ -61,7 +61,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         commit: the commit of the work tree; empty if it is none of git.
         is_changed: whether the work tree had changes that are in no commit.
-        noise: of the machine, `cpu` and `disk`.
+        noise: of the machine, `CPU` and `disk`.
     """
 
     format: int = FORMAT
@@ -93,7 +93,7 @@ def this_run(rows: Sequence[Row | NotMeasured]) -> Run:
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.release()} {platform.machine()}",
         cpus=os.cpu_count(),
-        noise={"cpu": MACHINE.cpu, "disk": MACHINE.disk},
+        noise={"CPU": MACHINE.cpu, "disk": MACHINE.disk},
         rows=tuple(_figure(row) for row in rows if isinstance(row, Row)),
         not_measured=tuple(Gap(*row) for row in rows if isinstance(row, NotMeasured)),
     )
@@ -138,6 +138,17 @@ def _decoded(line: bytes, written: int) -> Run:
     if written != FORMAT:
         raise ValueError(f"its format is {written}, this version reads {FORMAT}")
     return msgspec.json.decode(line, type=Run)
+
+
+def described(run: Run, rounds: int) -> str:
+    """Return in one sentence when and where it was measured, and how much the machine varied."""
+    changed = " with changes" if run.is_changed else ""
+    commit = f"commit `{run.commit[:12]}`{changed}, " if run.commit else ""
+    noise = ", ".join(f"{part} {spread}" for part, spread in run.noise.items())
+    return (
+        f"Measured on {run.date[:10]}, {commit}Python {run.python}, {run.cpus} CPUs, medians of {rounds} "
+        f"rounds. The same work varied meanwhile: {noise}."
+    )
 
 
 def changes(before: Run, now: Run) -> str:

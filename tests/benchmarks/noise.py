@@ -24,13 +24,17 @@ class Spread(NamedTuple):
     Attributes:
         usual: the median of the distances: half of the measurements lie nearer.
         worst: the largest distance.
+        rounds: how many measurements there are.
     """
 
     usual: float
     worst: float
+    rounds: int
 
     def __str__(self) -> str:
         """Return both in percent."""
+        if self.rounds == 1:
+            return "not known from one round"
         return f"{self.usual:.1%} (worst {self.worst:.0%})"
 
 
@@ -56,23 +60,18 @@ class Noise:
         """Of small writes, each made durable, in the folder of temporary files."""
         return spread(self._disk)
 
-    def __str__(self) -> str:
-        """Return one line for the reader of a table."""
-        rounds = len(self._cpu)
-        return f"machine's noise in {rounds} rounds: CPU {self.cpu}, disk {self.disk}"
-
 
 MACHINE = Noise()
 """Filled by every round that is measured in this process."""
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return how far values lie from their median; nothing varies in fewer than two."""
-    if len(values) < 2:
-        return Spread(0.0, 0.0)
+    """Return how far values lie from their median."""
+    if not values:
+        return Spread(0.0, 0.0, 0)
     middle = statistics.median(values)
     distances = [abs(value - middle) / middle for value in values]
-    return Spread(statistics.median(distances), max(distances))
+    return Spread(statistics.median(distances), max(distances), len(values))
 
 
 def _spin() -> float:

@@ -30,12 +30,13 @@ from db_load import db_load
 from event_lines import event_lines
 from excel_fills import excel_fills
 from floors import ROWS_PER_JOB, grouped_rows, one_row_commits
-from history import append, changes, read_run, this_run
+from flows import CHECK, check_flow, flow
+from history import append, changes, described, read_run, this_run
 from many_runs import many_runs
 from masking import masking
 from measure import Median, NotMeasured, Row, Timed, command, in_turn, interleaved, timed
-from noise import MACHINE
 from schedule_ticks import schedule_ticks
+from settings_effect import settings_effect
 from sftp_transfers import sftp_transfers
 from smb_files import smb_files
 from tables import markdown_table, text_table
@@ -72,7 +73,7 @@ def main() -> int:
                 sys.stderr.write(f"{row.what}, against {row.against}: {found}\n")
     run = this_run(rows)
     sys.stdout.write(markdown_table(rows) if arguments.markdown else text_table(rows))
-    sys.stdout.write(f"\n\n{MACHINE}\n")
+    sys.stdout.write(f"\n\n{described(run, arguments.rounds)}\n")
     if before:
         sys.stdout.write(changes(before, run))
     if arguments.json:
@@ -106,7 +107,8 @@ def _groups(sizes: Sequence[int], home: Path) -> dict[str, Group]:
         "durable": durable_steps,
         "fans": fans,
         "processes": partial(processes, home=home),
-        "rivals": partial(against_rivals, flow=check_flow, sizes=sizes, home=home),
+        "rivals": partial(against_rivals, sizes=sizes, home=home),
+        "settings": settings_effect,
         "schedule": schedule_ticks,
         "runs": runs,
         "masking": masking,
@@ -120,32 +122,6 @@ def _groups(sizes: Sequence[int], home: Path) -> dict[str, Group]:
     }
 
 
-def flow(
-    folder: Path, name: str, jobs: int, steps: int, step: str, head: str = "", *, items: int = 0
-) -> Path:
-    """Write a flow of so many jobs of so many equal steps, with a state database of its own.
-
-    With `items`, each job is a `for_each` over so many.
-    """
-    state, work = folder / f"{name}.sqlite", folder / "work"
-    keys = f"id: {name}, state: {{path: {state}}}, workspace: {{root: {work}}}{head}"
-    lines = ["version: 1", f"flow: {{{keys}}}", "jobs:"]
-    for job in range(jobs):
-        lines += [f"  - id: j{job}"]
-        lines += [f"    for_each: {list(range(items))}"] if items else []
-        lines += ["    steps:"]
-        lines += [f"      - {{id: s{number}, {step}}}" for number in range(steps)]
-    path = folder / f"{name}.yaml"
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def check_flow(folder: Path, name: str, jobs: int) -> Path:
-    """Write a flow of so many jobs of one step that does next to nothing."""
-    return flow(folder, name, jobs, 1, CHECK)
-
-
-CHECK = "type: check_items, inputs: {items: [x]}"
 TRUE = "type: external.process, inputs: {command: /bin/true}"
 SLEEP = "type: external.process, inputs: {command: [sleep, 1]}"
 EIGHT_AT_A_TIME = f", max_parallel_jobs: {PARALLEL}"

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def bench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_table_has_a_row_for_each_rival_also_for_those_that_are_not_installed(tmp_path: Path) -> None:
-    done = bench(tmp_path)
+    done = bench(tmp_path, "--rounds", "2")
 
     assert done.returncode == 0, done.stderr
     measured = re.findall(r"^1 jobs of one step.* (\d+\.\d\d)x", done.stdout, re.MULTILINE)
@@ -33,9 +34,9 @@ def test_the_table_has_a_row_for_each_rival_also_for_those_that_are_not_installe
         r"^1 jobs of one step.*?  +(\w+),.* not installed: just bench-setup$", done.stdout, re.MULTILINE
     )
     assert missing == ["huey", "huey", "doit", "luigi"], done.stdout
-    assert re.search(
-        r"^machine's noise in 1 rounds: CPU \d+\.\d%.*, disk \d+\.\d%", done.stdout, re.MULTILINE
-    )
+    project = tomllib.loads((RUN.parents[2] / "pyproject.toml").read_text())
+    assert {one.partition("==")[0] for one in project["dependency-groups"]["bench"]} == set(missing)
+    assert re.search(r"The same work varied meanwhile: CPU \d+\.\d%.*, disk \d+\.\d%", done.stdout)
 
 
 def test_a_history_has_a_line_of_json_for_each_run_and_the_next_run_is_compared_with_the_last(
@@ -53,7 +54,7 @@ def test_a_history_has_a_line_of_json_for_each_run_and_the_next_run_is_compared_
     (row,) = first["rows"]
     assert row["ratio"] == row["ours"] / row["other"] == row["lowest"] == row["highest"]
     assert {one["why"] for one in first["not_measured"]} == {"not installed: just bench-setup"}
-    assert set(first["noise"]) == {"cpu", "disk"}
+    assert set(first["noise"]) == {"CPU", "disk"}
     shown = f"{row['ratio']:.2f}x -> {lines[1]['rows'][0]['ratio']:>7.2f}x"
     assert shown in again.stdout
     assert "fewer than 3 rounds" in again.stdout
@@ -69,7 +70,8 @@ def entry(**changed: Any) -> dict[str, Any]:
     }  # fmt: skip
     whole = {
         "format": 1, "date": "2026-11-30T00:00:00+00:00", "commit": "abc123", "is_changed": False,
-        "python": "3.9.1", "machine": "m", "cpus": 1, "noise": {"cpu": [0, 0], "disk": [0, 0]}, "rows": [row],
+        "python": "3.9.1", "machine": "m", "cpus": 1,
+        "noise": {"CPU": [0, 0, 1], "disk": [0, 0, 1]}, "rows": [row],
     }  # fmt: skip
     return whole | changed
 

@@ -11,13 +11,14 @@ wait for each other.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 
 from huey import SqliteHuey
 from huey.consumer import Consumer
-from huey.signals import SIGNAL_COMPLETE
+from huey.signals import SIGNAL_COMPLETE, SIGNAL_ERROR
 
 JOBS, SYNC, WORKERS = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 PROGRAM = sys.argv[4:]
@@ -37,6 +38,7 @@ def main() -> None:
     """Define the jobs, then do them all."""
     task = queue.task()(work)
     queue.signal(SIGNAL_COMPLETE)(lambda *_: left.release())
+    queue.signal(SIGNAL_ERROR)(lambda *_: os._exit(1))  # else nobody would see that a job failed
     for number in range(JOBS):
         task(number)
     consumer = Consumer(queue, workers=WORKERS, periodic=False, check_worker_health=False)
