@@ -135,22 +135,26 @@ class RunJournal:
             StateError: they could not be stored; the run must stop.
             LeaseLost: another process has taken the run over.
         """
-        stored = [_storable(event) for event in events]
-        encoded = [
-            (event.run_id, self._next_seq + number, str(event.__struct_config__.tag), payload)
-            for number, (event, payload) in enumerate(stored)
+        try:
+            payloads = list(map(_encoder.encode, events))
+        except UnicodeEncodeError:  # a text that is not UTF-8: a file name in another encoding
+            events = [_storable(event) for event in events]
+            payloads = list(map(_encoder.encode, events))
+        stored = [
+            (event.run_id, seq, str(event.__struct_config__.tag), payload)
+            for seq, (event, payload) in enumerate(zip(events, payloads, strict=True), self._next_seq)
         ]
-        self._next_seq += len(encoded)
-        await self._journal.commit(_Entry(self, encoded, project(event for event, _ in stored)))
+        self._next_seq += len(stored)
+        await self._journal.commit(_Entry(self, stored, project(events)))
 
 
-def _storable(event: Event) -> tuple[Event, bytes]:
-    """Return the event and its JSON; text that is not UTF-8 (a file name in another encoding) is escaped."""
+def _storable(event: Event) -> Event:
+    """Return an event whose texts are UTF-8: what is not is escaped."""
     try:
-        return event, _encoder.encode(event)
+        _encoder.encode(event)
     except UnicodeEncodeError:
-        event = msgspec.convert(escaped(msgspec.to_builtins(event)), type(event))
-        return event, _encoder.encode(event)
+        return msgspec.convert(escaped(msgspec.to_builtins(event)), type(event))
+    return event
 
 
 _REFUSALS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)

@@ -6,8 +6,9 @@ written once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -101,138 +102,147 @@ class Rows(msgspec.Struct):
     marks: list[MarkMove] = []
 
 
-class _Steps(msgspec.Struct):
-    """The last event of each step, and when its last attempt began, until rows are made of them."""
-
-    last: dict[tuple[str, str, str], e.StepEvent] = {}
-    started: dict[tuple[str, str, str], datetime] = {}
-
-
-_WITHOUT_ROW = (e.EffectIntended, e.EffectConfirmed, e.LockAwaited, e.LockTaken)
-
-
 def timestamp(at: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds: of constant length, so that texts compare as times."""
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+_at = lru_cache(maxsize=64)(timestamp)
+"""The time of an event as text: all events of one reaction of the machine have one time."""
+
+
 def project(events: Iterable[e.Event]) -> Rows:
     """Return the rows that these events lead to, in order."""
-    rows, steps = Rows(), _Steps()
+    rows = Rows()
     for event in events:
-        if isinstance(event, _WITHOUT_ROW):
-            pass  # `runs show` reads effects and waits from the events
-        elif isinstance(event, e.StepEvent):
-            _note_step(rows, steps, event)
-        elif isinstance(event, e.JobEvent):
-            _project_job(rows, event)
-        else:
-            if isinstance(event, e.RunResumed):  # its statements work on the rows so far
-                _add_steps(rows, steps)
-            _project_run(rows, event)
-    _add_steps(rows, steps)
+        add = _PROJECTIONS.get(type(event))
+        if add is None:
+            raise TypeError(f"{type(event).__name__} is not part of a run's history")
+        add(rows, event)
     return rows
 
 
-def _note_step(rows: Rows, steps: _Steps, event: e.StepEvent) -> None:
-    if isinstance(event, e.TRANSIENT):
-        raise _transient(event)
+def _without_row(_rows: Rows, _event: e.Event) -> None:
+    """Change nothing: `runs show` reads effects and waits from the events."""
+
+
+def _put_step(
+    rows: Rows,
+    event: e.StepEvent,
+    status: str,
+    *,
+    started: str | None = None,
+    finished: str | None = None,
+    outputs: str | None = None,
+    error: str | None = None,
+    reason: str | None = None,
+    marks: str | None = None,
+) -> None:
+    """Replace the row of a step; when it began, an earlier event of the batch may say."""
     key = (event.run_id, event.job_id, event.step_id)
-    steps.last[key] = event
-    if isinstance(event, e.StepStarted):
-        steps.started[key] = event.at
-    elif isinstance(event, e.StepFinished) and event.marks:
-        _move_marks(rows, event)
-
-
-def _add_steps(rows: Rows, steps: _Steps) -> None:
-    for key, event in steps.last.items():
-        began = steps.started.get(key)
-        rows.steps[key] = _step_row(event, timestamp(began) if began else None)
-    steps.last.clear()
-    steps.started.clear()
-
-
-def _step_row(event: e.StepEvent, started: str | None) -> Row:
-    finished = outputs = error = reason = marks = None
-    match event:
-        case e.StepWaiting():
-            status, reason = "PENDING", waits_for(event)
-        case e.StepStarted():
-            status = "RUNNING"
-        case e.StepRetrying():
-            status, error = "PENDING", _json(event.error)
-            reason = f"waits {event.wait_seconds:g} s before attempt {event.attempt + 1}"
-        case e.StepFinished():
-            status, finished = event.status, timestamp(event.at)
-            outputs = _json(event.outputs)
-            error = _json(event.error) if event.error else None
-            reason = event.reason or None
-            marks = _json(event.marks) if event.marks else None
-        case _:
-            raise _transient(event)
-    return (
-        event.run_id, event.job_id, event.step_id, event.flow_id, event.step_type, status, event.attempt,
+    if started is None and (before := rows.steps.get(key)) is not None:
+        started = before[7]
+    rows.steps[key] = (
+        *key, event.flow_id, event.step_type, status, event.attempt,
         started, finished, outputs, error, reason, marks,
     )  # fmt: skip
 
 
+def _step_waits(rows: Rows, event: e.StepWaiting) -> None:
+    _put_step(rows, event, "PENDING", reason=waits_for(event))
+
+
+def _step_started(rows: Rows, event: e.StepStarted) -> None:
+    _put_step(rows, event, "RUNNING", started=_at(event.at))
+
+
+def _step_retries(rows: Rows, event: e.StepRetrying) -> None:
+    reason = f"waits {event.wait_seconds:g} s before attempt {event.attempt + 1}"
+    _put_step(rows, event, "PENDING", error=_json(event.error), reason=reason)
+
+
+def _step_finished(rows: Rows, event: e.StepFinished) -> None:
+    if event.marks:
+        _move_marks(rows, event)
+    _put_step(
+        rows,
+        event,
+        event.status,
+        finished=_at(event.at),
+        outputs=_json(event.outputs),
+        error=_json(event.error) if event.error else None,
+        reason=event.reason or None,
+        marks=_json(event.marks) if event.marks else None,
+    )
+
+
 def _move_marks(rows: Rows, event: e.StepFinished) -> None:
-    row = (timestamp(event.at), event.run_id, event.job_id, event.step_id, "")
+    row = (_at(event.at), event.run_id, event.job_id, event.step_id, "")
     for name, use in event.marks.items():
         rows.marks.append(MarkMove(event.flow_id, name, use.before, use.after, use.set_count, row))
 
 
-def _project_job(rows: Rows, event: e.JobEvent) -> None:
+def _job_started(rows: Rows, event: e.JobStarted) -> None:
+    key = (event.run_id, event.job_id)
+    rows.jobs[key] = (*key, event.flow_id, "RUNNING", _at(event.at), None, None, None, None)
+
+
+def _job_finished(rows: Rows, event: e.JobFinished) -> None:
     key = (event.run_id, event.job_id)
     before = rows.jobs.get(key)
-    started = before[4] if before else None
-    finished = outputs = error = reason = None
-    match event:
-        case e.JobStarted():
-            status, started = "RUNNING", timestamp(event.at)
-        case e.JobFinished():
-            status, finished = event.status, timestamp(event.at)
-            outputs = _json(event.outputs)
-            error = _json(event.error) if event.error else None
-            reason = event.reason or None
-        case _:
-            raise _transient(event)
-    rows.jobs[key] = (*key, event.flow_id, status, started, finished, outputs, error, reason)
+    rows.jobs[key] = (
+        *key, event.flow_id, event.status, before[4] if before else None, _at(event.at),
+        _json(event.outputs), _json(event.error) if event.error else None, event.reason or None,
+    )  # fmt: skip
 
 
-def _project_run(rows: Rows, event: e.Event) -> None:
-    run_id = event.run_id
-    match event:
-        case e.RunStarted():
-            row = (
-                run_id, event.flow_id, event.flow_file, "RUNNING", 1, timestamp(event.at), None,
-                _json(event.params), "", event.owner,
-            )  # fmt: skip
-            rows.runs.append((UPSERT_RUN, row))
-        case e.RunResumed():
-            rerun, removed = _json(event.rerun), _json(event.removed)
-            reopened, excluded = _json(event.reopened), _json(event.excluded_jobs)
-            _flush(rows)
-            if event.removed:
-                rows.runs += [(FORGET_JOBS, (run_id, removed)), (FORGET_STEPS, (run_id, removed))]
-            rows.runs += [
-                (REOPEN_JOBS, (run_id, rerun, event.ending_count, reopened, excluded)),
-                (REOPEN_STEPS, (run_id, rerun)),
-                (RESUME_RUN, (event.attempt, event.owner, event.flow_file, event.flow_file, run_id)),
-            ]
-        case e.CancelRequested():
-            rows.runs.append((CANCEL_RUN, (event.reason, run_id)))
-        case e.HooksStarted():
-            pass  # the run is still RUNNING; its hooks have rows of their own
-        case e.RunFinished():
-            rows.runs.append((FINISH_RUN, (event.status, timestamp(event.at), event.reason, run_id)))
-        case _:
-            raise _transient(event)
+def _run_started(rows: Rows, event: e.RunStarted) -> None:
+    row = (
+        event.run_id, event.flow_id, event.flow_file, "RUNNING", 1, _at(event.at), None,
+        _json(event.params), "", event.owner,
+    )  # fmt: skip
+    rows.runs.append((UPSERT_RUN, row))
 
 
-def _transient(event: e.Event) -> TypeError:
-    return TypeError(f"{type(event).__name__} is not part of a run's history")
+def _run_resumed(rows: Rows, event: e.RunResumed) -> None:
+    run_id, rerun, removed = event.run_id, _json(event.rerun), _json(event.removed)
+    reopened, excluded = _json(event.reopened), _json(event.excluded_jobs)
+    _flush(rows)
+    if event.removed:
+        rows.runs += [(FORGET_JOBS, (run_id, removed)), (FORGET_STEPS, (run_id, removed))]
+    rows.runs += [
+        (REOPEN_JOBS, (run_id, rerun, event.ending_count, reopened, excluded)),
+        (REOPEN_STEPS, (run_id, rerun)),
+        (RESUME_RUN, (event.attempt, event.owner, event.flow_file, event.flow_file, run_id)),
+    ]
+
+
+def _cancel_requested(rows: Rows, event: e.CancelRequested) -> None:
+    rows.runs.append((CANCEL_RUN, (event.reason, event.run_id)))
+
+
+def _run_finished(rows: Rows, event: e.RunFinished) -> None:
+    rows.runs.append((FINISH_RUN, (event.status, _at(event.at), event.reason, event.run_id)))
+
+
+_PROJECTIONS: Mapping[type[e.Event], Callable[[Rows, Any], None]] = {
+    e.RunStarted: _run_started,
+    e.RunResumed: _run_resumed,
+    e.CancelRequested: _cancel_requested,
+    e.HooksStarted: _without_row,  # the run is still RUNNING; its hooks have rows of their own
+    e.RunFinished: _run_finished,
+    e.JobStarted: _job_started,
+    e.JobFinished: _job_finished,
+    e.StepWaiting: _step_waits,
+    e.StepStarted: _step_started,
+    e.StepRetrying: _step_retries,
+    e.StepFinished: _step_finished,
+    e.LockAwaited: _without_row,
+    e.LockTaken: _without_row,
+    e.EffectIntended: _without_row,
+    e.EffectConfirmed: _without_row,
+}
+"""How each kind of event changes the rows; a kind that is not here is not part of a run's history."""
 
 
 def _flush(rows: Rows) -> None:
