@@ -62,6 +62,10 @@ ENDED_BADLY: frozenset[str] = frozenset({"FAILED", "BLOCKED", "CANCELLED"})
 """The statuses of jobs that run again after a resume, unless the job takes no part."""
 
 
+_NOTHING: dict[str, Any] = {}
+"""What all steps that are done share instead of an empty dict each; nothing is ever added to it."""
+
+
 def step_entry(job_id: str, step_id: str) -> str:
     """Return how `RunResumed.rerun` names a step: ids may hold dots, but no slash."""
     return f"{job_id}/{step_id}"
@@ -276,13 +280,13 @@ def _step_finished(state: RunState, event: e.StepFinished) -> None:
     job, step, status = _step_of(state, event)
     check_transition(STEP_TABLE, status, event, event.status)
     step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
-    step.outputs, step.job_outputs = event.outputs, event.job_outputs
+    step.outputs, step.job_outputs = event.outputs, event.job_outputs or _NOTHING
     step.reason, step.error = event.reason, event.error
     step.was_interrupted = event.was_interrupted
     if event.status == "SKIPPED" and not step.began:
         step.began = state.event_count
     if event.status in DONE:
-        step.effects, state.recoveries = {}, 0
+        step.effects, state.recoveries = _NOTHING, 0
     for name, use in event.marks.items():
         state.marks[name] = MarkOfRun(event.job_id, event.step_id, use.before, use.set_count)
     _keep_step(state, job, step, event)

@@ -83,10 +83,12 @@ class Executor:
         self.was_cancelled = False
         self._parts: RunParts
 
-    async def run(self, beginning: e.Event, notices: Sequence[e.Event] = ()) -> None:
-        """Execute the run to its end; `beginning` has been applied to the state of the machine.
+    async def run(self, first_events: list[e.Event]) -> None:
+        """Execute the run to its end.
 
-        The `notices` are shown when that event is durable.
+        The first event begins or resumes the run, and has been applied to the state of the machine. It is
+        taken out of the list when it is durable, as the plan in it is large; the others are notices, to be
+        shown then.
 
         A cancellation from outside ends the run as CANCELLED, with its hooks, before it propagates.
 
@@ -99,7 +101,7 @@ class Executor:
             with anyio.CancelScope(shield=True):
                 async with one_error() as workers:
                     self._parts = self._parts_of(workers)
-                    await self._conduct(beginning, notices, workers)
+                    await self._conduct(first_events, workers)
                     workers.cancel_scope.cancel()
             watch.cancel_scope.cancel()
         if self._failure is not None:
@@ -173,17 +175,15 @@ class Executor:
         finally:
             self.cancel("the program was asked to stop")
 
-    async def _conduct(
-        self, beginning: e.Event, notices: Sequence[e.Event], workers: anyio.abc.TaskGroup
-    ) -> None:
+    async def _conduct(self, first_events: list[e.Event], workers: anyio.abc.TaskGroup) -> None:
         machine = self._machine
         self._limit_time(workers)
         if self._is_to_leave():  # before it began
-            await self._begin(beginning, notices)
+            await self._begin(first_events)
             await self._leave([])
             return
         reaction = machine.react(self._drop_duplicate_cancels(self._inbox.take_now()))
-        await self._begin(beginning, notices)
+        await self._begin(first_events)
         await self._publish(reaction.events)
         while True:
             for command in reaction.commands:
@@ -209,9 +209,9 @@ class Executor:
                 self._end_run_after, self._item_timeout, "the timeout_seconds of the schedule item"
             )
 
-    async def _begin(self, beginning: e.Event, notices: Sequence[e.Event]) -> None:
-        await self._bus.publish([beginning])
-        for notice in notices:
+    async def _begin(self, first_events: list[e.Event]) -> None:
+        await self._bus.publish([first_events.pop(0)])
+        for notice in first_events:
             self._bus.announce(notice)
 
     async def _leave(self, reports: list[e.Event]) -> None:

@@ -174,13 +174,15 @@ async def execute_run(
                 follow = partial(_follow_control, executor, control, say, run)
                 printed = output.begin(bus, events, services.redactor)
                 first_events = [*_first_events(run, start, secrets, clock), *printed]
+                needed_again = start.secrets
+                del start  # its event holds the whole plan, as long as it is not durable
                 await _execute(executor, first_events, claimed, clock, follow, beside)
                 await _clean_up(run, state, services)
     report = replace(_report(state, bus), state=str(run.state))
     if report.status == "SUCCESS":
         return report
-    again = refused_readers(run.checked.plan, state, run.selected)
-    return replace(report, resume=retry_command(run.run_id, run.named_state, start.secrets, again))
+    refused = refused_readers(run.checked.plan, state, run.selected)
+    return replace(report, resume=retry_command(run.run_id, run.named_state, needed_again, refused))
 
 
 def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, clock: Clock) -> list[e.Event]:
@@ -241,7 +243,7 @@ def _executor(run: ResolvedRun, state: RunState, services: RunServices, bus: Bus
 
 
 async def _execute(
-    executor: Executor, first_events: Sequence[e.Event], claimed: ClaimedRun, clock: Clock, *beside: Service
+    executor: Executor, first_events: list[e.Event], claimed: ClaimedRun, clock: Clock, *beside: Service
 ) -> None:
     """Run the jobs to their end; beside them a heartbeat renews the leases, and `beside` runs."""
     heartbeat = anyio.CancelScope(shield=True)  # also a cancelled run renews its leases until it has ended
@@ -250,7 +252,7 @@ async def _execute(
         for task in beside:
             tasks.start_soon(task)
         try:
-            await executor.run(first_events[0], first_events[1:])
+            await executor.run(first_events)
         finally:
             heartbeat.cancel()
         tasks.cancel_scope.cancel()

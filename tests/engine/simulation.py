@@ -200,7 +200,7 @@ class World:
             async with self._passing_time(executor) as others:
                 if cancel_at is not None:
                     others.start_soon(self._cancel, executor, cancel_at)
-                await executor.run(beginning)
+                await executor.run([beginning])
         finally:
             assert self.violations == []
         return state

@@ -73,7 +73,7 @@ class LiveRun:
             self.bus.subscribe(observing, "recorder", self.seen, when_full="wait")
             failure: Exception | None = None
             try:
-                await self.executor.run(self.beginning)
+                await self.executor.run([self.beginning])
             except Exception as error:  # noqa: BLE001 - raised again outside of the group
                 failure = error
             finally:
