@@ -86,8 +86,9 @@ def next_start(
     elif ready_queue.has_room:
         instance, job = ready_queue.next_instance(), ready_queue.ready()
         if instance is not None and (job is None or instance.job.index < job.index):
-            return StartJob(instance)
-        if job is not None:
+            if ready_queue.has_room_for(instance.job):
+                return StartJob(instance)
+        elif job is not None and ready_queue.has_room_for(job):
             return open_job(state, ready_queue, job, scope, mask)
     if ready_queue.unfinished or ready_queue.running:
         return None

@@ -66,6 +66,7 @@ class RunMachine:
         env: Mapping[str, str],
         clock: Clock,
         limit: int,
+        most_ahead: int = 0,
         selected: Collection[int] | None = None,
         scheduled_at: str | None = None,
         redact: Mask = unmasked,
@@ -78,7 +79,8 @@ class RunMachine:
             state: the run so far; the machine changes it.
             env: the environment of the run.
             clock: dates the events.
-            limit: the most jobs and instances that may run at the same time.
+            limit: the most jobs and instances that may work at the same time.
+            most_ahead: how many more may have started, and wait for their turn.
             selected: indexes of the jobs that take part; None means all.
             scheduled_at: the time that the run was scheduled for (RFC 3339).
             redact: masks secrets in the items of mapped jobs and in reasons, which are stored.
@@ -87,7 +89,7 @@ class RunMachine:
         self.plan = plan
         self.state = state
         self.clock = clock
-        self.ready_queue = ReadyQueue(plan, state, selected, limit)
+        self.ready_queue = ReadyQueue(plan, state, selected, limit, most_ahead)
         self._selected = selected
         self.large = large
         self.resolve: Resolve = large.resolve if large is not None else same_outputs
@@ -109,6 +111,7 @@ class RunMachine:
         self._now = self.clock.now()
         reaction = Reaction([], [])
         for event in reported:
+            self.ready_queue.note_pace(event)
             instance = self.ready_queue.instance(event.job_id) if isinstance(event, e.JobEvent) else None
             self._follow(event, instance, reaction)
         while (command := self._next_start()) is not None:

@@ -16,6 +16,9 @@ from aetherflow.events import run_events as e
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import JobPlan, Plan
 
+QUICK_SECONDS = 0.1
+"""A job whose last step ended within this time (s) lets another job start ahead."""
+
 WHOLE = -1
 """The item number of a job that is not an instance of a mapped job."""
 
@@ -64,7 +67,12 @@ class MappedJob(msgspec.Struct, gc=False):
 class ReadyQueue:
     """The jobs between those that have ended and those that wait for others.
 
+    While jobs end quickly, others may start ahead of their turn to work: then many starts and ends share a
+    commit. Those that wait for their turn count as running, so none starts ahead once a job has taken its
+    time, none that a resume might not run again, and none of a flow that fails fast.
+
     Attributes:
+        limit: how many jobs may work at the same time.
         running: the instances that run now, by job id.
         at_step: the number of the step that each of them has reached.
         mapped_jobs: the mapped jobs that run, by their index in the plan.
@@ -72,9 +80,18 @@ class ReadyQueue:
         unfinished: how many jobs of the plan that take part have not ended.
     """
 
-    def __init__(self, plan: Plan, state: RunState, selected: Collection[int] | None, limit: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        state: RunState,
+        selected: Collection[int] | None,
+        limit: int,
+        most_ahead: int = 0,
+    ) -> None:
         self.plan = plan
         self.limit = limit
+        self._most_ahead = 0 if plan.flow.fail_fast else most_ahead
+        self._ahead = 0
         self.running: dict[str, JobInstance] = {}
         self.at_step: dict[str, int] = {}
         self.mapped_jobs: dict[int, MappedJob] = {}
@@ -115,8 +132,23 @@ class ReadyQueue:
 
     @property
     def has_room(self) -> bool:
-        """Whether another job may run beside those that do."""
-        return len(self.running) < self.limit
+        """Whether another job may run beside those that do, be it ahead of its turn."""
+        return len(self.running) < self.limit + self._ahead
+
+    def has_room_for(self, job: JobPlan) -> bool:
+        """Whether this job may be the other one."""
+        return len(self.running) < self.limit or (
+            self.has_room and all(step.spec.on_interrupt == "rerun" for step in job.steps)
+        )
+
+    def note_pace(self, reported: e.Event) -> None:
+        """Note whether the last step of a job ended quickly; it has not been applied to the state yet."""
+        if not self._most_ahead or not isinstance(reported, e.StepFinished):
+            return
+        instance = self.running.get(reported.job_id)
+        if instance is not None and self.at_step.get(instance.id) == len(instance.job.steps) - 1:
+            is_quick = reported.duration_seconds < QUICK_SECONDS
+            self._ahead = min(self._ahead + 1, self._most_ahead) if is_quick else 0
 
     def next_instance(self, *, beyond_limits: bool = False) -> JobInstance | None:
         """Return the next instance of a mapped job that may start, in file and item order."""

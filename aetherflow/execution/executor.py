@@ -16,6 +16,11 @@ Theory of operation
     for retries and slots, and posts what happened. An attempt is prepared and concluded here; a placement
     (`execution.ports`) performs it, in this process or elsewhere.
 
+    While jobs end quickly the machine starts more of them than may work at the same time, so that many starts
+    and ends share a commit and the disk has stored a start before its turn to work comes. The jobs take turns
+    (`execution.turns`): no more of them work than if none were started ahead, in the same order, and time
+    limits begin with the work.
+
     A run ends in four ways. Its machine decides so, also after a request to cancel, which it turns into
     cancellations of attempts and the ends that follow. Its journal cannot be written: then `run` raises, and
     what was not stored has not happened. Or `fail` gives it up, because another process has taken it over.
@@ -27,6 +32,7 @@ Theory of operation
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import anyio
 import anyio.abc
@@ -44,6 +50,7 @@ from aetherflow.execution.instance_task import InstanceTask, RunParts
 from aetherflow.execution.job_locks import JobLocks
 from aetherflow.execution.local_placement import LocalPlacement
 from aetherflow.execution.ports import Placement, environment_fingerprint
+from aetherflow.execution.turns import Turns
 from aetherflow.sdk.services import RunServices
 from aetherflow.task_errors import one_error
 
@@ -77,6 +84,8 @@ class Executor:
         self._item_timeout = item_timeout
         self._inbox = Inbox()
         self._locks = JobLocks(machine.state.flow_id, machine.plan.flow.locks, services.locks)
+        self._turns = Turns(machine.ready_queue.limit)
+        self._reports_waits = False
         self._tasks: dict[str, InstanceTask] = {}
         self._failure: AetherFlowError | None = None
         self._leaves = ""
@@ -162,6 +171,7 @@ class Executor:
             bus=self._bus,
             inbox=self._inbox,
             locks=self._locks,
+            turns=self._turns,
             workers=workers,
             run=run,
             local=local,
@@ -188,9 +198,12 @@ class Executor:
         while True:
             for command in reaction.commands:
                 self._perform(command)
+            if self._turns.has_waiting and not self._reports_waits:
+                self._reports_waits = True
+                workers.start_soon(self._report_waits)
             if machine.state.phase != "RUNNING":
                 return
-            reports = await self._inbox.take()
+            reports = await self._inbox.take(expects_more=self._turns.has_waiting)
             if self._failure is not None:
                 raise self._failure
             if self._is_to_leave():
@@ -217,6 +230,7 @@ class Executor:
     async def _leave(self, reports: list[e.Event]) -> None:
         """End the attempts; store what they report, but not that they were cut off, as after a crash."""
         state = self._machine.state
+        self._turns.close()
         reports.append(self._machine.events.make(e.CancelRequested, reason=self._leaves, cause="stop"))
         while True:
             facts = [report for report in reports if not _is_cut_off(report)]
@@ -261,16 +275,31 @@ class Executor:
     def _perform(self, command: Command) -> None:
         match command:
             case RunAttempt(instance, step, attempt):
-                self._task(instance).run(step, attempt)
+                self._turns.begin(instance, partial(self._task(instance).run, step, attempt))
             case ScheduleRetry(instance, step, attempt, seconds):
                 self._task(instance).start(step, attempt, seconds)
             case StartStep(instance, number):  # only one that needs slots of a pool: the others start at once
-                self._task(instance).start(instance.job.steps[number], 1)
+                start = self._task(instance).start
+                self._turns.begin(instance, partial(start, instance.job.steps[number], 1))
             case CancelAttempt(instance):
+                self._turns.begin_at_once(instance.id)
                 if (task := self._tasks.get(instance.id)) is not None:
                     task.cancel()
             case _:
                 raise TypeError(f"the executor cannot perform {type(command).__name__}")
+
+    async def _report_waits(self) -> None:
+        """Say that jobs which have started do not work yet, if that takes a while."""
+
+        def report(waiting: list[str]) -> None:
+            most = self._machine.ready_queue.limit
+            message = (
+                f"{len(waiting)} jobs that have started wait for their turn: {most} work at the same time"
+            )
+            self._bus.announce(self._machine.events.notice("info", message))
+
+        await self._turns.report_waits(self._services.clock, report)
+        self._reports_waits = False
 
     def _task(self, instance: JobInstance) -> InstanceTask:
         if instance.id not in self._tasks:
@@ -278,11 +307,12 @@ class Executor:
         return self._tasks[instance.id]
 
     def _forget_ended(self, events: Sequence[e.Event]) -> None:
-        """Drop the instances and release the locks of jobs whose end is durable."""
+        """Drop the instances, end the turns and release the locks of jobs whose end is durable."""
         self._locks.release(events)
         for event in events:
             if isinstance(event, e.JobFinished):
                 self._tasks.pop(event.job_id, None)
+                self._turns.end(event.job_id)
 
     async def _end_run_after(self, seconds: float, limit: str) -> None:
         await self._services.clock.sleep(seconds)

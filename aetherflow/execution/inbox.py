@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import anyio
+import anyio.lowlevel
 
 from aetherflow.events.run_events import Event
 
@@ -32,9 +33,17 @@ class Inbox:
         """Make a waiting `take` return, with nothing if there is nothing."""
         self._filled.set()
 
-    async def take(self) -> list[Event]:
-        """Wait for reports and return all there are, in order."""
+    async def take(self, *, expects_more: bool = False) -> list[Event]:
+        """Wait for reports and return all there are, in order.
+
+        If it `expects_more`, it waits for as long as each turn of the event loop brings another: those whose
+        reports are taken report nothing more before that is durable.
+        """
         await self._filled.wait()
+        known = 0
+        while expects_more and known < len(self._events):
+            known = len(self._events)
+            await anyio.lowlevel.checkpoint()
         return self.take_now()
 
     def take_now(self) -> list[Event]:

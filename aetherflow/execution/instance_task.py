@@ -33,6 +33,7 @@ from aetherflow.execution.message_attempt import attempt_message
 from aetherflow.execution.ports import Placement
 from aetherflow.execution.step_effects import StepEffects
 from aetherflow.execution.step_marks import MarkUsers, StepMarks
+from aetherflow.execution.turns import Turns
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import StepPlan
 from aetherflow.plan.readers import reader_of_job_output, reader_of_output
@@ -66,6 +67,7 @@ class RunParts(msgspec.Struct, frozen=True):
     bus: Bus
     inbox: Inbox
     locks: JobLocks
+    turns: Turns
     workers: anyio.abc.TaskGroup
     run: RunFacts
     local: Placement
@@ -98,7 +100,7 @@ class InstanceTask:
 
     def run(self, step: StepPlan, attempt: int) -> None:
         """Run an attempt; its start must be durable."""
-        if not is_hook(self.instance.id):
+        if not is_hook(self.instance.id) and self._machine.state.cancelling is None:
             self._parts.locks.request(self.instance.job.id, self._parts.workers)
         self._scope, self.is_busy = anyio.CancelScope(), True
         self._parts.workers.start_soon(self._work, step, attempt, self._scope)
@@ -339,6 +341,8 @@ class InstanceTask:
         fields |= self._lineage
         self._lineage = {}
         self._end(e.StepFinished, step, attempt, status=status, duration_seconds=duration, **fields)
+        if step is self.instance.job.steps[-1]:
+            self._parts.turns.end(self.instance.id)
 
     def _end(self, kind: type[e.StepEvent], step: StepPlan, attempt: int, **fields: Any) -> None:
         """Report how an attempt, or the wait for it, ended."""

@@ -38,7 +38,7 @@ from aetherflow.runs.resume_hint import ResumeHint
 from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_observers import observers_of_settings
 from aetherflow.runs.run_output import run_output
-from aetherflow.runs.run_paths import resolve_run_paths, with_folders
+from aetherflow.runs.run_paths import RunPaths, resolve_run_paths, with_folders
 from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
@@ -162,7 +162,7 @@ async def execute_run(
                 _attached(bus, observers),
                 run_services(run.checked, state, paths, *shared, secrets=secrets) as services,
             ):
-                executor = _executor(run, state, services, bus, limit=paths.max_parallel_jobs)
+                executor = _executor(run, state, services, bus, paths)
                 if control.is_cancelled:  # while the secrets were fetched: nothing begins
                     (executor.leave if control.leaves else executor.cancel)(control.reason)
 
@@ -221,13 +221,16 @@ async def _attached(bus: Bus, observers: Sequence[ObserverSpec]) -> AsyncIterato
             await bus.aclose()
 
 
-def _executor(run: ResolvedRun, state: RunState, services: RunServices, bus: Bus, *, limit: int) -> Executor:
+def _executor(
+    run: ResolvedRun, state: RunState, services: RunServices, bus: Bus, paths: RunPaths
+) -> Executor:
     machine = RunMachine(
         run.checked.plan,
         state,
         env=services.env,
         clock=services.clock,
-        limit=limit,
+        limit=paths.max_parallel_jobs,
+        most_ahead=paths.max_jobs_ahead,
         selected=run.selected,
         redact=services.redactor.value,
         large=services.large_outputs,

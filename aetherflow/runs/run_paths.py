@@ -23,15 +23,24 @@ from aetherflow.written_path import unexpanded, variable_of
 
 LEAST_PARALLEL_JOBS = 8
 
+JOBS_IN_A_COMMIT = 64
+"""How many jobs may have started if the flow does not say it: those that end quickly share a commit."""
+
 
 class RunPaths(msgspec.Struct, frozen=True):
-    """The resolved paths of a run, and how many of its jobs run at a time."""
+    """The resolved paths of a run, and how many of its jobs run at a time.
+
+    Attributes:
+        max_parallel_jobs: how many jobs work at the same time.
+        max_jobs_ahead: how many more may have started, while jobs end quickly.
+    """
 
     state: Path
     logs: Path
     work_root: Path
     layout: Mapping[str, str]
     max_parallel_jobs: int
+    max_jobs_ahead: int
 
 
 def run_paths_of(checked: CheckedFlow, given_params: Mapping[str, Any] | None) -> RunPaths:
@@ -68,12 +77,14 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
     check_place("flow.workspace.root", root, checked.restrictions, (settings.work_root,))
     for key, text in layout.items():
         check_place(f"flow.workspace.layout.{key}", root / text, checked.restrictions, (root,))
+    parallel = flow.max_parallel_jobs or max(4 * (os.cpu_count() or 1), LEAST_PARALLEL_JOBS)
     return RunPaths(
         state=state,
         logs=logs_beside(state),
         work_root=absolute(root),
         layout=layout,
-        max_parallel_jobs=flow.max_parallel_jobs or max(4 * (os.cpu_count() or 1), LEAST_PARALLEL_JOBS),
+        max_parallel_jobs=parallel,
+        max_jobs_ahead=0 if flow.max_parallel_jobs else max(JOBS_IN_A_COMMIT - parallel, 0),
     )
 
 

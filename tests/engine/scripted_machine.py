@@ -130,6 +130,7 @@ class Session:
         *,
         play: Play | None = None,
         limit: int = 8,
+        most_ahead: int = 0,
         selected: set[int] | None = None,
         params: dict[str, Any] | None = None,
         rerun: Sequence[str] = (),
@@ -150,7 +151,9 @@ class Session:
         beginning = self._beginning(params or {}, rerun, selected)
         apply(self.state, beginning)
         self.history.append(beginning)
-        self.machine = RunMachine(plan, self.state, env={}, clock=self.clock, limit=limit, selected=selected)
+        self.machine = RunMachine(
+            plan, self.state, env={}, clock=self.clock, limit=limit, most_ahead=most_ahead, selected=selected
+        )
         self.tell()
 
     def _beginning(self, params: dict[str, Any], rerun: Sequence[str], selected: set[int] | None) -> e.Event:

@@ -116,6 +116,7 @@ async def live(
     clock: Clock | None = None,
     secrets: Sequence[str] = (),
     limit: int = 8,
+    most_ahead: int = 0,
     threads: int = 12,
     params: Mapping[str, Any] | None = None,
     durable: Callable[[DurableSubscriber], DurableSubscriber] = lambda journal: journal,
@@ -176,7 +177,14 @@ async def live(
         marks=MarkTable(database, plan.flow_id),
     )
     machine = RunMachine(
-        plan, state, env=services.env, clock=clock, limit=limit, redact=redactor.value, large=large
+        plan,
+        state,
+        env=services.env,
+        clock=clock,
+        limit=limit,
+        most_ahead=most_ahead,
+        redact=redactor.value,
+        large=large,
     )
     executor = Executor(machine, bus, services, placement=placement, show_traces=show_traces)
     run = LiveRun(plan, state, executor, bus, services, claim, database)

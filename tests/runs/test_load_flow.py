@@ -116,6 +116,7 @@ def test_without_a_word_the_state_and_the_files_are_where_the_settings_say(place
     assert paths.work_root == root / "work"
     assert dict(paths.layout) == {"artifacts": "artifacts", "scratch": "scratch", "manifests": "manifests"}
     assert paths.max_parallel_jobs == max(8, 4 * (os.cpu_count() or 1))
+    assert paths.max_jobs_ahead == max(64 - paths.max_parallel_jobs, 0)
     moved = place.checked(
         flow(EXTRACT) + RESOURCE, AETHERFLOW_STATE_ROOT="/srv/state", AETHERFLOW_WORK_ROOT="/srv/work"
     )
@@ -142,7 +143,7 @@ def test_the_flow_says_where_with_the_environment_and_its_parameters(
         "manifests": "manifests",
         "more": "kept",
     }
-    assert paths.max_parallel_jobs == 3
+    assert (paths.max_parallel_jobs, paths.max_jobs_ahead) == (3, 0)
     with pytest.raises(ConfigError, match=r"flow\.state\.path"):
         run_paths_of(checked, None)
     with pytest.raises(UsageError, match="'day' is required"):
