@@ -30,7 +30,7 @@ def print_report(command: str, report: Any, *, code: int = exit_codes.SUCCESS, a
     Raises:
         OutputLostError: standard output is closed or full.
     """
-    keys = msgspec.to_builtins(report, enc_hook=str)
+    keys = msgspec.structs.asdict(report) if isinstance(report, msgspec.Struct) else dict(report)
     head = {"schema": f"aetherflow.{command}/{VERSION}", "ok": code == exit_codes.SUCCESS}
     (print_json_line if as_line else print_json)(head | keys)
     return code
