@@ -177,8 +177,8 @@ def _compared(before: Run, now: Run) -> Iterator[str]:
             continue
         change = row.ratio / old.ratio - 1
         yield f"{start} {old.ratio:>8.2f}x -> {row.ratio:>7.2f}x {change:>+7.1%} {_verdict(old, row)}"
-    if earlier:
-        yield f"not measured now: {len(earlier)} rows of then"
+    for old in earlier.values():
+        yield f"{old.what:<44} {old.against:<42} {old.ratio:>8.2f}x -> not measured now"
 
 
 def _verdict(old: Figure, new: Figure) -> str:

@@ -9,7 +9,7 @@ import pytest
 from aetherflow.cli.command_group import build_command
 from aetherflow.cli.commands import COMMANDS, Group, each_command
 from aetherflow.cli.main import run_command_line
-from tests.cli.command_line import OK, CommandLine, imported_modules
+from tests.cli.command_line import CommandLine
 from tests.cli.test_command_snapshots import LINES, SERVERS, SNAPSHOTS, STARTED
 
 ALL = dict(each_command())
@@ -107,60 +107,3 @@ def test_the_short_name_of_the_scheduler_is_its_group(cli: CommandLine) -> None:
 
     assert result.code == 0
     assert result.out.startswith("Usage: aetherflow scheduler next [OPTIONS]")
-
-
-OURS_FOR_HELP = {
-    "aetherflow",
-    "aetherflow.__main__",
-    "aetherflow._version",
-    "aetherflow.cli",
-    "aetherflow.cli.command_group",
-    "aetherflow.cli.commands",
-    "aetherflow.cli.examples",
-    "aetherflow.cli.main",
-    "aetherflow.exit_codes",
-    "aetherflow.stop_signals",
-}
-OURS_NOT_FOR_A_RUN = (
-    "admin",
-    "bundle",
-    "compat",
-    "core",
-    "schedule",
-    "scheduler",
-    "server",
-    "observe.live_tree",
-    "observe.event_stream",
-)
-COMMANDS_OF_A_RUN = {
-    "command_group",
-    "commands",
-    "completers",
-    "flow_source",
-    "main",
-    "metrics_options",
-    "observers",
-    "options",
-    "printing",
-    "run",
-}
-
-
-def test_help_imports_the_table_and_no_command(cli: CommandLine) -> None:
-    found = imported_modules(cli, "runs", "--help")
-
-    assert {name for name in found if name.partition(".")[0] == "aetherflow"} == OURS_FOR_HELP
-
-
-def test_a_run_of_a_plain_flow_imports_no_other_command_and_no_room_that_it_does_not_need(
-    cli: CommandLine,
-) -> None:
-    cli.write("flow.yaml", OK)
-
-    found = imported_modules(cli, "run", "flow.yaml")
-
-    ours = {name.removeprefix("aetherflow.") for name in found if name.startswith("aetherflow.")}
-    assert {name.removeprefix("cli.") for name in ours if name.startswith("cli.")} == COMMANDS_OF_A_RUN
-    assert [
-        name for name in sorted(ours) if f"{name}.".startswith(tuple(f"{n}." for n in OURS_NOT_FOR_A_RUN))
-    ] == []

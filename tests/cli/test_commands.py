@@ -284,25 +284,6 @@ def test_debug_shows_the_traceback_of_a_step_that_failed_and_nothing_else_does(c
     assert "Traceback (most recent call last)" in debug.err
 
 
-HEAVY: dict[str, tuple[tuple[str, ...], set[str]]] = {
-    "version": (("--version",), {"typer", "msgspec", "anyio", "yaml"}),
-    "help": (("--help",), {"anyio", "aiosqlite", "structlog", "rich", "yaml", "sqlalchemy"}),
-    "validate": (("validate", "flow.yaml"), {"sqlalchemy", "aiosqlite", "structlog", "rich"}),
-    "a run off a terminal": (("run", "flow.yaml"), {"sqlalchemy", "rich"}),
-}
-
-
-@pytest.mark.parametrize("what", HEAVY)
-def test_a_command_imports_nothing_heavy_that_it_does_not_need(cli: CommandLine, what: str) -> None:
-    arguments, heavy = HEAVY[what]
-    cli.write("flow.yaml", OK)
-
-    found = {module.partition(".")[0] for module in imported_modules(cli, *arguments)}
-
-    assert "aetherflow" in found
-    assert found & heavy == set()
-
-
 def test_validate_does_not_load_what_only_verbose_needs(cli: CommandLine) -> None:
     cli.write("flow.yaml", OK)
     assert "aetherflow.admin.resolved_paths" not in imported_modules(cli, "validate", "flow.yaml")

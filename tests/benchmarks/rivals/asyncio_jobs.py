@@ -27,8 +27,7 @@ CREATE TABLE job_state (job TEXT PRIMARY KEY, status TEXT, started REAL, ended R
 CREATE TABLE step_state (job TEXT PRIMARY KEY, status TEXT, started REAL, ended REAL, outputs TEXT);
 """
 EVENT = "INSERT INTO events (job, type, at, payload) VALUES (?, ?, ?, ?)"
-PAYLOAD = '{"x": "' + 160 * "x" + '"}'
-"""As long as an event is in the database."""
+PAYLOAD = '{"x": "' + 100 * "x" + '"}'
 
 
 class Store:
