@@ -13,14 +13,14 @@ from against_rivals import AETHERFLOW, cost
 from flows import CHECK, flow
 from measure import Row, Timed, interleaved
 
-JOBS, STEPS = 10_000, 1_000
+JOBS, STEPS = 3_000, 1_000
 
 
 def settings_effect(folder: Path, rounds: int) -> Iterator[Row]:
     """Jobs and steps with other settings, and as items of a `for_each`, against the defaults."""
     jobs = _seconds(flow(folder, "wide", JOBS, 1, CHECK))
     steps = _seconds(flow(folder, "long", 1, STEPS, CHECK))
-    many, one = f"{JOBS:,} jobs of one step", f"one job of {STEPS:,} steps"
+    many, one = f"{JOBS:,} jobs", f"a job of {STEPS:,} steps"
     normal_jobs = _seconds(flow(folder, "wide_normal", JOBS, 1, CHECK, synchronous="normal"))
     normal_steps = _seconds(flow(folder, "long_normal", 1, STEPS, CHECK, synchronous="normal"))
     serial = _seconds(flow(folder, "serial", JOBS, 1, CHECK, ", max_parallel_jobs: 1"))
