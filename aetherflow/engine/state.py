@@ -63,7 +63,11 @@ ENDED_BADLY: frozenset[str] = frozenset({"FAILED", "BLOCKED", "CANCELLED"})
 
 
 _NOTHING: dict[str, Any] = {}
-"""What all steps that are done share instead of an empty dict each; nothing is ever added to it."""
+"""What all jobs and steps share instead of an empty dict each; nothing is ever added to it."""
+
+
+def _nothing() -> dict[str, Any]:
+    return _NOTHING
 
 
 def step_entry(job_id: str, step_id: str) -> str:
@@ -99,8 +103,8 @@ class StepState(msgspec.Struct, gc=False):
     step_type: str = ""
     attempt: int = 0
     definition: str = ""
-    outputs: dict[str, Any] = {}
-    job_outputs: dict[str, Any] = {}
+    outputs: dict[str, Any] = msgspec.field(default_factory=_nothing)
+    job_outputs: dict[str, Any] = msgspec.field(default_factory=_nothing)
     reason: str = ""
     error: ErrorInfo | None = None
     version: str = ""
@@ -127,7 +131,7 @@ class JobState(msgspec.Struct, gc=False):
     """
 
     status: JobStatus = "PENDING"
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, Any] = msgspec.field(default_factory=_nothing)
     steps: dict[str, StepState] = {}
     items: e.Items | None = None
     reason: str = ""
@@ -280,7 +284,7 @@ def _step_finished(state: RunState, event: e.StepFinished) -> None:
     job, step, status = _step_of(state, event)
     check_transition(STEP_TABLE, status, event, event.status)
     step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
-    step.outputs, step.job_outputs = event.outputs, event.job_outputs or _NOTHING
+    step.outputs, step.job_outputs = event.outputs or _NOTHING, event.job_outputs or _NOTHING
     step.reason, step.error = event.reason, event.error
     step.was_interrupted = event.was_interrupted
     if event.status == "SKIPPED" and not step.began:

@@ -42,7 +42,7 @@ class JobsView(Mapping[str, Any]):
         if job_id not in self._job_ids:
             raise KeyError(job_id)
         job = self._state.job(job_id)
-        return {"status": job.status, "outputs": self._resolve(job.outputs)}
+        return {"status": job.status, "outputs": self._resolve(job.outputs) or {}}
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._job_ids
@@ -158,9 +158,9 @@ def _reason(state: RunState) -> str:
 
 def step_view(step: StepState, resolve: Resolve = same_outputs) -> Mapping[str, Any]:
     """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
-    outputs = resolve(step.outputs)
+    outputs = resolve(step.outputs) or {}
     own = {"status": step.status, "outputs": outputs, "reason": step.reason}
-    return {**own, **outputs} if outputs is step.outputs else ChainMap(outputs, own)  # type: ignore[arg-type]  # only read
+    return {**own, **outputs} if isinstance(outputs, dict) else ChainMap(outputs, own)  # type: ignore[arg-type]  # only read
 
 
 def run_scope(
@@ -198,7 +198,7 @@ def job_scope(
 ) -> dict[str, Any]:
     """Return what the steps of a job see."""
     job = state.jobs[instance.id]
-    own = {"id": instance.id, "outputs": resolve(job.outputs)}
+    own = {"id": instance.id, "outputs": resolve(job.outputs) or {}}
     scope = {**names, "job": own, "steps": StepsView(job, resolve)}
     if instance.item != WHOLE:
         scope["item_index"] = instance.item
