@@ -13,7 +13,8 @@ Theory of operation
     at once, the more events share a commit.
 
     Each job instance that runs has an `InstanceTask`: it performs one attempt of one step at a time, waits
-    for retries and slots, and posts what happened. An attempt is prepared and concluded here; a placement
+    for retries and slots, and posts what happened. Attempts run in tasks that are used again
+    (`execution.workers`). An attempt is prepared and concluded here; a placement
     (`execution.ports`) performs it, in this process or elsewhere.
 
     While jobs end quickly the machine starts more of them than may work at the same time, so that many starts
@@ -51,6 +52,7 @@ from aetherflow.execution.job_locks import JobLocks
 from aetherflow.execution.local_placement import LocalPlacement
 from aetherflow.execution.ports import Placement, environment_fingerprint
 from aetherflow.execution.turns import Turns
+from aetherflow.execution.workers import Workers
 from aetherflow.sdk.services import RunServices
 from aetherflow.task_errors import one_error
 
@@ -108,10 +110,10 @@ class Executor:
         async with one_error() as watch:
             watch.start_soon(self._on_outer_cancel)
             with anyio.CancelScope(shield=True):
-                async with one_error() as workers:
-                    self._parts = self._parts_of(workers)
-                    await self._conduct(first_events, workers)
-                    workers.cancel_scope.cancel()
+                async with one_error() as tasks:
+                    self._parts = self._parts_of(tasks)
+                    await self._conduct(first_events, tasks)
+                    tasks.cancel_scope.cancel()
             watch.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
@@ -163,7 +165,7 @@ class Executor:
         self._inbox.wake()
         self._bus.hurry()
 
-    def _parts_of(self, workers: anyio.abc.TaskGroup) -> RunParts:
+    def _parts_of(self, tasks: anyio.abc.TaskGroup) -> RunParts:
         services, local = self._services, LocalPlacement(self._machine.plan.step_types)
         run = RunFacts(services, directories_of(services), environment_fingerprint(services.env))
         return RunParts(
@@ -172,7 +174,8 @@ class Executor:
             inbox=self._inbox,
             locks=self._locks,
             turns=self._turns,
-            workers=workers,
+            tasks=tasks,
+            workers=Workers(tasks),
             run=run,
             local=local,
             anywhere=self._placement or local,
@@ -185,9 +188,9 @@ class Executor:
         finally:
             self.cancel("the program was asked to stop")
 
-    async def _conduct(self, first_events: list[e.Event], workers: anyio.abc.TaskGroup) -> None:
+    async def _conduct(self, first_events: list[e.Event], tasks: anyio.abc.TaskGroup) -> None:
         machine = self._machine
-        self._limit_time(workers)
+        self._limit_time(tasks)
         if self._is_to_leave():  # before it began
             await self._begin(first_events)
             await self._leave([])
@@ -200,7 +203,7 @@ class Executor:
                 self._perform(command)
             if self._turns.has_waiting and not self._reports_waits:
                 self._reports_waits = True
-                workers.start_soon(self._report_waits)
+                tasks.start_soon(self._report_waits)
             if machine.state.phase != "RUNNING":
                 return
             reports = await self._inbox.take(expects_more=self._turns.has_waiting)
@@ -214,11 +217,11 @@ class Executor:
             self._inbox.committed(reports)
             self._forget_ended(reaction.events)
 
-    def _limit_time(self, workers: anyio.abc.TaskGroup) -> None:
+    def _limit_time(self, tasks: anyio.abc.TaskGroup) -> None:
         if (limit := self._machine.plan.flow.timeout_seconds) is not None:
-            workers.start_soon(self._end_run_after, limit, "the run's timeout_seconds")
+            tasks.start_soon(self._end_run_after, limit, "the run's timeout_seconds")
         if self._item_timeout is not None:
-            workers.start_soon(
+            tasks.start_soon(
                 self._end_run_after, self._item_timeout, "the timeout_seconds of the schedule item"
             )
 

@@ -34,6 +34,7 @@ from aetherflow.execution.ports import Placement
 from aetherflow.execution.step_effects import StepEffects
 from aetherflow.execution.step_marks import MarkUsers, StepMarks
 from aetherflow.execution.turns import Turns
+from aetherflow.execution.workers import Report, Workers
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import StepPlan
 from aetherflow.plan.readers import reader_of_job_output, reader_of_output
@@ -54,7 +55,8 @@ class RunParts(msgspec.Struct, frozen=True):
     """The parts that the tasks of all job instances of a run share.
 
     Attributes:
-        workers: the task group in which tasks are started.
+        tasks: the task group in which tasks are started.
+        workers: run the attempts.
         local: runs the steps that need the process of the run.
         anywhere: runs all others.
         show_traces: whether the traceback of a failure is shown.
@@ -68,7 +70,8 @@ class RunParts(msgspec.Struct, frozen=True):
     inbox: Inbox
     locks: JobLocks
     turns: Turns
-    workers: anyio.abc.TaskGroup
+    tasks: anyio.abc.TaskGroup
+    workers: Workers
     run: RunFacts
     local: Placement
     anywhere: Placement
@@ -101,21 +104,21 @@ class InstanceTask:
     def run(self, step: StepPlan, attempt: int) -> None:
         """Run an attempt; its start must be durable."""
         if not is_hook(self.instance.id) and self._machine.state.cancelling is None:
-            self._parts.locks.request(self.instance.job.id, self._parts.workers)
+            self._parts.locks.request(self.instance.job.id, self._parts.tasks)
         self._scope, self.is_busy = anyio.CancelScope(), True
-        self._parts.workers.start_soon(self._work, step, attempt, self._scope)
+        self._parts.workers.start(partial(self._work, step, attempt, self._scope))
 
     def start(self, step: StepPlan, attempt: int, wait_seconds: float = 0) -> None:
         """Report the start of an attempt, after a wait and when the step has its slots."""
         self._scope, self.is_busy = anyio.CancelScope(), True
-        self._parts.workers.start_soon(self._wait_and_start, step, attempt, wait_seconds, self._scope)
+        self._parts.tasks.start_soon(self._wait_and_start, step, attempt, wait_seconds, self._scope)
 
     def cancel(self) -> None:
         """Cancel what runs."""
         self._scope.cancel()
 
-    async def _work(self, step: StepPlan, attempt: int, scope: anyio.CancelScope) -> None:
-        """Run one attempt and report how it ended."""
+    async def _work(self, step: StepPlan, attempt: int, scope: anyio.CancelScope) -> Report:
+        """Run one attempt; return the report how it ended."""
         started = self._clock.monotonic()
         effects = StepEffects(
             self._machine.state.jobs[self.instance.id].steps[step.id].effects,
@@ -154,9 +157,8 @@ class InstanceTask:
             reason = self._machine.state.cancel_reason
             if self._machine.state.cancelling == "timeout":
                 reason = _with_progress(reason, context)
-            self._finish(step, attempt, "CANCELLED", duration, reason=reason)
-        else:
-            self._report(step, attempt, outcome, duration)
+            return partial(self._finish, step, attempt, "CANCELLED", duration, reason=reason)
+        return partial(self._report, step, attempt, outcome, duration)
 
     async def _attempt(self, context: StepContext, step: StepPlan) -> AttemptOutcome:
         """Run one attempt, within its time limit."""
@@ -310,7 +312,7 @@ class InstanceTask:
         holding = self._services.pools.hold(
             pool, step.spec.slots, job_id=self.instance.id, step_id=step.id, on_wait=report
         )
-        self._parts.workers.start_soon(slots.hold, holding)
+        self._parts.tasks.start_soon(slots.hold, holding)
         left = self._timer.left()
         if left == math.inf:
             await slots.wait_until_settled()
