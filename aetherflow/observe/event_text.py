@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
-from functools import singledispatch
+from functools import lru_cache, singledispatch
 from typing import Any
 
 from msgspec.structs import replace
@@ -116,8 +116,13 @@ def moment(at: datetime) -> str:
 
 def head(event: Event, zone: tzinfo | None, *, dated: bool) -> str:
     """Return how the line of an event begins: its time, with date and offset where `dated`, and its level."""
-    local = event.at.astimezone(zone)
-    return f"{moment(local) if dated else f'{local:%H:%M:%S}'} {_WORD[level_of(event)]} "
+    return f"{_clock(event.at.replace(microsecond=0), zone, dated=dated)} {_WORD[level_of(event)]} "
+
+
+@lru_cache(maxsize=16)  # a batch of events is of few seconds
+def _clock(at: datetime, zone: tzinfo | None, *, dated: bool) -> str:
+    local = at.astimezone(zone)
+    return moment(local) if dated else f"{local:%H:%M:%S}"
 
 
 def render_text(
