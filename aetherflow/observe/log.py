@@ -30,7 +30,7 @@ SCREEN_CHARACTERS = 400
 
 
 class _Logger(Protocol):
-    def record(self, event: Event) -> None: ...
+    def record(self, events: Sequence[Event]) -> None: ...
 
 
 class LogObserver:
@@ -102,11 +102,7 @@ class LogObserver:
     def _render(self, events: Sequence[Event]) -> str:
         if self._logger is None:
             return "".join(map(self._lines, events))
-        for event in events:
-            if SEVERITY[level_of(event)] >= self._least:
-                self._logger.record(event)
-            else:
-                self._recorder.skip(event)
+        self._logger.record(events)
         batch = b"".join(self._rendered).decode()
         self._rendered.clear()
         return batch
@@ -140,19 +136,25 @@ class LogObserver:
         return f"{shown} ... ({more} more bytes{one_line(whole)})"
 
     def _make_logger(self) -> _Logger:
-        """Return a logger of structlog with one processor, which adds the line of an event to a list."""
+        """Return a logger of structlog with one processor, which adds the lines of a batch to a list."""
         structlog = _structlog()
 
         class Logger(structlog.BoundLoggerBase):  # type: ignore[misc, name-defined]  # imported only when needed
-            def record(self, event: Event) -> None:
-                self._proxy_to_logger("append", source=event)
+            def record(self, events: Sequence[Event]) -> None:
+                self._proxy_to_logger("append", source=events)
 
-        logger: _Logger = Logger(self._rendered, [self._line_of], {})
+        logger: _Logger = Logger(self._rendered, [self._lines_of], {})
         return logger
 
-    def _line_of(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> bytes:
-        """Return the line of the event that is logged: the one processor."""
-        return self._recorder.line(entry["source"])
+    def _lines_of(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> bytes:
+        """Return the lines of the events that are logged: the one processor."""
+        lines = []
+        for event in entry["source"]:
+            if SEVERITY[level_of(event)] >= self._least:
+                lines.append(self._recorder.line(event))
+            else:
+                self._recorder.skip(event)
+        return b"".join(lines)
 
 
 def _structlog() -> ModuleType:
