@@ -11,7 +11,6 @@ import typer
 from msgspec.structs import asdict
 
 from aetherflow import exit_codes
-from aetherflow.check import schedule_advice
 from aetherflow.cli.flow_source import FlowSource, flow_source
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.printing import count, diagnostics_of, print_note, print_text
@@ -19,11 +18,11 @@ from aetherflow.cli.report import as_findings, print_report
 from aetherflow.config import project as project_files
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
 from aetherflow.runs.load_flow import CheckedFlow
-from aetherflow.schedule.item import Schedule
-from aetherflow.server import item_flows, schedule_files
+from aetherflow.spec.schedule_file import is_schedule_file
 
 if TYPE_CHECKING:
     from aetherflow.admin.resolved_paths import ResolvedPath
+    from aetherflow.schedule.item import Schedule
 
 
 def validate(
@@ -82,9 +81,12 @@ def _checked(flow: FlowSource) -> tuple[list[Diagnostic], Callable[[], list[Reso
     if flow.manifest is None and project_files.is_project_file(flow.flow):
         project_files.check_project(flow.flow)
         return [], list
-    if flow.manifest is not None or not schedule_files.is_schedule_file(flow.flow):
+    if flow.manifest is not None or not is_schedule_file(flow.flow):
         checked_flow = flow.load_checked_flow()
         return checked_flow.diagnostics, partial(_paths_for_flow, checked_flow)
+    from aetherflow.check import schedule_advice  # noqa: PLC0415 - not for a flow
+    from aetherflow.server import item_flows, schedule_files  # noqa: PLC0415 - as above
+
     checked = schedule_files.check_schedule_file(flow.flow)
     schedule_advice.advise_items(checked.schedule, checked.sink)
     item_flows.check_item_flows(checked, os.environ)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,13 +15,7 @@ from aetherflow.redaction import Redactor
 from aetherflow.schedule.item import Schedule, Signature
 from aetherflow.server.file_watch import signature
 from aetherflow.server.server_settings import ScheduleConflict
-from aetherflow.spec.document import MAX_BYTES, scan_file
 from aetherflow.spec.load import ScheduleDocument, read_schedule, read_schedule_text
-from aetherflow.spec.read_file import read_file
-from aetherflow.spec.schedule import is_schedule
-
-_FLOW_KEY = re.compile(rb"^(?:flow|jobs):", re.MULTILINE)
-_ITEMS_KEY = re.compile(rb"^[\"']?items\b", re.MULTILINE)
 
 
 class CheckedSchedule(msgspec.Struct, frozen=True):
@@ -37,20 +30,6 @@ class CheckedSchedule(msgspec.Struct, frozen=True):
         file = self.sink.document.file
         ordered = self.sink.in_order(Redactor().text).values()
         return sorted(ordered, key=lambda d: (d.file != file, d.file))
-
-
-def is_schedule_file(path: Path) -> bool:
-    """Whether a file is a scheduler file, by its keys; False for an unreadable file or a pipe."""
-    try:
-        if path.is_fifo():
-            return False  # a pipe can be read only once, and is then read as a flow
-        data = read_file(path, MAX_BYTES)
-        if _FLOW_KEY.search(data) and not _ITEMS_KEY.search(data):
-            return False  # most are flows, and a flow may be large: it is parsed once
-        document, _ = scan_file(path)
-    except (InvalidInput, OSError, ValueError):
-        return False
-    return document is not None and is_schedule(document.value)
 
 
 def check_schedule_file(path: Path) -> CheckedSchedule:

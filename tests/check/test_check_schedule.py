@@ -10,7 +10,8 @@ from aetherflow.errors import InvalidInput
 from aetherflow.schedule.cron import Cron
 from aetherflow.schedule.item import Changes, changes
 from aetherflow.schedule.trigger import Interval, Moment
-from aetherflow.server.schedule_files import check_schedule_file, is_schedule_file, load_schedule
+from aetherflow.server.schedule_files import check_schedule_file, load_schedule
+from aetherflow.spec.schedule_file import is_schedule_file
 
 
 def written(folder: Path, text: str) -> Path:
@@ -196,5 +197,5 @@ def test_a_flow_is_not_parsed_to_see_that_it_is_no_scheduler_file(
 ) -> None:
     path = tmp_path / "flow.yaml"
     path.write_text("version: 1\nflow: {id: x}\njobs: []\n")
-    monkeypatch.delattr("aetherflow.server.schedule_files.scan_file")
+    monkeypatch.delattr("aetherflow.spec.schedule_file.scan_file")
     assert not is_schedule_file(path)
