@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from itertools import product
 from math import prod
 from typing import Any, NoReturn
@@ -48,7 +49,7 @@ def broken_rule(struct: type[msgspec.Struct], inputs: Mapping[str, Any], unknown
     if not hasattr(struct, "__post_init__"):
         return ""
     given: list[list[tuple[str, Any]]] = []
-    for field in msgspec.structs.fields(struct):
+    for field in _fields_of(struct):
         name = field.encode_name
         if name not in inputs:
             continue
@@ -64,6 +65,12 @@ def broken_rule(struct: type[msgspec.Struct], inputs: Mapping[str, Any], unknown
         return ""
     problems = [_problem(struct, dict(case)) for case in product(*given)]
     return problems[0] if all(problems) else ""
+
+
+@cache
+def _fields_of(struct: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return the fields of a Struct: to read its annotations takes longer than to check a step."""
+    return msgspec.structs.fields(struct)
 
 
 def _may_be_null(value: object, wanted: Any) -> bool:
