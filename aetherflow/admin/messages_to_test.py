@@ -102,7 +102,7 @@ def _nothing_to_send(file: Path, event: str) -> UsageError:
 
 def _sent(checked: CheckedFlow, end: StepFinished, removed: Path) -> SentMessage:
     """Return how a message was sent; what names a file in the folder that was removed is left out."""
-    line = next(job.place.line for job in checked.plan.jobs if job.id == end.job_id)
+    line = next(job.line for job in checked.plan.jobs if job.id == end.job_id)
     error = end.error
     said = error.message if error else end.reason
     return SentMessage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Container, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,6 +48,7 @@ ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params", "flow")
 RESOURCE_ROOTS = ("env", "flow")
 CYCLES_REPORTED = 20
+NOTHING, _ = compile_template({})
 
 
 def build_plan(
@@ -60,7 +62,8 @@ def build_plan(
     `version_of` gives the version of a step type, `step_type_of` the type itself.
     """
     compiler = _Compiler(loaded.spec, sink, version_of, step_type_of)
-    jobs = tuple(compiler.job(index, job) for index, job in enumerate(loaded.spec.jobs))
+    lines = sink.lines(("jobs",), len(loaded.spec.jobs))
+    jobs = tuple(compiler.job(index, job, lines[index]) for index, job in enumerate(loaded.spec.jobs))
     hooks = tuple(compiler.hook(name) for name in HOOKS if getattr(loaded.spec.flow, name))
     hooks += tuple(compiler.messages(loaded.spec.flow.notify))
     compiler.metadata()
@@ -92,9 +95,16 @@ class _Compiler:
         self.step_type_of = step_type_of
         self.index = {job.id: number for number, job in enumerate(spec.jobs)}
         self.item_keys: dict[str, tuple[str, ...] | None] = {}
-        self.outputs = {job.id: {key for step in job.steps for key in step.outputs} for job in spec.jobs}
+        self.retry = spec.flow.retry or RetrySpec()
 
-    def job(self, index: int, spec: JobSpec) -> JobPlan:
+    @cached_property
+    def outputs(self) -> dict[str, frozenset[str]]:
+        """The names of the outputs of all jobs, by job; few flows refer to them."""
+        return {
+            job.id: frozenset(key for step in job.steps for key in step.outputs) for job in self.spec.jobs
+        }
+
+    def job(self, index: int, spec: JobSpec, line: int) -> JobPlan:
         """Compile one job."""
         base: Path = ("jobs", index)
         needs = self._needs(spec, base)
@@ -117,16 +127,15 @@ class _Compiler:
             for_each=for_each,
             max_parallel=spec.max_parallel,
             timeout_seconds=spec.timeout_seconds,
-            place=self.sink.place(base),
+            line=line,
         )
 
     def hook(self, name: str) -> JobPlan:
         """Compile `on_success`, `on_failure` or `on_exit` as a job that waits for all others."""
         base: Path = ("flow", name)
         spec = JobSpec(id=f"_{name}", steps=getattr(self.spec.flow, name))
-        return JobPlan(
-            index=-1, id=f"{HOOK}{name}", steps=self._steps(spec, base, set()), place=self.sink.place(base)
-        )
+        steps, line = self._steps(spec, base, set()), self.sink.place(base).line
+        return JobPlan(index=-1, id=f"{HOOK}{name}", steps=steps, line=line)
 
     def messages(self, entries: Sequence[NotifySpec]) -> Iterator[JobPlan]:
         """Compile the entries of `notify`, each as a job that waits for all others."""
@@ -146,7 +155,7 @@ class _Compiler:
                 id=name,
                 steps=self._steps(spec, base, set()),
                 timeout_seconds=entry.timeout_seconds,
-                place=self.sink.place((*base, 0)),
+                line=self.sink.place((*base, 0)).line,
             )
 
     def metadata(self) -> None:
@@ -164,6 +173,8 @@ class _Compiler:
 
     def refuse_cycles(self, jobs: tuple[JobPlan, ...]) -> None:
         """Report the cycles among the jobs; of those that share a job, the first."""
+        if all(before < job.index for job in jobs for before in (*job.needs, *job.after)):
+            return  # each waits for earlier ones only
         edges = {job.index: (*job.needs, *job.after) for job in jobs}
         for _ in range(CYCLES_REPORTED):
             cycle = find_cycle(edges)
@@ -171,7 +182,7 @@ class _Compiler:
                 return
             names = " -> ".join(jobs[index].id for index in cycle)
             self.sink.add(
-                jobs[cycle[0]].place,
+                self.sink.place(("jobs", cycle[0])),
                 "AF130",
                 f"the jobs wait for each other in a circle: {names}",
                 "remove one depends_on, or one reference to jobs.*, of the circle",
@@ -210,11 +221,11 @@ class _Compiler:
         return condition
 
     def _steps(self, job: JobSpec, base: Path, after: set[int]) -> tuple[StepPlan, ...]:
-        retry = job.retry or self.spec.flow.retry or RetrySpec()
         earlier: set[str] = set()
         steps: list[StepPlan] = []
+        lines = self.sink.lines(base, len(job.steps))
         for number, step in enumerate(job.steps):
-            steps.append(self._step(job, step, (*base, number), earlier, retry, after))
+            steps.append(self._step(job, step, (*base, number), lines[number], earlier, after))
             steps += self._follow_up(job, steps[-1], (*base, number))
             earlier.add(step.id)
         return tuple(steps)
@@ -231,11 +242,10 @@ class _Compiler:
             self.sink.add((*base, "inputs", "after"), "AF303", message, f"rename the step {id_!r}")
         changes: dict[str, Any] = {"id": id_, "type": follow_up.name, "description": "", "on_no_data": None}
         spec = msgspec.structs.replace(step.spec, **changes, outputs={})
-        none, _ = compile_template({})
-        return [msgspec.structs.replace(step, spec=spec, outputs=none, follows=step.id)]
+        return [msgspec.structs.replace(step, spec=spec, outputs=NOTHING, follows=step.id)]
 
     def _step(
-        self, job: JobSpec, spec: StepSpec, base: Path, earlier: set[str], retry: RetrySpec, after: set[int]
+        self, job: JobSpec, spec: StepSpec, base: Path, line: int, earlier: set[str], after: set[int]
     ) -> StepPlan:
         roots = (*STEP_ROOTS, *ITEM_ROOTS) if job.for_each is not None else STEP_ROOTS
         if isinstance(spec, MessageStep):
@@ -243,15 +253,16 @@ class _Compiler:
         at = (*base, "inputs")
         given = written_inputs(spec.type, spec.inputs, self.step_type_of, self.sink.written, at)
         inputs = self._template(given, at, job, roots, earlier, after)
-        outputs = self._template(
-            spec.outputs, (*base, "outputs"), job, (*roots, "result"), earlier | {spec.id}, after
-        )
+        outputs = NOTHING
+        if spec.outputs:
+            seen = earlier | {spec.id}
+            outputs = self._template(spec.outputs, (*base, "outputs"), job, (*roots, "result"), seen, after)
         return StepPlan(
             spec=spec,
             inputs=inputs,
             outputs=outputs,
-            retry=spec.retry or retry,
-            place=self.sink.place(base),
+            retry=spec.retry or job.retry or self.retry,
+            line=line,
             version=self.version_of(spec.type),
         )
 

@@ -50,6 +50,12 @@ class DiagnosticSink:
         """Return the position of the node at `path`."""
         return self.document.position(self._as_written(path))
 
+    def lines(self, path: Path, count: int) -> list[int]:
+        """Return the lines of the first `count` items of the list at `path`."""
+        if self._guesses is None:
+            return self.document.lines(path, count)
+        return [self.place((*path, number)).line for number in range(count)]
+
     def text_place(self, path: Path, offset: int) -> Position:
         """Return the position of a character of the text at `path`."""
         return self.document.text_position(self._as_written(path), offset)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from aetherflow.errors import Position
 from aetherflow.language.template import Template
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
@@ -70,6 +69,7 @@ class StepPlan(msgspec.Struct, frozen=True, gc=False):
     """A step, ready to run.
 
     Attributes:
+        line: where it is in the flow file, from 1.
         version: the version of the distribution of its type, if known.
         follows: the step that it follows: the flow has only that one, and this one runs if it succeeded.
     """
@@ -78,7 +78,7 @@ class StepPlan(msgspec.Struct, frozen=True, gc=False):
     inputs: Template
     outputs: Template
     retry: RetrySpec
-    place: Position
+    line: int
     version: str = ""
     follows: str = ""
 
@@ -104,6 +104,7 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         index: its position in the file; ready jobs start in this order.
+        line: where it is in the flow file, from 1.
         needs: indexes of the jobs that must have ended SUCCESS (`depends_on`).
         after: indexes of the jobs that must have ended, with any status (the job refers to them).
     """
@@ -111,7 +112,7 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
     index: int
     id: str
     steps: tuple[StepPlan, ...]
-    place: Position
+    line: int
     needs: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
     when: Condition | None = None

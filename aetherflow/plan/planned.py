@@ -21,10 +21,10 @@ def _planned(plan: Plan, job: JobPlan) -> PlannedJob:
     return PlannedJob(
         id=job.id,
         steps=[
-            PlannedStep(id=step.id, type=step.spec.type, line=step.place.line, pool=step.spec.pool or "")
+            PlannedStep(id=step.id, type=step.spec.type, line=step.line, pool=step.spec.pool or "")
             for step in job.steps
         ],
-        line=job.place.line,
+        line=job.line,
         needs=[plan.jobs[index].id for index in job.needs],
         after=[plan.jobs[index].id for index in job.after],
         max_parallel=job.max_parallel or 0,

@@ -13,7 +13,7 @@ from aetherflow.redaction.addresses import redactor_of_messages, without_address
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.spelling import NodePath
 from aetherflow.spec.syntax_errors import explain_encoding
-from aetherflow.spec.yaml_content import COLUMN, PLAIN, QUOTED, Content, position_of
+from aetherflow.spec.yaml_content import COLUMN, LINE, PLAIN, QUOTED, Content, position_of
 from aetherflow.spec.yaml_reader import read_yaml
 from aetherflow.spec.yaml_scalars import NULLS, json_text
 from aetherflow.working_directory import absolute
@@ -86,6 +86,13 @@ class Document(msgspec.Struct, frozen=True, eq=False):
         """Return the position of the key or list item at `path`, else of its nearest parent that exists."""
         place, _, _ = self._find(path)
         return position_of(place)
+
+    def lines(self, path: NodePath, count: int) -> list[int]:
+        """Return the lines of the first items of the list at `path`, as `position` finds each of them."""
+        _, value, below = self._find(path)
+        if not isinstance(value, list) or len(value) < count:
+            return [self.position((*path, number)).line for number in range(count)]
+        return [(place >> LINE) + 1 for place in self._content.places[below : below + 2 * count : 2]]
 
     def text_position(self, path: NodePath, offset: int) -> Position:
         """Return the position of a character of the text at `path`; in doubt the start of the text."""
