@@ -38,7 +38,7 @@ Entry = tuple[Any, Any, Render | None]
 """The key of a mapping, the value as given, and how to render it; None where it is constant."""
 
 
-class Template(msgspec.Struct, frozen=True, eq=False):
+class Template(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A value whose texts may hold tokens.
 
     Attributes:
@@ -79,7 +79,7 @@ class Template(msgspec.Struct, frozen=True, eq=False):
         Raises:
             MissingValue: as `render`, when the template is no mapping.
         """
-        if self._entries is None:
+        if self._entries is None:  # it is constant, or no mapping
             return self.render(scope)
         present = {}
         for key, value, render in self._entries:
@@ -96,7 +96,8 @@ def compile_template(value: Any) -> tuple[Template, list[TextDiagnostic]]:
     problems: list[TextDiagnostic] = []
     if isinstance(value, dict):
         entries = _entries(value, (), references, problems)
-        return Template(value, tuple(references), _mapping(entries), entries), problems
+        render = _mapping(entries)
+        return Template(value, tuple(references), render, entries if render else None), problems
     render = _compile(value, (), references, problems)
     return Template(value, tuple(references), render, None), problems
 
