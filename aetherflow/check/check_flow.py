@@ -18,9 +18,10 @@ from aetherflow.check.written_paths import check_flow_paths, check_path_below
 from aetherflow.errors import AetherFlowError
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
+from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.step import StepType
-from aetherflow.spec.convert import misfit, type_info
+from aetherflow.spec.convert import convert, misfit, type_info
 from aetherflow.spec.decode import fits, wrong_kind
 from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.flow import ResourceSpec, StepSpec
@@ -118,9 +119,10 @@ class _StepChecker:
         self._check_connector(step_type, inputs.get("resource"), (*base, "inputs", "resource"))
         self.used.add(step_type.default_resource)
         struct = _struct_in(step_type.input_type)
-        named = {text for text, _ in texts(inputs, ())}  # any of them may name a resource
-        self.used.update(self._resources if struct is None else self._resources.keys() & named)
-        if struct is not None:
+        if self._resources:
+            named = {text for text, _ in texts(inputs, ())}  # any of them may name a resource
+            self.used.update(self._resources if struct is None else self._resources.keys() & named)
+        if struct is not None and not _are_right(inputs, struct):
             _check_inputs(step_type, struct, inputs, (*base, "inputs"), self._sink)
         inner = inputs.get("step")
         if step_type.contains == "step" and isinstance(inner, dict):
@@ -158,6 +160,25 @@ class _StepChecker:
             return issubclass(self._registry.connector_class(resource.connector), wanted)
         except AetherFlowError:
             return True
+
+
+def _are_right(inputs: dict[str, Any], struct: type[msgspec.Struct]) -> bool:
+    """Whether inputs are surely right, as most are: constant, of simple kinds, and they fit as a whole.
+
+    In doubt it is False, and each input is looked at.
+    """
+    fields = _fields_of(struct)
+    if not all(name in fields and fields[name].is_simple for name in inputs):
+        return False
+    if b"{{" in msgspec.json.encode(inputs) or _needs_one_of(struct):
+        return False
+    try:
+        convert(inputs, struct, strict=False)
+    except BaseException as error:  # the `__post_init__` of a plugin may raise anything
+        if is_our_cancellation(error):
+            raise
+        return False
+    return True
 
 
 def _check_inputs(
@@ -306,7 +327,11 @@ def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """An input of a step type, and what is asked about it for each step of a flow."""
+    """An input of a step type, and what is asked about it for each step of a flow.
+
+    Attributes:
+        is_simple: whether a constant that fits the type is right.
+    """
 
     type: Any
     required: bool
@@ -315,6 +340,7 @@ class _Field(msgspec.Struct, frozen=True):
     item_struct: type[msgspec.Struct] | None
     is_path: bool
     is_duration: bool
+    is_simple: bool
 
 
 @cache
@@ -322,14 +348,16 @@ def _fields_of(struct: Any) -> dict[str, _Field]:
     found = {}
     for field in msgspec.structs.fields(struct):
         kind = type_info(field.type)
+        inner, item = _struct_in(field.type), _item_struct(kind)
         found[field.encode_name] = _Field(
             type=field.type,
             required=field.required,
             kind=kind,
-            struct=_struct_in(field.type),
-            item_struct=_item_struct(kind),
+            struct=inner,
+            item_struct=item,
             is_path=is_path(kind),
             is_duration=is_duration(kind),
+            is_simple=not (inner or item or is_path(kind) or is_duration(kind)),
         )
     return found
 
