@@ -6,6 +6,7 @@ import heapq
 import sqlite3
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -65,24 +66,14 @@ def history_of(
 ) -> list[HistoryEntry]:
     """Return the newest entries of some items, `limit` at most, the newest last.
 
-    No more than `limit` rows of each scheduler file are in memory.
+    Of each item, only as many rows are read as are returned.
     """
-    by_name = {(one.scheduler, one.name): one for one in items}
     streams: list[Iterator[HistoryEntry]] = []
     stored = [outcome for outcome in outcomes if outcome != CLOSED]
     if stored or not outcomes:
-        for scheduler in dict.fromkeys(one.scheduler for one in items):
-            mine = [one.name for one in items if one.scheduler == scheduler]
-            rows = newest_firings(
-                raw,
-                scheduler,
-                mine[0] if len(mine) == 1 else "",
-                since=since,
-                until=until,
-                outcomes=stored,
-                limit=limit,
-            )
-            streams.append(iter([_entry_of(row, by_name[scheduler, row.item_id]) for row in rows]))
+        for one in items:
+            rows = newest_firings(raw, one.scheduler, one.name, since=since, until=until, outcomes=stored)
+            streams.append(map(partial(_entry_of, one=one), rows))
     if not outcomes or CLOSED in outcomes:
         streams += [_closed(raw, one, since, until, now) for one in items if one.item]
     merged = heapq.merge(*streams, key=lambda entry: entry.scheduled_at, reverse=True)

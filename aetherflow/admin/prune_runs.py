@@ -21,7 +21,7 @@ from aetherflow.store.alerts import delete_old_alerts
 from aetherflow.store.backfills import delete_old_backfills
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import FULL_BYTES, free_bytes, logs_beside
-from aetherflow.store.firings import delete_old_firings
+from aetherflow.store.firings import delete_firings, old_firings
 from aetherflow.store.lease import Lease, LeaseHolder
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_deletion import OldRun
@@ -136,9 +136,10 @@ class _Prune:
                 await self._delete([run.run_id for run in marked])
                 deleted += marked
             if before is not None:
-                forget = partial(delete_old_firings, before=before, limit=rows.BATCH_ROWS)
-                while await self._change(forget) == rows.BATCH_ROWS:
-                    pass
+                ids = await self._database.read(partial(old_firings, before=before))
+                for first in range(0, len(ids), rows.BATCH_ROWS):
+                    some_ids = ids[first : first + rows.BATCH_ROWS]
+                    await self._change(partial(delete_firings, ids=some_ids, before=before))
                 await self._change(partial(delete_old_alerts, before=before))
                 await self._change(partial(delete_old_backfills, before=before))
         finally:

@@ -11,7 +11,7 @@ from aetherflow.errors import UsageError
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.server.in_force import AskedFile, in_force, served_files
 from aetherflow.spec.suggest import did_you_mean
-from aetherflow.store.firing_history import items_with_firings
+from aetherflow.store.firing_history import items_with_firings, schedulers_with_firings
 
 
 class KnownItem(msgspec.Struct, frozen=True):
@@ -36,8 +36,7 @@ def known_items_of(raw: sqlite3.Connection, asked: AskedFile | None, now: dateti
     """
     found = {name: one.schedule for name, one in in_force(served_files(raw, now), asked).items()}
     if asked is None:
-        rows = raw.execute("SELECT DISTINCT scheduler FROM firings ORDER BY 1").fetchall()
-        found = {**dict.fromkeys(name for (name,) in rows), **found}
+        found = {**dict.fromkeys(schedulers_with_firings(raw)), **found}
     items = []
     for scheduler, schedule in found.items():
         names = dict.fromkeys([*(schedule.items if schedule else []), *items_with_firings(raw, scheduler)])

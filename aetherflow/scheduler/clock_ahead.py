@@ -103,7 +103,7 @@ def treat_as_now(raw: sqlite3.Connection, scheduler: str, now: datetime) -> dict
     ahead = items_decided_after(raw, scheduler, now + timedelta(seconds=CLOCK_BACK_SECONDS))
     if not ahead:
         return {}
-    early = missed_early(raw, scheduler, now, now + timedelta(seconds=AHEAD_SECONDS))
+    early = missed_early(raw, scheduler, ahead, now, now + timedelta(seconds=AHEAD_SECONDS))
     found = {
         name: ItemAhead(decided, min(now, early.get(name, now + ONE_SECOND) - ONE_SECOND))
         for name, decided in ahead.items()

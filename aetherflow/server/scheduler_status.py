@@ -140,7 +140,7 @@ def _items(
     known = known_items(raw, scheduler)
     pauses = read_pauses(raw, scheduler)
     names = list(schedule.items) if schedule else sorted({*known, *last})
-    alerts = newest_alerts(raw, scheduler)
+    alerts = newest_alerts(raw, scheduler, names)
     opened_of: dict[str, list[Firing]] = {}
     for firing in open_firings(raw, scheduler):
         opened_of.setdefault(firing.item_id, []).append(firing)

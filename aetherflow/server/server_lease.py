@@ -91,7 +91,9 @@ class ServerLease:
     def _take(self, raw: sqlite3.Connection) -> None:
         now = self.clocks.now()
         leases.acquire(raw, self.name, this_process(), self.name, now=now, ttl_seconds=TTL_SECONDS)
-        rows = raw.execute("SELECT name FROM leases WHERE name LIKE 'server:%' AND name <> ?", (self.name,))
+        rows = raw.execute(  # by the key: LIKE would read the leases of all runs
+            "SELECT name FROM leases WHERE name >= 'server:' AND name < 'server;' AND name <> ?", (self.name,)
+        )
         for (name,) in rows.fetchall():
             held = leases.held(raw, name, now)
             if held is None or held.validity == "dead":

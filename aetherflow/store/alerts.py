@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -172,22 +172,25 @@ def firings_by_id(raw: sqlite3.Connection, ids: Collection[int]) -> list[Firing]
 def delete_old_alerts(raw: sqlite3.Connection, before: datetime) -> None:
     """Delete the alerts of before then, but the last one of each item and kind: it is not reported again."""
     raw.execute(
-        "DELETE FROM schedule_alerts WHERE alerted_at < ? "
-        "AND (scheduler, item_id, kind, scheduled_at) NOT IN "
-        "(SELECT scheduler, item_id, kind, max(scheduled_at) FROM schedule_alerts GROUP BY 1, 2, 3)",
+        "DELETE FROM schedule_alerts AS old WHERE alerted_at < ? AND EXISTS ("
+        "SELECT 1 FROM schedule_alerts AS new WHERE new.scheduler = old.scheduler "
+        "AND new.item_id = old.item_id AND new.kind = old.kind "
+        "AND new.scheduled_at > old.scheduled_at)",
         (timestamp(before),),
     )
 
 
-def newest_alerts(raw: sqlite3.Connection, scheduler: str) -> dict[str, list[Alert]]:
-    """Return the alerts about the newest tick of each item that has some, by item."""
-    rows = raw.execute(
-        f"SELECT {_COLUMNS} FROM schedule_alerts WHERE scheduler = ?1 AND (item_id, scheduled_at) IN "  # noqa: S608 - as above
-        "(SELECT item_id, max(scheduled_at) FROM schedule_alerts WHERE scheduler = ?1 GROUP BY item_id) "
-        "ORDER BY alerted_at, kind",
-        (scheduler,),
-    )
+def newest_alerts(raw: sqlite3.Connection, scheduler: str, item_ids: Iterable[str]) -> dict[str, list[Alert]]:
+    """Return the alerts about the newest tick of each of these items that has some, by item."""
     found: dict[str, list[Alert]] = {}
-    for row in rows:
-        found.setdefault(row[1], []).append(Alert(*row))
+    for item_id in item_ids:
+        rows = raw.execute(
+            f"SELECT {_COLUMNS} FROM schedule_alerts WHERE scheduler = ?1 AND item_id = ?2 "  # noqa: S608 - as above
+            "AND scheduled_at = (SELECT max(scheduled_at) FROM schedule_alerts "
+            "WHERE scheduler = ?1 AND item_id = ?2) "
+            "ORDER BY alerted_at, kind",
+            (scheduler, item_id),
+        )
+        if alerts := [Alert(*row) for row in rows]:
+            found[item_id] = alerts
     return found

@@ -6,12 +6,13 @@ The functions read in a transaction of the caller, and never more rows than aske
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
+from heapq import merge
 
 import msgspec
 
-from aetherflow.store.firings import Firing, FiringOutcome, as_firings
+from aetherflow.store.firings import Firing, FiringOutcome, as_firings, each_firing
 from aetherflow.store.projection import timestamp
 
 PROBLEMS: tuple[FiringOutcome, ...] = ("FAILED", "CANCELLED", "SKIPPED", "MISSED")
@@ -39,32 +40,29 @@ def newest_firings(
     until: datetime | None = None,
     outcomes: Collection[str] = (),
     unplanned: bool = False,
-    limit: int = 50,
-) -> list[Firing]:
-    """Return the newest firings of an item in a period, newest first; `until` itself is not in it.
-
-    With an empty item they are those of every item.
+) -> Iterator[Firing]:
+    """Yield the firings of an item in a period, the newest first; `until` itself is not in it.
 
     `outcomes` leaves the others out; empty is every outcome. `unplanned` leaves out what a pause or a window
     skipped.
     """
-    marks = ", ".join("?" * len(outcomes))
-    of_item = "AND item_id = ? " if item_id else ""
-    chosen = f"AND outcome IN ({marks}) " if outcomes else ""
-    chosen += "AND is_planned = 0 " if unplanned else ""
-    rows = raw.execute(
-        f"SELECT * FROM firings WHERE scheduler = ? {of_item}AND scheduled_at >= ? "  # noqa: S608 - marks
-        f"AND scheduled_at < ? {chosen}ORDER BY scheduled_at DESC LIMIT ?",
-        (
-            scheduler,
-            *([item_id] if item_id else []),
-            timestamp(since) if since else "",
-            timestamp(until) if until else "9999",
-            *outcomes,
-            limit,
-        ),
-    )
-    return as_firings(rows)
+    unless_planned = "AND is_planned = 0 " if unplanned else ""
+    period = (timestamp(since) if since else "", timestamp(until) if until else "9999")
+
+    def stored(condition: str, *outcome: str) -> Iterator[Firing]:
+        rows = raw.execute(
+            f"SELECT * FROM firings WHERE scheduler = ? AND item_id = ? {condition}AND scheduled_at >= ? "  # noqa: S608 - constants
+            f"AND scheduled_at < ? {unless_planned}ORDER BY scheduled_at DESC",
+            (scheduler, item_id, *outcome, *period),
+        )
+        return each_firing(rows)
+
+    if not outcomes:
+        return stored("")
+    each = [
+        stored("AND outcome = ? ", outcome) for outcome in outcomes
+    ]  # there is an index with the order of each
+    return merge(*each, key=lambda firing: firing.scheduled_at, reverse=True)
 
 
 def firing_at_or_after(raw: sqlite3.Connection, scheduler: str, item_id: str, at: datetime) -> Firing | None:
@@ -77,9 +75,24 @@ def firing_at_or_after(raw: sqlite3.Connection, scheduler: str, item_id: str, at
     return next(iter(as_firings(rows)), None)
 
 
+def schedulers_with_firings(raw: sqlite3.Connection) -> list[str]:
+    """Return the schedulers that have firings."""
+    rows = raw.execute(  # a step of the index for each: DISTINCT reads years of firings
+        "WITH RECURSIVE found (name) AS (SELECT min(scheduler) FROM firings UNION ALL "
+        "SELECT (SELECT min(scheduler) FROM firings WHERE scheduler > name) FROM found "
+        "WHERE name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL"
+    )
+    return [scheduler for (scheduler,) in rows]
+
+
 def items_with_firings(raw: sqlite3.Connection, scheduler: str) -> list[str]:
     """Return the items of a scheduler that have firings, also those that its file has no more."""
-    rows = raw.execute("SELECT DISTINCT item_id FROM firings WHERE scheduler = ? ORDER BY 1", (scheduler,))
+    rows = raw.execute(  # as above
+        "WITH RECURSIVE found (name) AS (SELECT min(item_id) FROM firings WHERE scheduler = ?1 UNION ALL "
+        "SELECT (SELECT min(item_id) FROM firings WHERE scheduler = ?1 AND item_id > name) FROM found "
+        "WHERE name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL",
+        (scheduler,),
+    )
     return [item_id for (item_id,) in rows]
 
 
@@ -100,13 +113,12 @@ def known_of(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Known:
 
 def last_success(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Firing | None:
     """Return the newest firing of an item that succeeded."""
-    return next(iter(newest_firings(raw, scheduler, item_id, outcomes=("SUCCESS",), limit=1)), None)
+    return next(newest_firings(raw, scheduler, item_id, outcomes=("SUCCESS",)), None)
 
 
 def last_problem(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Firing | None:
     """Return the newest firing of an item that ended without success, or did not run though it was to."""
-    found = newest_firings(raw, scheduler, item_id, outcomes=PROBLEMS, unplanned=True, limit=1)
-    return next(iter(found), None)
+    return next(newest_firings(raw, scheduler, item_id, outcomes=PROBLEMS, unplanned=True), None)
 
 
 def is_run_here(raw: sqlite3.Connection, run_id: str) -> bool:

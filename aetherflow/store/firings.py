@@ -8,7 +8,7 @@ of the caller.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -21,6 +21,9 @@ from aetherflow.store.stored_times import seconds_between
 Cause = Literal["tick", "catch_up", "manual", "backfill", "event"]
 BY_HAND: frozenset[Cause] = frozenset({"manual", "backfill"})
 """The causes of firings that a person requests: they follow nothing, and have no time to be late for."""
+
+NEWEST_FIRINGS = 2000
+"""How many firings are looked at to say whether items have runs elsewhere."""
 
 Open = Literal["WAITING", "QUEUED", "RUNNING"]
 RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
@@ -138,9 +141,14 @@ def _insert(raw: sqlite3.Connection, new: NewFiring, scheduled: datetime, now: d
 
 def as_firings(rows: sqlite3.Cursor) -> list[Firing]:
     """Return the rows as firings; a column that a newer version has added is left out."""
+    return list(each_firing(rows))
+
+
+def each_firing(rows: sqlite3.Cursor) -> Iterator[Firing]:
+    """Yield the rows as firings, each when it is asked for, as `as_firings` returns them."""
     known = set(Firing.__struct_fields__)
     places = [(number, column[0]) for number, column in enumerate(rows.description) if column[0] in known]
-    return [Firing(**{name: row[number] for number, name in places}) for row in rows]
+    return (Firing(**{name: row[number] for number, name in places}) for row in rows)
 
 
 def find_firing(raw: sqlite3.Connection, firing_id: int) -> Firing | None:
@@ -237,16 +245,20 @@ def shorten_firing(
 
 
 def missed_early(
-    raw: sqlite3.Connection, scheduler: str, now: datetime, decided_after: datetime
+    raw: sqlite3.Connection, scheduler: str, item_ids: Iterable[str], now: datetime, decided_after: datetime
 ) -> dict[str, datetime]:
-    """Return the first tick of each item, up to `now`, that was called MISSED after a time."""
-    rows = raw.execute(
-        "SELECT item_id, min(scheduled_at) FROM firings WHERE scheduler = ? AND outcome = 'MISSED' "
-        "AND cause = 'tick' AND started_at IS NULL AND ticks = 1 AND scheduled_at <= ? AND decided_at > ? "
-        "GROUP BY item_id",
-        (scheduler, timestamp(now), timestamp(decided_after)),
-    )
-    return {item_id: datetime.fromisoformat(at) for item_id, at in rows}
+    """Return the first tick of each of these items, up to `now`, that was called MISSED after a time."""
+    found: dict[str, datetime] = {}
+    for item_id in item_ids:
+        (first,) = raw.execute(
+            "SELECT min(scheduled_at) FROM firings WHERE scheduler = ? AND item_id = ? "
+            "AND outcome = 'MISSED' AND scheduled_at <= ? AND cause = 'tick' AND started_at IS NULL "
+            "AND ticks = 1 AND decided_at > ?",
+            (scheduler, item_id, timestamp(now), timestamp(decided_after)),
+        ).fetchone()
+        if first is not None:
+            found[item_id] = datetime.fromisoformat(first)
+    return found
 
 
 def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> list[Firing]:
@@ -433,11 +445,13 @@ def release_unstarted(raw: sqlite3.Connection, server: str) -> int:
 
 
 def has_runs_elsewhere(raw: sqlite3.Connection) -> bool:
-    """Whether firings have started runs that are not here: in another database, or pruned."""
+    """Whether one of the newest firings started a run that is not here: in another database, or pruned."""
     return bool(
         raw.execute(
-            "SELECT EXISTS (SELECT 1 FROM firings f WHERE f.run_id IS NOT NULL AND f.started_at IS NOT NULL "
-            "AND NOT EXISTS (SELECT 1 FROM run_state r WHERE r.run_id = f.run_id))"
+            "SELECT EXISTS (SELECT 1 FROM (SELECT * FROM firings ORDER BY firing_id DESC LIMIT ?) f "
+            "WHERE f.run_id IS NOT NULL AND f.started_at IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM run_state r WHERE r.run_id = f.run_id))",
+            (NEWEST_FIRINGS,),
         ).fetchone()[0]
     )
 
@@ -448,17 +462,26 @@ def firing_of_run(raw: sqlite3.Connection, run_id: str) -> Firing | None:
     return next(iter(as_firings(rows)), None)
 
 
-def delete_old_firings(raw: sqlite3.Connection, before: datetime, limit: int) -> int:
-    """Delete firings that were over before then, but those of the newest time of each item.
+_IS_OLD = """finished_at < ? AND EXISTS (
+    SELECT 1 FROM firings AS newer WHERE newer.scheduler = firings.scheduler
+    AND newer.item_id = firings.item_id AND newer.scheduled_at > firings.scheduled_at)"""
 
-    Return how many, `limit` at most.
+
+def old_firings(raw: sqlite3.Connection, before: datetime) -> list[int]:
+    """Return the ids of the firings that were over before then, but those of the newest time of each item.
+
+    It looks at every firing, so it is no work for a transaction.
+    """
+    rows = raw.execute(f"SELECT firing_id FROM firings WHERE {_IS_OLD}", (timestamp(before),))  # noqa: S608 - a constant
+    return [firing_id for (firing_id,) in rows]
+
+
+def delete_firings(raw: sqlite3.Connection, ids: Sequence[int], before: datetime) -> None:
+    """Delete those of these firings that are still old.
 
     Up to when the ticks of an item are decided is stored apart: no tick fires again for that.
     """
-    changed = raw.execute(
-        "DELETE FROM firings WHERE firing_id IN (SELECT firing_id FROM firings WHERE finished_at < ? "
-        "AND EXISTS (SELECT 1 FROM firings AS newer WHERE newer.scheduler = firings.scheduler "
-        "AND newer.item_id = firings.item_id AND newer.scheduled_at > firings.scheduled_at) LIMIT ?)",
-        (timestamp(before), limit),
+    raw.executemany(
+        f"DELETE FROM firings WHERE {_IS_OLD} AND firing_id = ?",  # noqa: S608 - a constant
+        [(timestamp(before), firing_id) for firing_id in ids],
     )
-    return changed.rowcount

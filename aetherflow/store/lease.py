@@ -128,7 +128,8 @@ def release(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
 def release_all_of(raw: sqlite3.Connection, run_id: str, now: datetime) -> None:
     """Release every lock that is held for a run."""
     raw.execute(
-        "UPDATE leases SET released_at = ? WHERE run_id = ? AND name LIKE 'lock:%' AND released_at IS NULL",
+        "UPDATE leases SET released_at = ? WHERE run_id = ? AND released_at IS NULL "
+        "AND name >= 'lock:' AND name < 'lock;'",  # by the key: LIKE would read the leases of all runs
         (timestamp(now), run_id),
     )
 

@@ -351,6 +351,24 @@ ALTER TABLE step_state ADD COLUMN marks TEXT;
 CREATE INDEX steps_with_marks ON step_state (flow_id) WHERE marks IS NOT NULL;
 """
 
+VERSION_9 = """
+-- The runs of one flow, or with one status, in a year of runs of many flows.
+CREATE INDEX run_state_by_flow ON run_state (flow_id, started_at);
+CREATE INDEX run_state_by_status ON run_state (status, started_at);
+-- The newest firing with one outcome of an item, in a year of firings.
+CREATE INDEX firings_by_outcome ON firings (scheduler, item_id, outcome, scheduled_at);
+-- The alerts that have a run, by it and by their time.
+CREATE INDEX schedule_alerts_by_run ON schedule_alerts (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX schedule_alerts_by_time ON schedule_alerts (scheduler, alerted_at) WHERE run_id IS NOT NULL;
+
+-- As it was, but it reads the leases of locks only, not those of all runs.
+DROP VIEW locks;
+CREATE VIEW locks AS
+SELECT substr(name, 6) AS lock_key, holder, owner, generation, acquired_at, expires_at
+FROM leases WHERE name >= 'lock:' AND name < 'lock;' AND released_at IS NULL
+AND expires_at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now');
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     VERSION_1,
     VERSION_2,
@@ -360,6 +378,7 @@ MIGRATIONS: tuple[str, ...] = (
     VERSION_6,
     VERSION_7,
     VERSION_8,
+    VERSION_9,
 )
 """The scripts that lead to version 1, 2, ... in turn."""
 

@@ -16,14 +16,15 @@ RUNS_COMPARED = 5
 """The usual time is the median of so many runs: one that was slow does not count much."""
 
 RUNS_SEARCHED = 2000
-"""How many of the newest runs of all flows are looked through: that is short in a large database too."""
+"""How many of the newest runs of the flow are looked through: that is short in a large database too."""
 
 ROWS_READ = 2000
 """How many jobs, and how many steps, of the last run are read; more fit on no screen."""
 
 _RUNS = """
-SELECT run_id, started_at, finished_at FROM (SELECT * FROM run_state ORDER BY started_at DESC LIMIT ?)
-WHERE flow_id = ? AND status = 'SUCCESS' AND attempt = 1 AND finished_at IS NOT NULL ORDER BY started_at DESC
+SELECT run_id, started_at, finished_at
+FROM (SELECT * FROM run_state WHERE flow_id = ? ORDER BY started_at DESC LIMIT ?)
+WHERE status = 'SUCCESS' AND attempt = 1 AND finished_at IS NOT NULL ORDER BY started_at DESC
 """
 _SELECTED = "SELECT json_extract(payload, '$.selected_job') FROM events WHERE run_id = ? AND seq = 1"
 _JOBS = """
@@ -47,7 +48,7 @@ def usual_times(path: Path, flow_id: str, selected_job: str = "") -> UsualTimes:
     """
     with closing(sqlite3.connect(uri_to_look(path, way_to_look(path)), uri=True, timeout=1)) as raw:
         found: list[tuple[str, float]] = []
-        for run_id, began, ended in raw.execute(_RUNS, (RUNS_SEARCHED, flow_id)):
+        for run_id, began, ended in raw.execute(_RUNS, (flow_id, RUNS_SEARCHED)):
             row = raw.execute(_SELECTED, (run_id,)).fetchone()
             if row is not None and (row[0] or "") == selected_job:
                 found.append((run_id, seconds_between(began, ended)))

@@ -317,7 +317,7 @@ async def test_the_questions_to_the_database_use_an_index(tmp_path: Path) -> Non
     async with DatabasePool().use(run.state) as shared:
         await shared.database.read(explain)
     assert [plan for plan in plans if plan.startswith("SCAN")] == [], plans
-    assert sum("run_state_by_start (started_at>?)" in plan for plan in plans) == 2, plans
+    assert sum("run_state_by_flow (flow_id=? AND started_at>?)" in plan for plan in plans) == 2, plans
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_an_alert_is_stored_once(raw: sqlite3.Connection) -> None:
 def test_the_newest_tick_of_each_item_has_its_alerts(raw: sqlite3.Connection) -> None:
     for one in (alert(0), alert(1), alert(1, "long"), alert(0, item="b")):
         claim(raw, one)
-    found = newest_alerts(raw, "night")
+    found = newest_alerts(raw, "night", ["a", "b", "c"])
     assert {name: [(one.scheduled_at, one.kind) for one in alerts] for name, alerts in found.items()} == {
         "a": [(timestamp(T0 + DAY), "long"), (timestamp(T0 + DAY), "missed")],
         "b": [(timestamp(T0), "missed")],

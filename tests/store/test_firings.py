@@ -233,6 +233,17 @@ def test_how_long_runs_took_is_known(raw: sqlite3.Connection) -> None:
     assert firings_module.run_seconds(raw, "night", "nightly", newest=2) == [3.0, 2.0]
 
 
+def test_a_firing_that_was_opened_again_before_it_is_deleted_stays(raw: sqlite3.Connection) -> None:
+    first, _ = queued(raw, minute=0), queued(raw, minute=1)
+    firings_module.close_firing(raw, first.firing_id, "server:a", "FAILED", "", T0)
+    before = T0 + timedelta(hours=1)
+    old = firings_module.old_firings(raw, before)
+    raw.execute("UPDATE firings SET finished_at = NULL WHERE firing_id = ?", (first.firing_id,))
+    firings_module.delete_firings(raw, old, before)
+    assert old == [first.firing_id]
+    assert firings_module.find_firing(raw, first.firing_id) is not None
+
+
 def test_old_firings_go_but_the_last_of_each_item_and_what_is_open(raw: sqlite3.Connection) -> None:
     for minute in range(4):
         firing = queued(raw, minute=minute)
@@ -240,11 +251,13 @@ def test_old_firings_go_but_the_last_of_each_item_and_what_is_open(raw: sqlite3.
             assert firings_module.close_firing(
                 raw, firing.firing_id, "server:a", "SUCCESS", "", T0 + timedelta(minutes=minute)
             )
-    assert firings_module.delete_old_firings(raw, T0 + timedelta(hours=1), 1) == 1
-    assert firings_module.delete_old_firings(raw, T0 + timedelta(hours=1), 100) == 1
+    before = T0 + timedelta(hours=1)
+    old = firings_module.old_firings(raw, before)
+    firings_module.delete_firings(raw, range(1, 9), before)
     left = raw.execute("SELECT run_id FROM firings ORDER BY 1").fetchall()
     assert left == [("nightly-1",), ("nightly-3",)]
-    assert firings_module.delete_old_firings(raw, T0, 100) == 0
+    assert len(old) == 2
+    assert firings_module.old_firings(raw, T0) == []
 
 
 def test_the_firing_of_the_newest_time_stays_also_if_a_backfill_decided_older_ones_later(
@@ -253,7 +266,8 @@ def test_the_firing_of_the_newest_time_stays_also_if_a_backfill_decided_older_on
     for minute in (3, 0, 1):
         firing = queued(raw, minute=minute)
         firings_module.close_firing(raw, firing.firing_id, "server:a", "SUCCESS", "", T0)
-    assert firings_module.delete_old_firings(raw, T0 + timedelta(hours=1), 100) == 2
+    before = T0 + timedelta(hours=1)
+    firings_module.delete_firings(raw, firings_module.old_firings(raw, before), before)
     assert raw.execute("SELECT run_id FROM firings").fetchall() == [("nightly-3",)]
 
 
