@@ -35,6 +35,9 @@ MOST_HELD = 10_000
 _BEGINNING, _NEWEST = "/beginning", "/newest"
 """Beside the ids of jobs, which have no slash: when a run began, and its newest event of a job."""
 
+_NOTES_OF_EVENT = 2
+"""How many times are noted for an event, at most."""
+
 Write = Callable[[Sequence[Event]], None]
 """Writes events; called in the thread of the sink."""
 
@@ -167,6 +170,10 @@ class TimeOrder:
             self._arrivals.clear()
             if not self._is_closing:
                 self._filled, self._pressing = anyio.Event(), anyio.Event()
+        elif len(self._latest) > 2 * _NOTES_OF_EVENT * len(self._held):
+            # Also a server that is never idle forgets: what is written precedes all that comes anyhow.
+            oldest = self._held[0][0]
+            self._latest = {name: at for name, at in self._latest.items() if at >= oldest}
         return [
             (write, [event for *_, event in batch]) for write, batch in groupby(taken, lambda one: one[2])
         ]

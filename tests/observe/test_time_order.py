@@ -160,3 +160,19 @@ async def test_each_run_learns_that_the_output_is_lost() -> None:
                 await order.add(fail, [started(run, 1)])
         with pytest.raises(OutputLostError):
             await order.aclose()
+
+
+async def test_a_server_that_is_never_idle_forgets_the_runs_that_it_has_written() -> None:
+    seen: list[Event] = []
+    order = TimeOrder(Sink(), 0.05)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(order.run)
+        number, noted = 0, 0.0
+        while len(seen) < 1000:  # each event long before all are written: some are held all the time
+            number += 1
+            await order.add(seen.extend, [run_started(f"r{number}", number), started(f"r{number}", number)])
+            noted = max(noted, len(order._latest) / len(order._held))
+            await anyio.sleep(0.0005)
+        await order.aclose()
+    assert [event.run_id for event in seen[::2]] == [f"r{one + 1}" for one in range(number)]
+    assert noted <= 4
