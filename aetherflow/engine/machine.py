@@ -100,7 +100,7 @@ class RunMachine:
         self.masked_items: list[str] = []
         self._redact = redact
         self._started = clock.monotonic()
-        self._now = clock.now()
+        self._common: dict[str, Any] = {}  # what every event of a reaction has
 
     def react(self, reported: Iterable[e.Event]) -> Reaction:
         """Apply reported events and all events that follow without work; all get the same time.
@@ -108,7 +108,8 @@ class RunMachine:
         Raises:
             IllegalEvent: a reported event is not allowed in the current state.
         """
-        self._now = self.clock.now()
+        state = self.state
+        self._common = {"at": self.clock.now(), "flow_id": state.flow_id, "run_id": state.run_id}
         reaction = Reaction([], [])
         for event in reported:
             self.ready_queue.note_pace(event)
@@ -139,8 +140,8 @@ class RunMachine:
                     following.append((made, _instance_of(command)))
 
     def _make(self, kind: type[E], **fields: Any) -> E:
-        """Return an event at the time of this reaction."""
-        return self.events.make(kind, at=self._now, **fields)
+        """Return an event of this reaction."""
+        return kind(**self._common, **fields)
 
     def _event_of(self, command: Command) -> e.Event | None:
         """Return the event for a command that needs no work, or None."""
