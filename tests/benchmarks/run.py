@@ -8,6 +8,7 @@ machine itself varied meanwhile; a ratio is worth no more than the lowest and hi
     just bench rivals --jobs 1000,10000,100000     against other programs, also with 100,000 jobs
     just bench --json history.jsonl                adds a line to a history
     just bench --against history.jsonl             shows which ratios changed since its last line
+    just bench memory --large                      also with 100,000 jobs, items and runs: an hour
     just bench --markdown                          prints the table for a page
 """
 
@@ -35,6 +36,7 @@ from history import append, changes, described, read_run, this_run
 from many_runs import many_runs
 from masking import masking
 from measure import Median, NotMeasured, Row, Timed, command, in_turn, interleaved, timed
+from memory_by_size import memory_by_size
 from schedule_ticks import schedule_ticks
 from settings_effect import settings_effect
 from sftp_transfers import sftp_transfers
@@ -54,7 +56,7 @@ Group = Callable[[Path, int], Iterator[Row | NotMeasured]]
 def main() -> int:
     """Run the groups of benchmarks that were asked for, all by default."""
     arguments = _parser().parse_args()
-    groups = _groups(arguments.jobs, arguments.rivals)
+    groups = _groups(arguments.jobs, arguments.rivals, large=arguments.large)
     try:
         before = read_run(arguments.against, arguments.commit) if arguments.against else None
         if arguments.json:
@@ -83,11 +85,14 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("group", nargs="*", choices=[*_groups((), HOME), []], help="which groups to run")
+    parser.add_argument(
+        "group", nargs="*", choices=[*_groups((), HOME, large=False), []], help="which groups to run"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
     parser.add_argument(
         "--jobs", type=_numbers, default=(1_000, 10_000), help="sizes of flows against rivals: 1000,10000"
     )
+    parser.add_argument("--large", action="store_true", help="memory: also of 100,000 jobs, items and runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add this run to a history")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with the last run of a history")
     parser.add_argument("--commit", default="", help="of --against: with the last run of this commit")
@@ -100,8 +105,11 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
 
 
-def _groups(sizes: Sequence[int], home: Path) -> dict[str, Group]:
-    """Return the groups by name; those against rivals have these sizes of flows, and rivals from there."""
+def _groups(sizes: Sequence[int], home: Path, *, large: bool) -> dict[str, Group]:
+    """Return the groups by name; those against rivals have these sizes of flows, and rivals from there.
+
+    With `large`, memory is measured up to sizes that take an hour.
+    """
     return {
         "start": start_up,
         "durable": durable_steps,
@@ -116,7 +124,7 @@ def _groups(sizes: Sequence[int], home: Path) -> dict[str, Group]:
         "sftp": sftp_transfers,
         "smb": smb_files,
         "load": db_load,
-        "memory": transfer_memory,
+        "memory": partial(memory, large=large),
         "db": db_extract,
         "excel": excel_fills,
     }
@@ -212,6 +220,12 @@ def fans(folder: Path, rounds: int) -> Iterator[Row]:
 def runs(folder: Path, rounds: int) -> Iterator[Row]:
     """Many runs in one process."""
     return many_runs(folder, check_flow, engine, rounds)
+
+
+def memory(folder: Path, rounds: int, *, large: bool) -> Iterator[Row]:
+    """How the memory of runs, commands, programs' output, a server and transfers grows with their size."""
+    yield from memory_by_size(folder, large=large)
+    yield from transfer_memory(folder, rounds)
 
 
 FEW, MANY = 40, 200
