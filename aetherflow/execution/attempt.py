@@ -117,14 +117,17 @@ async def conclude(
     """
     redactor, large = context.redactor, run.services.large_outputs
     plain = plain_json(result.outputs)
-    redactor.add_named({key: value for key, value in plain.items() if names_a_secret(key)})
-    masked = StepResult(result.status, redactor.value(plain), redactor.text(plain_text(result.reason)))
-    promoted = redactor.value(plain_json(_promote(run, context, step, masked, scope)))
+    if named := {key: value for key, value in plain.items() if names_a_secret(key)}:
+        redactor.add_named(named)
+    reason = redactor.text(plain_text(result.reason)) if result.reason else ""
+    masked = StepResult(result.status, redactor.value(plain), reason)
+    promoted: dict[str, Any] = {}
+    if step.spec.outputs:
+        promoted = redactor.value(plain_json(_promote(run, context, step, masked, scope)))
     changed = _masked(masked.outputs), _masked(promoted), await _used_marks(context, result)
     if large is None:
         return AttemptOutcome(masked, promoted, *changed)
-    outputs = await large.set_aside(masked.outputs)
-    stored = StepResult(masked.status, outputs, masked.reason)
+    stored = StepResult(masked.status, await large.set_aside(masked.outputs), reason)
     return AttemptOutcome(stored, await large.set_aside(promoted) if promoted else promoted, *changed)
 
 
@@ -148,7 +151,7 @@ async def _used_marks(context: StepContext, result: StepResult) -> dict[str, Mar
 
 def _masked(outputs: Mapping[str, Any]) -> list[str]:
     """Return the keys of outputs that are masked or have masked values."""
-    return [key for key, value in outputs.items() if holds_mask({key: value})]
+    return [key for key, value in outputs.items() if holds_mask(key) or holds_mask(value)]
 
 
 def directories_of(services: RunServices) -> Directories:
@@ -176,8 +179,6 @@ def _promote(
     run: RunFacts, context: StepContext, step: StepPlan, result: StepResult, scope: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what the step adds to its job's outputs; of a SKIPPED step, those values that exist."""
-    if not step.spec.outputs:
-        return {}
     ended = {"status": result.status, "outputs": result.outputs, "reason": result.reason, **result.outputs}
     steps = _With(scope["steps"], step.spec.id, ended)
     seen = {**scope, "result": result.outputs, "steps": steps}

@@ -242,6 +242,8 @@ class InstanceTask:
 
     def _report_masked(self, step: StepPlan, attempt: int, outcome: AttemptOutcome) -> None:
         """Warn, once in a run, of each masked output that something else reads: it does not see the value."""
+        if not (outcome.masked or outcome.masked_of_job):
+            return
         job, plan = self.instance.job, self._machine.plan
         readers: dict[str, str | None] = {key: reader_of_output(job, step, key) for key in outcome.masked}
         readers |= {key: reader_of_job_output(plan, job, key) for key in outcome.masked_of_job}

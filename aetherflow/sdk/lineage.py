@@ -38,6 +38,8 @@ class Lineage:
 
     def fields(self, redactor: Redactor) -> dict[str, Any]:
         """Return the fields of the event, masked; nothing if nothing was noted."""
+        if not (self._reads or self._writes or self._statements):
+            return {}
         found: dict[str, Any] = {
             "reads": [_masked(one, redactor) for one in self._reads.values()],
             "writes": [_masked(one, redactor) for one in self._writes.values()],
