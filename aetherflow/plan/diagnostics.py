@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from aetherflow.errors import Diagnostic, Position, Severity
 from aetherflow.language.reference import TextDiagnostic
 from aetherflow.redaction.addresses import redactor_of_messages
 from aetherflow.spec.document import Document
-from aetherflow.spec.tolerant_read import Assumptions
+
+if TYPE_CHECKING:
+    from aetherflow.spec.tolerant_read import Assumptions
 
 Path = tuple[str | int, ...]
 

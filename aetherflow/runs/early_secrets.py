@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 import msgspec
 
 from aetherflow.clock import Clock
-from aetherflow.config.secret_fields import SecretField
 from aetherflow.config.secret_reference import SecretReference
 from aetherflow.config.value_providers import Surroundings, fetch_secret
 from aetherflow.errors import AetherFlowError
@@ -25,6 +25,9 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.process import guardian
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.task_errors import one_error
+
+if TYPE_CHECKING:
+    from aetherflow.config.secret_fields import SecretField
 
 FETCH_SECONDS = 40.0
 """How long the start of a run waits for its secrets; a program has 30 s, and `decode` may hang."""

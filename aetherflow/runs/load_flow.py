@@ -16,7 +16,6 @@ from aetherflow.config.flow_defaults import with_defaults
 from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.project import project_of
 from aetherflow.config.restrictions import Restrictions, restrictions_of
-from aetherflow.config.secret_fields import SecretField
 from aetherflow.config.written_resources import ShapesOf, written_resources
 from aetherflow.errors import Diagnostic, InvalidInput, Severity
 from aetherflow.events.run_events import BundleUse
@@ -26,7 +25,6 @@ from aetherflow.plan.plan import Plan
 from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.registry import Registry, registry_of
-from aetherflow.runs.check_resources import check_resources
 from aetherflow.runs.flow_folders import with_flow_variables, with_likely_work_root
 from aetherflow.runs.named_inputs import register_addresses, register_constant_inputs
 from aetherflow.sdk.step import StepType
@@ -36,6 +34,7 @@ from aetherflow.spec.load import FlowDocument, read_flow
 from aetherflow.spec.placed import placed_resource
 
 if TYPE_CHECKING:
+    from aetherflow.config.secret_fields import SecretField
     from aetherflow.runs.bundle_in_use import OpenBundle
 
 
@@ -168,7 +167,11 @@ def _planned_and_checked(
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, sink, inherited))
     of_run = environment, profiles, registry, restrictions, redactor, severity
     secrets: list[SecretField] = []
-    unset = check_resources(own, sink, *of_run, found_secrets=secrets)
+    unset: list[Diagnostic] = []
+    if plan.resources:
+        from aetherflow.runs.check_resources import check_resources  # noqa: PLC0415 - not every flow has some
+
+        unset = check_resources(own, sink, *of_run, found_secrets=secrets)
     references = [*registry.diagnostics, *sink.diagnostics[about_the_flow:]]
     check_advice(plan, environment.variables, redactor, sink, severity)
     if sink.diagnostics:
@@ -178,7 +181,8 @@ def _planned_and_checked(
         in_manifest = DiagnosticSink(bundle.manifest.document)
         for name, spec in inherited.items():
             check_driver(name, spec, registry, in_manifest)
-        unset += check_resources(inherited, in_manifest, *of_run, found_secrets=secrets)
+        if inherited:
+            unset += check_resources(inherited, in_manifest, *of_run, found_secrets=secrets)
         references += in_manifest.diagnostics
         shown |= in_manifest.in_order(redactor.text)
     return CheckedFlow(

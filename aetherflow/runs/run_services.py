@@ -25,8 +25,8 @@ from aetherflow.process.printed_output import recorded_output
 from aetherflow.runs.background import BackgroundTasks, reports_of
 from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.load_flow import CheckedFlow
-from aetherflow.runs.resolved_resource import resolve
 from aetherflow.runs.run_paths import RunPaths
+from aetherflow.sdk.connector import Resource
 from aetherflow.sdk.services import Locks, Messages, NoMessages, RunServices
 from aetherflow.sdk.workspace import Workspace
 from aetherflow.store.database import Database
@@ -65,8 +65,13 @@ async def run_services(
     def announce(event: e.Event) -> None:
         bus.announce(masked(event, redactor))
 
+    def resource(name: str) -> Resource:
+        from aetherflow.runs.resolved_resource import resolve  # noqa: PLC0415 - not every flow has some
+
+        return resolve(checked, name, mark=mark, warn=warn, known=secrets.take)
+
     connectors = ConnectorPool(
-        partial(resolve, checked, mark=mark, warn=warn, known=secrets.take),
+        resource,
         checked.registry.connector_class,
         shared,
         knows=checked.plan.resources.__contains__,

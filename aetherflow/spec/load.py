@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file, scan_text
-from aetherflow.spec.file_kind import OwnKind, another_kind
 from aetherflow.spec.flow import HOOKS, FlowFile, ProfileSpec
 from aetherflow.spec.messages import TEST_JOB, with_messages
 from aetherflow.spec.schedule import ScheduleFile, is_schedule
 from aetherflow.spec.suggest import quoted
-from aetherflow.spec.tolerant_read import Assumptions, mend
+
+if TYPE_CHECKING:
+    from aetherflow.spec.file_kind import OwnKind
+    from aetherflow.spec.tolerant_read import Assumptions
 
 T = TypeVar("T")
 
@@ -138,12 +140,16 @@ def _decoded(
     diagnostics = document.in_order([*diagnostics, *wrong, *_duplicate_ids(document)])
     if spec is not None:
         return FileDocument(spec, document, path), diagnostics
+    from aetherflow.spec.tolerant_read import mend  # noqa: PLC0415 - most files have the right shape
+
     mended = mend(document, kind)
     return None if mended is None else FileDocument(mended[0], document, path, mended[1]), diagnostics
 
 
 def another_kind_diagnostic(document: Document, expected: OwnKind) -> Diagnostic | None:
     """Return a diagnostic if a file is clearly of another kind than expected."""
+    from aetherflow.spec.file_kind import another_kind  # noqa: PLC0415 - only for errors
+
     found = another_kind(document.value, expected, document.file)
     return found and Diagnostic(code="AF110", message=found[0], file=document.file, hint=found[1])
 
