@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from sys import intern
 from typing import Any, Literal
 
 import msgspec
@@ -267,9 +268,9 @@ def _step_waits(state: RunState, event: e.StepWaiting) -> None:
 def _step_started(state: RunState, event: e.StepStarted) -> None:
     job, step, status = _step_of(state, event)
     check_transition(STEP_TABLE, status, event, "RUNNING")
-    step.status, step.step_type, step.attempt = "RUNNING", event.step_type, event.attempt
+    step.status, step.step_type, step.attempt = "RUNNING", intern(event.step_type), event.attempt
     step.definition, step.error, step.reason = event.definition, None, ""
-    step.version, step.began = event.version, state.event_count
+    step.version, step.began = intern(event.version), state.event_count  # few texts, in many events
     _keep_step(state, job, step, event)
 
 
@@ -283,7 +284,7 @@ def _step_retries(state: RunState, event: e.StepRetrying) -> None:
 def _step_finished(state: RunState, event: e.StepFinished) -> None:
     job, step, status = _step_of(state, event)
     check_transition(STEP_TABLE, status, event, event.status)
-    step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
+    step.status, step.step_type, step.attempt = event.status, intern(event.step_type), event.attempt
     step.outputs, step.job_outputs = event.outputs or _NOTHING, event.job_outputs or _NOTHING
     step.reason, step.error = event.reason, event.error
     step.was_interrupted = event.was_interrupted

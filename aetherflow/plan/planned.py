@@ -7,6 +7,9 @@ from collections.abc import Collection
 from aetherflow.events.planned_jobs import PlannedJob, PlannedStep
 from aetherflow.plan.plan import JobPlan, Plan
 
+_NONE: list[str] = []
+"""What all jobs that wait for no other share."""
+
 
 def planned_jobs(plan: Plan, selected: Collection[int] | None) -> list[PlannedJob]:
     """Return the jobs that take part, in the order of the file, and the hooks after them.
@@ -25,8 +28,8 @@ def _planned(plan: Plan, job: JobPlan) -> PlannedJob:
             for step in job.steps
         ],
         line=job.line,
-        needs=[plan.jobs[index].id for index in job.needs],
-        after=[plan.jobs[index].id for index in job.after],
+        needs=[plan.jobs[index].id for index in job.needs] or _NONE,
+        after=[plan.jobs[index].id for index in job.after] or _NONE,
         max_parallel=job.max_parallel or 0,
         is_mapped=job.for_each is not None,
     )
