@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from aetherflow.check.planned_steps import Use, planned_steps, uses_of
+from aetherflow.check.planned_steps import Use, uses_with
 from aetherflow.check.scripts import PASSES_TO_SHELL, words_of
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
@@ -23,15 +23,14 @@ _TAKES_OPERATORS = re.compile(rf"{PASSES_TO_SHELL}|expr|test|\[|xargs|nice|timeo
 
 def check_commands(plan: Plan, redactor: Redactor, sink: DiagnosticSink) -> None:
     """Report a command line in one text (AF436), and operators of a shell in a list (AF437)."""
-    for step, base in planned_steps(plan):
-        for use in uses_of(step, base, plan.step_types):
-            if use.step_type is None or not use.step_type.program_inputs or use.inputs.get("shell"):
-                continue
-            command = use.inputs.get(use.step_type.program_inputs[0])
-            if isinstance(command, str):
-                _check_text(command, use, redactor, sink)
-            elif isinstance(command, list) and command:
-                _check_list(command, use, redactor, sink)
+    for _, _, use in uses_with((*plan.jobs, *plan.hooks), plan.step_types, lambda one: one.program_inputs):
+        if use.step_type is None or use.inputs.get("shell"):
+            continue
+        command = use.inputs.get(use.step_type.program_inputs[0])
+        if isinstance(command, str):
+            _check_text(command, use, redactor, sink)
+        elif isinstance(command, list) and command:
+            _check_list(command, use, redactor, sink)
 
 
 def _check_text(text: str, use: Use, redactor: Redactor, sink: DiagnosticSink) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.check.planned_steps import Use, planned_steps, texts, uses_of
+from aetherflow.check.planned_steps import Use, texts, uses_with
 from aetherflow.language.reference import Reference
 from aetherflow.language.scan import scan
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
@@ -27,15 +27,14 @@ _SUBJECT_HINT = "leave it out: subjects are stored and logged by every server on
 
 def check_secrets(plan: Plan, redactor: Redactor, sink: DiagnosticSink) -> None:
     """Warn about secrets in command lines (AF432) and in subjects of mails (AF433)."""
-    for step, base in planned_steps(plan):
-        for use in uses_of(step, base, plan.step_types):
-            visible = use.step_type.visible if use.step_type is not None else {}
-            _check_command(use, [key for key in visible if visible[key] == "process list"], redactor, sink)
-            for key in (key for key in visible if visible[key] == "mail subject"):
+    for _, _, use in uses_with((*plan.jobs, *plan.hooks), plan.step_types, lambda one: one.visible):
+        visible = use.step_type.visible if use.step_type is not None else {}
+        _check_command(use, [key for key in visible if visible[key] == "process list"], redactor, sink)
+        for key in (key for key in visible if visible[key] == "mail subject"):
+            for reason in _reasons(use.inputs.get(key), redactor):
                 where = sink.text_place((*use.base, key), 0)
-                for reason in _reasons(use.inputs.get(key), redactor):
-                    message = f"the {key} of the mail shows a secret: {reason}"
-                    sink.add(where, "AF433", message, _SUBJECT_HINT, "warning")
+                message = f"the {key} of the mail shows a secret: {reason}"
+                sink.add(where, "AF433", message, _SUBJECT_HINT, "warning")
 
 
 def _check_command(use: Use, keys: list[str], redactor: Redactor, sink: DiagnosticSink) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from aetherflow.check.planned_steps import Use, planned_steps, uses_of
+from aetherflow.check.planned_steps import Use, uses_with
 from aetherflow.check.scripts import language_of, words_of
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
@@ -18,20 +18,17 @@ def check_files_beside(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn about each relative script and `cwd` that is found beside the flow (AF145)."""
     if not plan.place.directory:
         return
-    for step, base in planned_steps(plan):
-        for use in uses_of(step, base, plan.step_types):
-            if use.step_type is None or not use.step_type.program_inputs:
+    for _, _, use in uses_with((*plan.jobs, *plan.hooks), plan.step_types, lambda one: one.program_inputs):
+        _check_cwd(use, plan, sink)
+        if use.inputs.get("shell") or use.inputs.get("cwd") not in _ARTIFACTS:
+            continue
+        for name, where in _scripts(use):
+            if not os.path.isfile(plan.place.folder / name):  # noqa: PTH113 - also false for impossible names
                 continue
-            _check_cwd(use, plan, sink)
-            if use.inputs.get("shell") or use.inputs.get("cwd") not in _ARTIFACTS:
-                continue
-            for name, where in _scripts(use):
-                if not os.path.isfile(plan.place.folder / name):  # noqa: PTH113 - also false for impossible names
-                    continue
-                message = f"{name!r} lies beside the flow, but the program starts in the artifacts of the job"
-                short = name.removeprefix("./")
-                hint = f"add cwd: flow, or write {{{{flow.dir}}}}/{short}"
-                sink.add(where, "AF145", message, hint, "warning")
+            message = f"{name!r} lies beside the flow, but the program starts in the artifacts of the job"
+            short = name.removeprefix("./")
+            hint = f"add cwd: flow, or write {{{{flow.dir}}}}/{short}"
+            sink.add(where, "AF145", message, hint, "warning")
 
 
 def _check_cwd(use: Use, plan: Plan, sink: DiagnosticSink) -> None:

@@ -26,9 +26,7 @@ _LIKELY = re.compile(
 
 def check_foreign_variables(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn about each variable that is written as in another tool (AF435)."""
-    steps_of: dict[Path, set[str]] = {
-        ("jobs", job.index): {step.spec.id for step in job.steps} for job in plan.jobs
-    }
+    of_flow: set[str] = set()  # gathered for the first step that may have one
     for step, base in planned_steps(plan):
         if not _SURE.search(raw := msgspec.json.encode((step.inputs.raw, step.spec.outputs)).decode()) and (
             not _LIKELY.search(raw)
@@ -42,7 +40,8 @@ def check_foreign_variables(plan: Plan, sink: DiagnosticSink) -> None:
             for use in uses_of(step, base, plan.step_types)
             for script in scripts_of(use)
         }
-        known = _known(plan, steps_of.get(base[:2], set()))
+        of_flow = of_flow or _of_flow(plan)
+        known = of_flow, _of_job(plan, base)
         for value, key in ((step.inputs.raw, "inputs"), (step.spec.outputs, "outputs")):
             for text, where in texts(value, (*base, key)):
                 for path, at, written in _found(text, known):
@@ -51,22 +50,26 @@ def check_foreign_variables(plan: Plan, sink: DiagnosticSink) -> None:
     _check_lists(plan.jobs, sink)
 
 
-def _known(plan: Plan, steps: set[str]) -> set[str]:
-    """Return the beginnings of paths that exist in the flow."""
-    return {
-        *(f"params.{name}" for name in plan.flow.params),
-        *(f"steps.{name}" for name in steps),
-        *(f"jobs.{job.id}" for job in plan.jobs),
-    }
+def _of_flow(plan: Plan) -> set[str]:
+    """Return the beginnings of paths that exist everywhere in the flow."""
+    return {*(f"params.{name}" for name in plan.flow.params), *(f"jobs.{job.id}" for job in plan.jobs)}
 
 
-def _found(text: str, known: set[str]) -> Iterator[tuple[str, int, str]]:
+def _of_job(plan: Plan, base: Path) -> set[str]:
+    """Return the beginnings of paths that exist in the job of a step, too."""
+    if base[0] != "jobs":
+        return set()
+    return {f"steps.{step.spec.id}" for step in plan.jobs[int(base[1])].steps}
+
+
+def _found(text: str, known: tuple[set[str], set[str]]) -> Iterator[tuple[str, int, str]]:
     """Yield the paths in a text, where they are, and how they are written."""
     for found in _SURE.finditer(text):
         yield found["a"] or found["b"] or found["c"], found.start(), found[0]
     for found in _LIKELY.finditer(text):
         path = found["a"] or found["b"]
-        if ".".join(path.split(".")[:2]) in known:
+        name = ".".join(path.split(".")[:2])
+        if any(name in names for names in known):
             yield path, found.start(), found[0]
 
 

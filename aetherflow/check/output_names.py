@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from aetherflow.check.planned_steps import uses_of
+from aetherflow.check.planned_steps import steps_path, uses_of
 from aetherflow.errors import Severity
 from aetherflow.language.reference import Reference
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.for_each import known_item
-from aetherflow.plan.hooks import HOOK
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 from aetherflow.sdk.step import OutputNames, StepType
 from aetherflow.spec.suggest import did_you_mean
@@ -34,7 +33,7 @@ def check_output_names(plan: Plan, step_types: Mapping[str, StepType], sink: Dia
     for job in (*plan.jobs, *plan.hooks):
         if not any(_reads_outputs(step) for step in job.steps):
             continue
-        base: Path = ("flow", job.id.removeprefix(HOOK)) if job.index < 0 else ("jobs", job.index, "steps")
+        base = steps_path(job)
         checker = _JobChecker(job, step_types, sink)
         for number, step in job.written_steps():
             for key, template in (("inputs", step.inputs), ("outputs", step.outputs)):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from aetherflow.plan.diagnostics import Path
 from aetherflow.plan.hooks import HOOK
-from aetherflow.plan.plan import Plan, StepPlan
+from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 from aetherflow.sdk.step import StepType
 
 
@@ -23,12 +23,34 @@ class Use(msgspec.Struct, frozen=True, gc=False):
 
 def planned_steps(plan: Plan) -> Iterator[tuple[StepPlan, Path]]:
     """Yield the steps of all jobs and hooks, with their paths in the file."""
-    for job in plan.jobs:
+    for job in (*plan.jobs, *plan.hooks):
+        base = steps_path(job)
         for number, step in job.written_steps():
-            yield step, ("jobs", job.index, "steps", number)
-    for hook in plan.hooks:
-        for number, step in hook.written_steps():
-            yield step, ("flow", hook.id.removeprefix(HOOK), number)
+            yield step, (*base, number)
+
+
+def steps_path(job: JobPlan) -> Path:
+    """Return the path of the steps of a job, or of a hook, in the file."""
+    return ("flow", job.id.removeprefix(HOOK)) if job.index < 0 else ("jobs", job.index, "steps")
+
+
+def uses_with(
+    jobs: Iterable[JobPlan], step_types: Mapping[str, StepType], concerned: Callable[[StepType], object]
+) -> Iterator[tuple[JobPlan, StepPlan, Use]]:
+    """Yield the steps of the types that a check is concerned with, also those inside other steps.
+
+    A flow has few types: that no step is of interest is known without a look at any.
+    """
+    wanted = {name for name, step_type in step_types.items() if concerned(step_type)}
+    if not wanted:
+        return
+    wanted.update(name for name, step_type in step_types.items() if step_type.contains)
+    for job in jobs:
+        for number, step in job.written_steps():
+            if step.spec.type in wanted:
+                for use in uses_of(step, (*steps_path(job), number), step_types):
+                    if use.step_type is not None and concerned(use.step_type):
+                        yield job, step, use
 
 
 def uses_of(step: StepPlan, base: Path, step_types: Mapping[str, StepType]) -> Iterator[Use]:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from aetherflow.check.planned_steps import planned_steps, texts, uses_of
+from aetherflow.check.planned_steps import steps_path, texts, uses_with
 from aetherflow.check.scripts import Language, Script, scripts_of
 from aetherflow.language.reference import Reference
 from aetherflow.language.scan import scan
@@ -24,12 +24,11 @@ _NO_TEXT = (int, float, bool)
 
 def check_scripts(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn about each `{{...}}` in a script whose value may be any text (AF438)."""
-    for step, base in planned_steps(plan):
-        if not step.inputs.references:
-            continue
-        for use in uses_of(step, base, plan.step_types):
-            for script in scripts_of(use):
-                _check(script, plan, base, sink)
+    for job, step, use in uses_with(
+        (*plan.jobs, *plan.hooks), plan.step_types, lambda one: one.program_inputs
+    ):
+        for script in scripts_of(use) if step.inputs.references else ():
+            _check(script, plan, steps_path(job), sink)
 
 
 def by_variable(path: str, language: Language) -> str:
