@@ -198,20 +198,20 @@ def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
 
 def retries_of(raw: sqlite3.Connection, run_id: str) -> list[AttemptRow]:
     """Return the attempts of a run that were repeated, in order: what was waited before the next, and why."""
-    rows = raw.execute(
-        "SELECT job_id, step_id, attempt, started_at, finished_at, wait_seconds, error FROM attempts "
-        "WHERE run_id = ? AND wait_seconds IS NOT NULL ORDER BY seq",
-        (run_id,),
-    )
-    found = [AttemptRow(*_decoded(row, 6)) for row in rows]
-    if not found:
-        return []
     allowed = raw.execute(
         "SELECT job_id, step_id, coalesce(json_extract(payload, '$.max_attempts'), 0) FROM events "
         "WHERE run_id = ? AND event = 'step_retrying' ORDER BY seq",
         (run_id,),
     )
     most = {(job_id, step_id): number for job_id, step_id, number in allowed}
+    if not most:
+        return []  # as of most runs: the view looks at every attempt of the run
+    rows = raw.execute(
+        "SELECT job_id, step_id, attempt, started_at, finished_at, wait_seconds, error FROM attempts "
+        "WHERE run_id = ? AND wait_seconds IS NOT NULL ORDER BY seq",
+        (run_id,),
+    )
+    found = [AttemptRow(*_decoded(row, 6)) for row in rows]
     return [replace(one, max_attempts=most.get((one.job_id, one.step_id), 0)) for one in found]
 
 

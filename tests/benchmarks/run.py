@@ -6,6 +6,7 @@ machine itself varied meanwhile; a ratio is worth no more than the lowest and hi
 
     just bench                                     everything; just bench rivals durable: two groups
     just bench rivals --jobs 1000,10000,100000     against other programs, also with 100,000 jobs
+    just bench scale --events 10000000             a database of a year of a busy team: 4 GB
     just bench --json history.jsonl                adds a line to a history
     just bench --against history.jsonl             shows which ratios changed since its last line
     just bench memory --large                      also with 100,000 jobs, items and runs: an hour
@@ -37,12 +38,14 @@ from many_runs import many_runs
 from masking import masking
 from measure import Median, NotMeasured, Row, Timed, command, in_turn, interleaved, timed
 from memory_by_size import memory_by_size
+from one_year import one_year
 from schedule_ticks import schedule_ticks
 from settings_effect import settings_effect
 from sftp_transfers import sftp_transfers
 from smb_files import smb_files
 from tables import markdown_table, text_table
 from transfer_memory import transfer_memory
+from year_of_runs import EVENTS
 
 PYTHON = sys.executable
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
@@ -56,7 +59,7 @@ Group = Callable[[Path, int], Iterator[Row | NotMeasured]]
 def main() -> int:
     """Run the groups of benchmarks that were asked for, all by default."""
     arguments = _parser().parse_args()
-    groups = _groups(arguments.jobs, arguments.rivals, large=arguments.large)
+    groups = _groups(arguments.jobs, arguments.rivals, arguments.events, large=arguments.large)
     try:
         before = read_run(arguments.against, arguments.commit) if arguments.against else None
         if arguments.json:
@@ -85,14 +88,14 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument(
-        "group", nargs="*", choices=[*_groups((), HOME, large=False), []], help="which groups to run"
-    )
+    names = [*_groups((), HOME, 0, large=False)]
+    parser.add_argument("group", nargs="*", choices=[*names, []], help="which groups to run")
     parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
     parser.add_argument(
         "--jobs", type=_numbers, default=(1_000, 10_000), help="sizes of flows against rivals: 1000,10000"
     )
     parser.add_argument("--large", action="store_true", help="memory: also of 100,000 jobs, items and runs")
+    parser.add_argument("--events", type=int, default=EVENTS, help="how many events the year of `scale` has")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add this run to a history")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with the last run of a history")
     parser.add_argument("--commit", default="", help="of --against: with the last run of this commit")
@@ -105,10 +108,11 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
 
 
-def _groups(sizes: Sequence[int], home: Path, *, large: bool) -> dict[str, Group]:
+def _groups(sizes: Sequence[int], home: Path, events: int, *, large: bool) -> dict[str, Group]:
     """Return the groups by name; those against rivals have these sizes of flows, and rivals from there.
 
-    With `large`, memory is measured up to sizes that take an hour.
+    The database of `scale` has so many events. With `large`, memory is measured up to sizes that take an
+    hour.
     """
     return {
         "start": start_up,
@@ -117,6 +121,7 @@ def _groups(sizes: Sequence[int], home: Path, *, large: bool) -> dict[str, Group
         "processes": partial(processes, home=home),
         "rivals": partial(against_rivals, sizes=sizes, home=home),
         "settings": settings_effect,
+        "scale": partial(one_year, events=events),
         "schedule": schedule_ticks,
         "runs": runs,
         "masking": masking,

@@ -131,13 +131,19 @@ def _write_files(folder: Path, state: Path) -> None:
     (folder / "scheduler.yaml").write_text(head + "\n".join(items) + "\n")
 
 
+def environment() -> dict[str, str]:
+    """Return the environment without the settings of the person who measures."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AETHERFLOW_")}
+
+
 def _real_run(folder: Path, state: Path, kind: Kind) -> Real:
     """Execute the first flow of a kind; return what its copies are made from."""
     run_id = f"real_{kind.name}"
-    env = {name: value for name, value in os.environ.items() if not name.startswith("AETHERFLOW_")}
     for wanted in kind.exits:
         words = [AETHERFLOW, "run", f"{kind.name}_0.yaml", "--run-id", run_id]
-        done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            words, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+        )
         if done.returncode != wanted:
             raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     with closing(sqlite3.connect(state)) as raw:
