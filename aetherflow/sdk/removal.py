@@ -38,8 +38,9 @@ def note_as_own(folder: Path, access: FileAccess | None) -> None:
     Raises:
         OSError: the note cannot be written.
     """
-    with open_file(note_of(folder), "w", access, encoding="utf-8") as file:
-        file.write(f"AetherFlow made the folder {folder.name} and deletes it when it is not needed.\n")
+    text = f"AetherFlow made the folder {folder.name} and deletes it when it is not needed.\n"
+    with open_file(note_of(folder), "wb", access, buffering=0) as file:
+        file.write(os.fsencode(text))
 
 
 def is_own(folder: Path) -> bool:

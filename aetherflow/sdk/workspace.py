@@ -41,7 +41,7 @@ class Workspace(msgspec.Struct, frozen=True):
 
     def job_directory(self, job_id: str) -> Path:
         """Return the folder of a job in this run; it may not exist."""
-        return self.root / self.flow_id / job_id / folder_name(self.run_id)
+        return Path(self.root, self.flow_id, job_id, folder_name(self.run_id))
 
     def directory(self, job_id: str, area: str) -> Path:
         """Return the folder of `area` (a key of the layout); create it if it does not exist.
