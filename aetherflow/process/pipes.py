@@ -20,7 +20,8 @@ LARGE_READ = 1 << 19
 """What is read at once from a child that writes much."""
 LARGE_PIPE = 1 << 20
 """What the pipe of such a child is enlarged to, where the system allows it."""
-
+REUSED_BYTES = 1 << 24
+"""So much freed memory stays with the process while a child writes much."""
 
 DRAIN_SECONDS = 2.0
 """How long output is still read after the program ended, while a background process holds it open."""
@@ -150,6 +151,9 @@ class OutputPipe:
     def _enlarge(self) -> None:
         """Make the pipe larger for a child that fills it; an unprivileged user has a quota of such memory."""
         self._size = LARGE_READ
+        # Else glibc gives the memory of each piece back to the system, and each page of it is a fault again.
+        # Freeing a large block that was never touched teaches it that such blocks come and go (mallopt(3)).
+        bytes(REUSED_BYTES)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._read_end, fcntl.F_SETPIPE_SZ, LARGE_PIPE)
