@@ -132,6 +132,39 @@ async def test_no_output_is_lost_in_many_quick_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_program_that_closes_its_output_is_waited_for(tmp_path: Path) -> None:
+    heard = Heard()
+    end = await run(program(tmp_path, "sh", "-c", "exec >&- 2>&-; sleep 0.1; exit 3"), heard)
+    assert (end.exit_code, end.held_open, heard.data) == (3, False, {"stdout": b"", "stderr": b""})
+
+
+@pytest.mark.asyncio
+async def test_output_after_the_other_stream_was_closed_comes_back(tmp_path: Path) -> None:
+    heard = Heard()
+    await run(program(tmp_path, "sh", "-c", "exec 2>&-; sleep 0.1; echo late"), heard)
+    assert heard.data == {"stdout": b"late\n", "stderr": b""}
+
+
+@pytest.mark.asyncio
+async def test_what_each_of_many_programs_has_left_is_found(tmp_path: Path) -> None:
+    ends: list[tuple[set[int], int]] = []
+
+    async def one() -> None:
+        heard = Heard()
+        script = "sleep 1000 </dev/null >/dev/null 2>&1 & echo $!"
+        end = await run(program(tmp_path, "sh", "-c", script), heard)
+        ends.append(({left.process.pid for left in end.left}, int(heard.data["stdout"])))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(one)
+            tasks.start_soon(run, program(tmp_path, "true"))
+    assert len(ends) == 8
+    assert all(left == {pid} for left, pid in ends)
+    assert (await end_leftovers("r")).survivors == ()
+
+
+@pytest.mark.asyncio
 async def test_stdin_larger_than_a_pipe_arrives_whole(tmp_path: Path) -> None:
     text = b"0123456789abcde\n" * 100_000
     heard = Heard()
