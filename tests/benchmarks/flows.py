@@ -18,12 +18,13 @@ def flow(
     *,
     items: int = 0,
     synchronous: str = "full",
+    work: Path | None = None,
 ) -> Path:
     """Write a flow of so many jobs of so many equal steps, with a state database of its own.
 
-    With `items`, each job is a `for_each` over so many.
+    With `items`, each job is a `for_each` over so many. The folders of the jobs are in `work`.
     """
-    state, work = folder / f"{name}.sqlite", folder / "work"
+    state, work = folder / f"{name}.sqlite", work or folder / "work"
     stored = f"{{path: {state}, synchronous: {synchronous}}}"
     keys = f"id: {name}, state: {stored}, workspace: {{root: {work}}}{head}"
     lines = ["version: 1", f"flow: {{{keys}}}", "jobs:"]

@@ -36,7 +36,7 @@ from flows import CHECK, check_flow, flow
 from history import append, changes, described, read_run, this_run
 from many_runs import many_runs
 from masking import masking
-from measure import Median, NotMeasured, Row, Timed, command, in_turn, interleaved, timed
+from measure import Median, NotMeasured, Row, Timed, command, in_turn, interleaved, removing, timed
 from memory_by_size import memory_by_size
 from one_year import one_year
 from schedule_ticks import schedule_ticks
@@ -50,7 +50,9 @@ from year_of_runs import EVENTS
 PYTHON = sys.executable
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
 IMPORTS = "import anyio._backends._asyncio, msgspec, aiosqlite, yaml"
-PARALLEL = 8
+PARALLEL = max(4 * (os.cpu_count() or 1), 8)
+"""As many jobs as a flow runs at the same time if it does not say it."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one
 
 
 Group = Callable[[Path, int], Iterator[Row | NotMeasured]]
@@ -137,7 +139,6 @@ def _groups(sizes: Sequence[int], home: Path, events: int, *, large: bool) -> di
 
 TRUE = "type: external.process, inputs: {command: /bin/true}"
 SLEEP = "type: external.process, inputs: {command: [sleep, 1]}"
-EIGHT_AT_A_TIME = f", max_parallel_jobs: {PARALLEL}"
 
 
 def environment() -> dict[str, str]:
@@ -234,40 +235,81 @@ def memory(folder: Path, rounds: int, *, large: bool) -> Iterator[Row]:
 
 
 FEW, MANY = 40, 200
+PRINTED_BYTES = 1_000_000_000
 
 
 def processes(folder: Path, rounds: int, *, home: Path) -> Iterator[Row | NotMeasured]:
-    """Time per process between 40 and 200 runs of /bin/true, eight at a time; eight that sleep a second."""
-    few = engine(flow(folder, "few", FEW, 1, TRUE, EIGHT_AT_A_TIME))
-    many = engine(flow(folder, "many", MANY, 1, TRUE, EIGHT_AT_A_TIME))
+    """Time per process between 40 and 200 runs of /bin/true; some that sleep a second; one that prints 1 GB.
+
+    A job has a folder of its own, in two others, xargs makes none. What that takes is a matter of the disk:
+    ext4 without a journal needs a millisecond where many files were deleted in the last minutes. So it is
+    measured with these folders in memory, and once more on the disk.
+    """
     huey = huey_programs(folder, home, "/bin/true", PARALLEL)
 
     def huey_more() -> float:
         return huey.run(MANY).seconds - huey.run(FEW).seconds
 
-    works = [lambda: many() - few(), lambda: xargs(MANY) - xargs(FEW)] + [huey_more] * (not huey.why_not)
-    in_turn(works, 1)
-    ours, *others = map(Median, in_turn(works, rounds))
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else folder) as work:
+        few, many, few_on_disk, many_on_disk = (
+            engine(flow(folder, f"true_{count}_{place.name}", count, 1, TRUE, work=place))
+            for place in (Path(work), folder / "work")
+            for count in (FEW, MANY)
+        )
+        works = [
+            lambda: many() - few(),
+            lambda: many_on_disk() - few_on_disk(),
+            lambda: xargs(MANY) - xargs(FEW),
+            *[huey_more] * (not huey.why_not),
+        ]
+        in_turn(works, 1)
+        ours, ours_on_disk, *others = map(Median, in_turn(works, rounds))
     what = f"{MANY - FEW} more /bin/true as steps, {PARALLEL} at a time"
-    yield Row(what, "as many more by xargs -P8", ours, others[0], "<= 1.5x, then 1.2x")
+    yield Row(what, f"as many more by xargs -P{PARALLEL}", ours, others[0], "<= 1.5x, then 1.2x")
     if huey.why_not:
         yield NotMeasured(what, huey.name, huey.why_not)
     else:
         yield Row(what, huey.name, ours, others[1], "")
-    yield from _sleepers(folder, rounds)
-
-
-def _sleepers(folder: Path, rounds: int) -> Iterator[Row]:
+    yield Row(
+        "  with the folders of jobs on disk",
+        f"as many more by xargs -P{PARALLEL}",
+        ours_on_disk,
+        others[0],
+        "",
+    )
     env = environment()
-    sleepers = flow(folder, "sleepers", PARALLEL, 1, SLEEP, EIGHT_AT_A_TIME)
-    one = flow(folder, "no_sleep", 1, 1, CHECK)
-    asleep, awake = (command([AETHERFLOW, "run", str(path)], env) for path in (sleepers, one))
+    none = command([AETHERFLOW, "run", str(flow(folder, "no_program", 1, 1, CHECK))], env)
+    yield _sleepers(folder, rounds, none)
+    yield _much_output(folder, rounds, none)
+
+
+def _sleepers(folder: Path, rounds: int, none: Timed) -> Row:
+    """Programs that sleep a second, without what the command itself takes (`none`)."""
+    asleep = command([AETHERFLOW, "run", str(flow(folder, "sleepers", PARALLEL, 1, SLEEP))], environment())
 
     def ours() -> float:
-        return sum((asleep(), -awake()))
+        return sum((asleep(), -none()))
 
     medians = interleaved(ours, lambda: timed(lambda: time.sleep(1)), rounds)
-    yield Row(f"{PARALLEL} x sleep 1, without a cold run of one step", "1 s", *medians, "<= 1.05x")
+    return Row(f"{PARALLEL} x sleep 1, without a cold run of one step", "1 s", *medians, "<= 1.05x")
+
+
+def _much_output(folder: Path, rounds: int, none: Timed) -> Row:
+    """A program whose output goes to a file, masked, without what the command itself takes (`none`)."""
+    lines, copies = folder / "lines.txt", folder / "copies"
+    line = b"2026-11-30 12:00:00 INFO one of many lines that a program prints\n"
+    lines.write_bytes(line * (PRINTED_BYTES // len(line)))
+    log = f"{{stdout: file, file_path: {copies}/copy.txt}}"
+    prints = f"type: external.process, inputs: {{command: [cat, {lines}], log: {log}}}"
+    recorded = command([AETHERFLOW, "run", str(flow(folder, "prints", 1, 1, prints))], environment())
+    copied = command(["sh", "-c", f"mkdir '{copies}'; cat '{lines}' > '{copies}/copy.txt'"], environment())
+
+    def ours() -> float:
+        return sum((recorded(), -none()))
+
+    medians = interleaved(removing(ours, copies), removing(copied, copies), rounds)
+    lines.unlink()
+    return Row("1 GB of output to a file, without a cold run", "cat to a file", *medians, "<= 1.5x")
 
 
 def xargs(count: int) -> float:
