@@ -33,6 +33,9 @@ from aetherflow.spec.yaml_scalars import OTHER_THAN_TEXT, json_text, scalar_valu
 
 MAX_DEPTH = 100
 MAX_DIAGNOSTICS = 100
+MOST_SHARED = 10_000
+"""Texts that are held once however often the file has them: the first ones, up to `SHORT` characters."""
+SHORT = 64
 MAX_EXPANSION = 1_000_000
 """Characters that all aliases of a file may stand for; a file of that size or more may grow to ten times."""
 
@@ -94,6 +97,7 @@ class _Reader:
         self.next_event: Callable[[], Any]
         self.places = array("Q")
         self.spelled: dict[int, str] = {}
+        self.texts: dict[str, str] = {}  # those that were read first: the types of steps are among them
         self.anchors: dict[str, _Anchor | None] = {}  # None: not complete yet
         self.depth = 0
         self.deepest = 0
@@ -137,13 +141,19 @@ class _Reader:
                     place |= QUOTED
             slots.append(place)
             if event.tag is None and event.anchor is None and (style or text[:1] not in OTHER_THAN_TEXT):
-                return text
+                return self.texts.get(text) or self.shared(text)
             return self.scalar(event, place)
         if kind is AliasEvent:
             return self.alias(event, slots)
         if event.tag is not None:
             self.check_container_tag(event)
         return self.container(event, slots) if event.anchor is None else self.anchored(event, slots)
+
+    def shared(self, text: str) -> str:
+        """Remember a short text, so that the same text is held once."""
+        if len(text) <= SHORT and len(self.texts) < MOST_SHARED:
+            self.texts[text] = text
+        return text
 
     def scalar(self, event: Any, place: int) -> Any:
         """Return the value of a scalar that may be more than text."""
