@@ -31,7 +31,7 @@ FLAT = 1.05
 SIZES, MANY = (1_000, 10_000), 100_000
 PRINTED, MUCH_PRINTED = (10, 100), (1_000, 10_000)
 """Megabytes."""
-RUNS, MANY_RUNS = (200, 2_000), (10_000, 100_000)
+RUNS, MANY_RUNS = (1_000, 4_000), (10_000, 100_000)
 SLOTS = 8
 FIRST_TICK = datetime(2026, 1, 1, tzinfo=UTC)
 MODES = {
@@ -160,5 +160,5 @@ def _rows(what: str, thing: str, peaks: Mapping[int, float]) -> Iterator[Row]:
     """Compare each size with the one before it; in place of a target stands how it grows."""
     for few, many in pairwise(sorted(peaks)):
         each = (peaks[many] - peaks[few]) * 1000 / (many - few)
-        grows = "flat" if peaks[many] <= FLAT * peaks[few] else f"{each:.2f} kB a {thing}"
+        grows = "flat" if peaks[many] <= FLAT * peaks[few] else f"{each:.2f} kB each"
         yield Row(f"{what}, {many:,} {thing}s", f"{few:,} {thing}s", peaks[many], peaks[few], grows, "MB")
