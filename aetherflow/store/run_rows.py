@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from heapq import merge
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ _owners = msgspec.json.Decoder(ProcessIdentity)
 
 _COLUMNS = "run_id, flow_id, flow_file, status, attempt, started_at, finished_at, params, reason, owner"
 _PARAMS = 7
+_STARTED_AT = attrgetter("started_at")
+_RUN_ID = attrgetter("run_id")
 
 _HAS_PARAMS = """NOT EXISTS (
     SELECT 1 FROM json_each(:params) AS wanted
@@ -114,9 +117,11 @@ def _newest(raw: sqlite3.Connection, wanted: RunFilter) -> Iterator[RunRow]:
     """Yield the runs that fit, the newest first."""
     statuses = {"RUNNING" if status == "INTERRUPTED" else status for status in wanted.statuses}
     runs = [_with_status(raw, wanted, status) for status in sorted(statuses or {""})]
-    for run in merge(*runs, key=lambda run: run.started_at, reverse=True):
-        if not wanted.statuses or run.status in wanted.statuses:
-            yield run
+    merged = merge(*runs, key=_STARTED_AT, reverse=True)
+    for _, began_together in groupby(merged, key=_STARTED_AT):
+        for run in sorted(began_together, key=_RUN_ID):
+            if not wanted.statuses or run.status in wanted.statuses:
+                yield run
 
 
 def _with_status(raw: sqlite3.Connection, wanted: RunFilter, status: str) -> Iterator[RunRow]:
