@@ -59,9 +59,7 @@ def newest_firings(
 
     if not outcomes:
         return stored("")
-    each = [
-        stored("AND outcome = ? ", outcome) for outcome in outcomes
-    ]  # there is an index with the order of each
+    each = [stored("AND outcome = ? ", one) for one in dict.fromkeys(outcomes)]  # each in an index's order
     return merge(*each, key=lambda firing: firing.scheduled_at, reverse=True)
 
 

@@ -13,6 +13,7 @@ from aetherflow.store import alerts as alerts_module
 from aetherflow.store import firings as firings_module
 from aetherflow.store import lease as leases
 from aetherflow.store import schedule_items
+from aetherflow.store.firing_history import newest_firings
 from aetherflow.store.firings import Firing, NewFiring
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 from aetherflow.store.state_schema import MIGRATIONS
@@ -286,3 +287,21 @@ def test_what_is_read_every_second_or_for_a_status_reads_no_past(raw: sqlite3.Co
     assert len(alerts_module.firings_from(raw, "night", 2999)) == 2
     assert firings_module.open_firings(raw, "night") == []
     assert steps < 100  # a scan takes thousands
+
+
+def test_firings_with_some_outcomes_are_listed_once_and_the_newest_first(raw: sqlite3.Connection) -> None:
+    for minute in range(6):
+        queued(raw, minute=minute)
+    outcomes = ("FAILED", "SUCCESS", "MISSED")
+    raw.executemany(
+        "UPDATE firings SET outcome = ? WHERE run_id = ?",
+        [(outcomes[minute % 3], f"nightly-{minute}") for minute in range(6)],
+    )
+
+    def listed(*wanted: str) -> list[str | None]:
+        return [one.run_id for one in newest_firings(raw, "night", "nightly", outcomes=wanted)]
+
+    assert listed() == [f"nightly-{minute}" for minute in (5, 4, 3, 2, 1, 0)]
+    assert listed("FAILED", "SUCCESS") == [f"nightly-{minute}" for minute in (4, 3, 1, 0)]
+    assert listed("SUCCESS", "FAILED", "SUCCESS", "FAILED") == listed("FAILED", "SUCCESS")
+    assert listed("SKIPPED") == []
