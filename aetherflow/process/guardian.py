@@ -169,7 +169,7 @@ def new_mark(run_id: str) -> str:
 
 
 def note_leader(pid: int) -> None:
-    """Remember the number of a program that the engine itself has started: no other program has left it."""
+    """Remember, after those before it, the number of a program that the engine itself has started."""
     leaders = _engine.leaders
     leaders.pop(pid, None)
     leaders[pid] = None
@@ -250,7 +250,9 @@ def _younger(leader: int, seconds: float) -> list[int] | None:
     is_short = seconds < SHORT_SECONDS and leader <= newest < leader + FEW_PROCESSES
     if not is_short:
         return None
-    return [pid for pid in range(leader + 1, newest + 1) if pid not in _engine.leaders]
+    # Only since this one started: the kernel may have given the numbers of those before it again.
+    ours = set(itertools.takewhile(leader.__ne__, reversed(_engine.leaders)))
+    return [pid for pid in range(leader + 1, newest + 1) if pid not in ours]
 
 
 async def end_leftovers(run_id: str, grace_seconds: float = LEFTOVER_GRACE_SECONDS) -> Ended:

@@ -49,6 +49,7 @@ class OutputPipe:
         write_end: for the child; the engine closes its copy when the child has started.
         done: set when all that will be read has been passed on, or reading is paused.
         is_at_end: whether it is known to be empty and closed, so that `pump` returns at once.
+        is_first: whether it is known to have had output before other pipes: it is to be read before them.
         is_paused: whether reading may continue in another task.
         is_kept: whether `release` leaves it open.
     """
@@ -61,7 +62,7 @@ class OutputPipe:
         self._left: int | None = None
         self._waiting: anyio.CancelScope | None = None
         self._pumping = anyio.CancelScope(shield=True)
-        self.is_at_end = self.is_paused = self.is_kept = False
+        self.is_at_end = self.is_first = self.is_paused = self.is_kept = False
 
     def fileno(self) -> int:
         """Return the number of the reading end."""
@@ -164,11 +165,13 @@ async def ended_in_silence(handle: int, pipes: Collection[OutputPipe]) -> bool:
 
     So a program that prints nothing needs no task for each pipe. `handle` is readable when it has ended.
     """
-    if not hasattr(select, "epoll"):
+    try:
+        watching = select.epoll()
+    except (AttributeError, OSError):  # not Linux; too many open files, for example
         return False
     by_number = {pipe.fileno(): pipe for pipe in pipes}
     has_ended = False
-    with select.epoll() as watch:
+    with watching as watch:
         for number in (handle, *by_number):
             watch.register(number, select.EPOLLIN)
         while not has_ended:
@@ -177,6 +180,7 @@ async def ended_in_silence(handle: int, pipes: Collection[OutputPipe]) -> bool:
                 if number == handle:
                     has_ended = True
                 elif event & select.EPOLLIN:
+                    by_number[number].is_first = True
                     return False
                 else:
                     watch.unregister(number)

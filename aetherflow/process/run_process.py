@@ -221,9 +221,9 @@ async def _attend(
         async with anyio.create_task_group() as tasks:
 
             def read() -> None:
-                while unread:
-                    stream, pipe = unread.popitem()
+                for stream, pipe in sorted(unread.items(), key=lambda item: not item[1].is_first):
                     tasks.start_soon(pipe.pump, sinks[stream])
+                unread.clear()
 
             if feed is not None:
                 tasks.start_soon(feed.feed)

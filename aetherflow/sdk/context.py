@@ -187,9 +187,9 @@ class StepContext(StepIdentity):
         The setting is for the workspace and the logs; other places may be shared with other programs.
         """
         workspace, logs = self._services.workspace, self._services.log_directory
-        # Links are not followed for the logs: no step makes any there.
-        is_ours = path.is_relative_to(logs) or is_under(path, (workspace.root, logs))
-        return workspace.access if is_ours else None
+        # A log needs no look at the disk: no step makes links there.
+        is_log = path.is_relative_to(logs) and ".." not in path.parts
+        return workspace.access if is_log or is_under(path, (workspace.root, logs)) else None
 
     @property
     def background(self) -> Background | None:

@@ -17,7 +17,7 @@ import anyio.to_thread
 import pytest
 
 from aetherflow.process import guardian, guardian_script
-from aetherflow.process.guardian import MARK, end_leftovers, end_marked
+from aetherflow.process.guardian import FEW_PROCESSES, MARK, end_leftovers, end_marked
 from aetherflow.process.run_process import run_process
 from aetherflow.process.spawn import Program
 from tests.polling import eventually
@@ -73,6 +73,11 @@ async def engine(
             yield process
         finally:
             process.kill()
+
+
+def newest_number() -> int:
+    """Return the number that the kernel gave to the process that was started last."""
+    return int(Path("/proc/loadavg").read_text().split()[-1])
 
 
 async def run_here(folder: Path, *argv: str, run_id: str) -> None:
@@ -153,6 +158,23 @@ async def test_the_end_of_a_run_ends_its_background_processes_and_no_other_runs(
     assert (is_alive(first), is_alive(second)) == (False, True)
     assert (await end_leftovers(longer)).survivors == ()
     assert not is_alive(second)
+
+
+@pytest.mark.asyncio
+async def test_what_a_program_leaves_is_found_although_its_number_was_one_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = newest_number()
+    with monkeypatch.context() as patched:  # as after so many programs that ended long ago
+        numbers = dict.fromkeys(range(newest + 1, newest + FEW_PROCESSES))
+        patched.setattr(guardian._engine, "leaders", numbers)
+        daemon = "setsid sleep 1000 > /dev/null 2>&1 & echo $! > left"
+        await run_here(tmp_path, "sh", "-c", daemon, run_id="r")
+    noted = [one.process.pid for one in guardian._engine.runs["r"]]
+    (left,) = await pids_in(tmp_path / "left", 1)
+    assert noted == [left]
+    await end_leftovers("r")
+    assert await eventually(lambda: not is_alive(left))
 
 
 @pytest.mark.asyncio
