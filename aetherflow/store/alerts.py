@@ -71,12 +71,12 @@ def newest_reported(raw: sqlite3.Connection, scheduler: str, item_id: str, *, la
     It was not sent if its run has ended and none of its steps has succeeded. With `late`, alerts about late
     ticks count too.
     """
-    rows = raw.execute(
+    rows = raw.execute(  # the plus sign: not by the index of times, which has the alerts of all items
         f"SELECT {_COLUMNS} FROM schedule_alerts a WHERE scheduler = ? AND item_id = ? AND kind <> 'success' "  # noqa: S608 - as above
         "AND (? OR kind IN ('failure', 'recovery')) AND run_id IS NOT NULL AND NOT EXISTS "
         "(SELECT 1 FROM run_state r WHERE r.run_id = a.run_id AND r.status <> 'RUNNING' AND NOT EXISTS "
         "(SELECT 1 FROM step_state s WHERE s.run_id = a.run_id AND s.status = 'SUCCESS')) "
-        "ORDER BY alerted_at DESC LIMIT 1",
+        "ORDER BY +alerted_at DESC LIMIT 1",
         (scheduler, item_id, late),
     )
     return next((Alert(*row) for row in rows), None)
