@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 GROWING = {"events", "run_state", "job_state", "step_state", "leases", "firings", "schedule_alerts"}
 """The tables that have a row, or many, for every run, firing or alert of the past."""
+
+QUERIES = {"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"}
+"""The words that a statement with a plan begins with."""
 
 OPEN = {"firings_open"}
 """The indexes that hold only what is going on now."""
@@ -16,8 +18,12 @@ OPEN = {"firings_open"}
 WEAK = {("firings", "scheduler=?"), ("schedule_alerts", "scheduler=?")}
 """Searches that find nearly every row: the history of all items of a scheduler file."""
 
-_STEP = re.compile(r"(SCAN|SEARCH) (\w+)(?: USING (?:COVERING )?(?:INDEX (\w+)|PRIMARY KEY))?(?: \((.*)\))?$")
-_NAMED = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)(?:\s+(?:AS\s+)?(\w+))?", re.IGNORECASE)
+_STEP = re.compile(
+    r"(SCAN|SEARCH) (.+?)(?: USING (?:(AUTOMATIC) )?(?:PARTIAL )?(?:COVERING )?"
+    r"(?:INDEX ?(\w*)|(?:INTEGER )?PRIMARY KEY))?(?: \((.*)\))?(?: LEFT-JOIN| EXISTS)?$"
+)
+_NAMED = re.compile(rf"\b({'|'.join([*GROWING, 'runs'])})\b\"?\s+(?:AS\s+)?(\w+)", re.IGNORECASE)
+"""A growing table and the word after it: its other name, or a word of SQL that is no name in a plan."""
 
 
 class Statement(NamedTuple):
@@ -37,27 +43,23 @@ def scans(raw: sqlite3.Connection, statement: Statement) -> list[str]:
     try:
         rows = raw.execute(f"EXPLAIN QUERY PLAN {statement.sql}", statement.values).fetchall()
     except sqlite3.OperationalError:
-        return []  # no query: PRAGMA, BEGIN; or what makes a table that is there
+        if statement.sql.split(maxsplit=1)[0].upper() in QUERIES:
+            raise  # such a statement is not looked at by mistake
+        return []  # what makes a table that is there
     views = [sql for (sql,) in raw.execute("SELECT sql FROM sqlite_schema WHERE type = 'view'")]
-    tables = {alias: table for text in [*views, statement.sql] for alias, table in _aliases(text)}
+    tables = {alias: table for text in [*views, statement.sql] for table, alias in _NAMED.findall(text)}
     return [detail for _, _, _, detail in rows if _is_unbound(detail, tables)]
-
-
-def _aliases(sql: str) -> Iterator[tuple[str, str]]:
-    """Yield the names of tables in a statement, each with its table."""
-    for table, alias in _NAMED.findall(sql):
-        yield table, table
-        if alias:
-            yield alias, table
 
 
 def _is_unbound(detail: str, tables: dict[str, str]) -> bool:
     if (step := _STEP.match(detail)) is None:
         return False
-    how, name, index, bounds = step.groups()
+    how, name, automatic, index, bounds = step.groups()
     table = tables.get(name, name)
     if table == "runs":
         table = "run_state"
     if table not in GROWING or index in OPEN:
         return False
+    if automatic:  # SQLite reads the whole table to make this index
+        return True
     return how == "SCAN" or (table, bounds) in WEAK

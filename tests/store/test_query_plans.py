@@ -252,6 +252,10 @@ def test_nothing_reads_a_whole_table_that_grows_with_history(
         "UPDATE schedule_alerts SET run_id = NULL WHERE message = ?",
         "DELETE FROM job_state WHERE job_id = ?",
         "WITH found AS (SELECT * FROM firings f WHERE f.reason = ?) SELECT count(*) FROM found",
+        "SELECT 1 FROM marks LEFT JOIN run_state AS r ON r.reason > marks.value",
+        "SELECT 1 FROM marks JOIN step_state s ON s.error = marks.value",
+        "SELECT 1 FROM json_each(?) AS given, job_state j WHERE j.error > given.value",
+        'SELECT 1 FROM main."step_state" AS s WHERE error = ?',
     ],
 )
 def test_a_statement_that_reads_a_whole_table_is_found(raw: sqlite3.Connection, sql: str) -> None:
@@ -265,6 +269,8 @@ def test_a_statement_that_reads_a_whole_table_is_found(raw: sqlite3.Connection, 
         "SELECT name FROM leases WHERE name >= 'lock:' AND name < 'lock;' AND name = ?",
         "SELECT * FROM firings WHERE finished_at IS NULL AND scheduler = ?",
         "SELECT * FROM marks, json_each(?)",
+        "SELECT 1 FROM marks LEFT JOIN run_state AS r ON r.run_id = marks.value",
+        "SELECT * FROM firings WHERE firing_id > ? AND +scheduler = ?",
     ],
 )
 def test_a_statement_that_has_a_bound_is_not(raw: sqlite3.Connection, sql: str) -> None:
