@@ -51,8 +51,7 @@ def run_loop(function: Callable[..., Awaitable[T]], *args: Any) -> T:
 
 def protect_task(of: Literal["engine", "step"]) -> None:
     """Let no code of a step cancel the calling task; one `of` a step can be cancelled by that step."""
-    task = asyncio.current_task()
-    if isinstance(task, _GuardedTask):
+    if (task := _current(asyncio.get_running_loop())) is not None:
         task.protected_of = of
 
 
@@ -71,7 +70,10 @@ class _GuardedTask(asyncio.Task[Any]):
         context: Context,
         **more: Any,
     ) -> None:
-        self.protected_of: Literal["engine", "step", ""] = ""
+        creator = _current(loop)
+        # What the engine starts for a step is protected before it has run, and could say so itself.
+        by_engine = creator is not None and creator.protected_of == "engine"
+        self.protected_of: Literal["engine", "step", ""] = "step" if by_engine else ""
         self._own_context = context
         super().__init__(coro, loop=loop, context=context, **more)
 
@@ -83,6 +85,11 @@ class _GuardedTask(asyncio.Task[Any]):
         is_refused = canceller is not None and (is_of_engine or is_of_another)
         # A scope of the engine that was cancelled may be delivered by the step that leaves its shield first.
         return False if is_refused and not _is_called_by_anyio(2) else super().cancel(msg)
+
+
+def _current(loop: asyncio.AbstractEventLoop) -> _GuardedTask | None:
+    task = asyncio.current_task(loop)
+    return task if isinstance(task, _GuardedTask) else None
 
 
 def _is_called_by_anyio(depth: int) -> bool:

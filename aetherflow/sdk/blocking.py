@@ -18,6 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from aetherflow.errors import StepError
+from aetherflow.event_loop import protect_task
 from aetherflow.plugin_errors import text_of
 from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.worker_threads import WorkerThreads
@@ -170,6 +171,7 @@ async def call_in_thread(
     scope = anyio.CancelScope(shield=True)
 
     async def run() -> None:
+        protect_task("step")
         current_call.set(call)  # the thread inherits the context of this task
         try:
             with scope:
@@ -200,6 +202,8 @@ async def call_in_thread(
             raise
     if failure:
         raise failure[0]
+    if not outcome:  # code of the same step has cancelled the task
+        raise anyio.get_cancelled_exc_class()
     return outcome[0]
 
 

@@ -355,6 +355,37 @@ def test_what_a_step_raises_ends_the_step_alone_and_its_words_are_shown(cli: Com
     assert found == [("h", "SUCCESS"), ("s", "FAILED"), ("w", "SUCCESS"), ("waits", "SUCCESS")]
 
 
+BESIDE = """
+
+@step("quick")
+async def quick(context: StepContext, inputs: dict):
+    pass
+
+@step("thread")
+def thread(context: StepContext, inputs: dict):
+    pass
+"""
+
+
+def test_a_step_that_cancels_every_task_ends_none_of_the_steps_that_begin_meanwhile(cli: CommandLine) -> None:
+    source = plugin("for task in asyncio.all_tasks():\n    task.cancel()").replace(
+        "def mine", "async def mine"
+    )
+    kinds = ["quick", "thread", "mine"] * 40
+    jobs = [
+        f"  - {{id: j{number}, "
+        f"steps: [{{id: s, type: {kind}, continue_on_error: true}}, {{id: q, type: quick}}]}}"
+        for number, kind in enumerate(kinds)
+    ]
+    result = run_json(
+        cli, source + BESIDE, steps="\n".join(["version: 1", "flow: {id: f}", "jobs:", *jobs, ""])
+    )
+
+    assert result.code == 0, result
+    ended = cli.query("select job_id from step_state where status <> 'SUCCESS'")
+    assert {kinds[int(job_id[1:])] for (job_id,) in ended} <= {"mine"}
+
+
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "SystemExit", "GeneratorExit"])
 def test_what_a_plugin_raises_at_import_is_a_diagnostic(cli: CommandLine, error: str) -> None:
     cli.write("plugins/a.py", f"raise {error}('words')")
