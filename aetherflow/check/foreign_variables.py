@@ -9,7 +9,7 @@ import msgspec
 
 from aetherflow.check.planned_steps import planned_steps, texts, uses_of
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
-from aetherflow.plan.plan import JobPlan, Plan
+from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 
 _ROOTS = "params|env|steps|jobs|job|run|item|flow"
 _PATH = r"[A-Za-z_][\w-]*(?:\.[\w-]+)*"
@@ -28,26 +28,31 @@ def check_foreign_variables(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn about each variable that is written as in another tool (AF435)."""
     of_flow: set[str] = set()  # gathered for the first step that may have one
     for step, base in planned_steps(plan):
-        if not _SURE.search(raw := msgspec.json.encode((step.inputs.raw, step.spec.outputs)).decode()) and (
-            not _LIKELY.search(raw)
-        ):
-            continue  # most steps have none, and this is faster than a walk through all texts
-        from aetherflow.check.script_values import by_variable  # noqa: PLC0415 - only for warnings
-        from aetherflow.check.scripts import scripts_of  # noqa: PLC0415 - as above
-
-        scripts = {
-            script.where: script.language
-            for use in uses_of(step, base, plan.step_types)
-            for script in scripts_of(use)
-        }
-        of_flow = of_flow or _of_flow(plan)
-        known = of_flow, _of_job(plan, base)
-        for value, key in ((step.inputs.raw, "inputs"), (step.spec.outputs, "outputs")):
-            for text, where in texts(value, (*base, key)):
-                for path, at, written in _found(text, known):
-                    hint = by_variable(path, scripts[where]) if where in scripts else f"write {{{{{path}}}}}"
-                    _warn(written, sink, where, at, hint)
+        raw = msgspec.json.encode((step.inputs.raw, step.spec.outputs)).decode()
+        if _SURE.search(raw) or _LIKELY.search(
+            raw
+        ):  # most steps have none: a walk through all texts is slower
+            of_flow = of_flow or _of_flow(plan)
+            _check_step(plan, step, base, (of_flow, _of_job(plan, base)), sink)
     _check_lists(plan.jobs, sink)
+
+
+def _check_step(
+    plan: Plan, step: StepPlan, base: Path, known: tuple[set[str], set[str]], sink: DiagnosticSink
+) -> None:
+    from aetherflow.check.script_values import by_variable  # noqa: PLC0415 - only for warnings
+    from aetherflow.check.scripts import scripts_of  # noqa: PLC0415 - as above
+
+    scripts = {
+        script.where: script.language
+        for use in uses_of(step, base, plan.step_types)
+        for script in scripts_of(use)
+    }
+    for value, key in ((step.inputs.raw, "inputs"), (step.spec.outputs, "outputs")):
+        for text, where in texts(value, (*base, key)):
+            for path, at, written in _found(text, known):
+                hint = by_variable(path, scripts[where]) if where in scripts else f"write {{{{{path}}}}}"
+                _warn(written, sink, where, at, hint)
 
 
 def _of_flow(plan: Plan) -> set[str]:

@@ -291,7 +291,7 @@ def _step_finished(state: RunState, event: e.StepFinished) -> None:
     if event.status == "SKIPPED" and not step.began:
         step.began = state.event_count
     if event.status in DONE:
-        step.effects, state.recoveries = _NOTHING, 0
+        step.effects, state.recoveries = _NOTHING, 0  # none is added: a step that runs again has its own
     for name, use in event.marks.items():
         state.marks[name] = MarkOfRun(event.job_id, event.step_id, use.before, use.set_count)
     _keep_step(state, job, step, event)

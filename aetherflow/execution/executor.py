@@ -14,8 +14,8 @@ Theory of operation
 
     Each job instance that runs has an `InstanceTask`: it performs one attempt of one step at a time, waits
     for retries and slots, and posts what happened. Attempts run in tasks that are used again
-    (`execution.workers`). An attempt is prepared and concluded here; a placement
-    (`execution.ports`) performs it, in this process or elsewhere.
+    (`execution.workers`). An attempt is prepared and concluded here; a placement (`execution.ports`) performs
+    it, in this process or elsewhere.
 
     While jobs end quickly the machine starts more of them than may work at the same time, so that many starts
     and ends share a commit and the disk has stored a start before its turn to work comes. The jobs take turns
@@ -294,11 +294,10 @@ class Executor:
     async def _report_waits(self) -> None:
         """Say that jobs which have started do not work yet, if that takes a while."""
 
-        def report(waiting: list[str]) -> None:
+        def report(count: int) -> None:
+            waiting = "1 job that has started waits" if count == 1 else f"{count} jobs that have started wait"
             most = self._machine.ready_queue.limit
-            message = (
-                f"{len(waiting)} jobs that have started wait for their turn: {most} work at the same time"
-            )
+            message = f"{waiting} for a turn: at most {most} work at the same time"
             self._bus.announce(self._machine.events.notice("info", message))
 
         await self._turns.report_waits(self._services.clock, report)

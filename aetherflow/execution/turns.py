@@ -56,12 +56,11 @@ class Turns:
         """Let none of those work that wait: the run is left."""
         self._waiting.clear()
 
-    async def report_waits(self, clock: Clock, report: Callable[[list[str]], None]) -> None:
-        """Report, once, the jobs that wait for long; return when none waits."""
+    async def report_waits(self, clock: Clock, report: Callable[[int], None]) -> None:
+        """Report, once, how many jobs wait, if one of them waits for long; return when none waits."""
         is_reported = False
-        while waiting := list(self._waiting):
+        while waiting := set(self._waiting):
             await clock.sleep(PATIENCE_SECONDS)
-            still = [job_id for job_id in waiting if job_id in self._waiting]
-            if still and not is_reported:
+            if not is_reported and not waiting.isdisjoint(self._waiting):
                 is_reported = True
-                report(still)
+                report(len(self._waiting))

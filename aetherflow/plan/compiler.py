@@ -48,7 +48,8 @@ ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params", "flow")
 RESOURCE_ROOTS = ("env", "flow")
 CYCLES_REPORTED = 20
-NOTHING, _ = compile_template({})
+_NOTHING = compile_template({})[0]
+"""The `outputs` of every step that has none."""
 
 
 def build_plan(
@@ -242,7 +243,7 @@ class _Compiler:
             self.sink.add((*base, "inputs", "after"), "AF303", message, f"rename the step {id_!r}")
         changes: dict[str, Any] = {"id": id_, "type": follow_up.name, "description": "", "on_no_data": None}
         spec = msgspec.structs.replace(step.spec, **changes, outputs={})
-        return [msgspec.structs.replace(step, spec=spec, outputs=NOTHING, follows=step.id)]
+        return [msgspec.structs.replace(step, spec=spec, outputs=_NOTHING, follows=step.id)]
 
     def _step(
         self, job: JobSpec, spec: StepSpec, base: Path, line: int, earlier: set[str], after: set[int]
@@ -253,7 +254,7 @@ class _Compiler:
         at = (*base, "inputs")
         given = written_inputs(spec.type, spec.inputs, self.step_type_of, self.sink.written, at)
         inputs = self._template(given, at, job, roots, earlier, after)
-        outputs = NOTHING
+        outputs = _NOTHING
         if spec.outputs:
             seen = earlier | {spec.id}
             outputs = self._template(spec.outputs, (*base, "outputs"), job, (*roots, "result"), seen, after)

@@ -229,6 +229,7 @@ async def _attend(
                 tasks.start_soon(feed.feed)
             try:
                 with anyio.move_on_after(handling.timeout_seconds):
+                    # Most programs print nothing: their pipes are read only when there is something to read.
                     exited = feed is None and await process.exited(*pipes.values())
                     for stream in [stream for stream, pipe in unread.items() if pipe.is_at_end]:
                         await unread.pop(stream).pump(sinks[stream])

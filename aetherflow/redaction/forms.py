@@ -25,10 +25,13 @@ def found_in(text: str) -> list[Found]:
     """Return the secrets that the forms show, in order; some may overlap."""
     if text.isidentifier():  # most texts are names, and a name has no form
         return []
-    found: list[Found] = []
-    for start, end in _whole(text) if len(text) < _LONG else _suspicious(text):
-        from aetherflow.redaction.forms_in_part import in_part  # noqa: PLC0415 - most runs show no secret
+    parts = _whole(text) if len(text) < _LONG else list(_suspicious(text))
+    if not parts:
+        return []
+    from aetherflow.redaction.forms_in_part import in_part  # noqa: PLC0415 - most runs show no secret
 
+    found: list[Found] = []
+    for start, end in parts:
         shown = in_part(text[start:end])
         found += [one._replace(start=start + one.start, end=start + one.end) for one in shown]
     found.sort()

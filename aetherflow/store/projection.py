@@ -102,6 +102,10 @@ class Rows(msgspec.Struct):
     marks: list[MarkMove] = []
 
 
+_JOB_STARTED_AT, _STEP_STARTED_AT = 4, 7
+"""The places of `started_at` in the rows."""
+
+
 def timestamp(at: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds: of constant length, so that texts compare as times."""
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -141,7 +145,7 @@ def _put_step(
     """Replace the row of a step; when it began, an earlier event of the batch may say."""
     key = (event.run_id, event.job_id, event.step_id)
     if started is None and (before := rows.steps.get(key)) is not None:
-        started = before[7]
+        started = before[_STEP_STARTED_AT]
     rows.steps[key] = (
         *key, event.flow_id, event.step_type, status, event.attempt,
         started, finished, outputs, error, reason, marks,
@@ -191,7 +195,7 @@ def _job_finished(rows: Rows, event: e.JobFinished) -> None:
     key = (event.run_id, event.job_id)
     before = rows.jobs.get(key)
     rows.jobs[key] = (
-        *key, event.flow_id, event.status, before[4] if before else None, _at(event.at),
+        *key, event.flow_id, event.status, before[_JOB_STARTED_AT] if before else None, _at(event.at),
         _json(event.outputs), _json(event.error) if event.error else None, event.reason or None,
     )  # fmt: skip
 

@@ -11,7 +11,6 @@ says so.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flows import check_flow
-from measure import Median, NotMeasured, Row, Seconds, in_turn
+from measure import Median, NotMeasured, Row, Seconds, environment, in_turn
 
 PROGRAMS = Path(__file__).with_name("rivals")
 LAUNCH = str(Path(__file__).with_name("launch.py"))
@@ -156,10 +155,9 @@ def cost(command: Sequence[str], folder: Path, store: str = "", **variables: str
     if store:
         for stale in folder.glob(f"{store}*"):
             stale.unlink()
-    own = ("AETHERFLOW_", "PYTHONDONTWRITEBYTECODE")  # settings of the person who measures
-    env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    env = environment() | variables
     launched = [sys.executable, "-I", "-S", LAUNCH, *command]
-    done = subprocess.run(launched, check=True, cwd=folder, env=env | variables, stdout=subprocess.PIPE)
+    done = subprocess.run(launched, check=True, cwd=folder, env=env, stdout=subprocess.PIPE)
     seconds, cpu, megabytes = map(float, done.stdout.split())
     return Cost(Seconds(seconds, cpu), megabytes)
 

@@ -126,6 +126,12 @@ class NotMeasured(NamedTuple):
     why: str
 
 
+def environment() -> dict[str, str]:
+    """Return the environment without the settings of the person who measures."""
+    own = ("AETHERFLOW_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
+
+
 def command(arguments: Sequence[str], env: dict[str, str]) -> Timed:
     """Return a function that runs a command and says how long it took, in seconds."""
     quiet = subprocess.DEVNULL

@@ -11,7 +11,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -20,11 +19,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from against_rivals import AETHERFLOW, cost
 from flows import CHECK, flow
 from measure import Row
 
-AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
-LAUNCH = str(Path(__file__).with_name("launch.py"))
 FLAT = 1.05
 """A process that has at most so many times the memory for several times the work is flat."""
 
@@ -70,7 +68,7 @@ def _run_and_its_views(flows: Mapping[int, Path], thing: str, again: str) -> Ite
         peaks = {}
         for size, path in flows.items():
             places = {"flow": path, "state": path.with_suffix(".sqlite")}
-            peaks[size] = _peak([word.format_map(places) for word in words])
+            peaks[size] = _peak([word.format_map(places) for word in words], path.parent)
         yield from _rows(what, thing, peaks)
 
 
@@ -84,7 +82,7 @@ def _programs(folder: Path, *, large: bool) -> Iterator[Row]:
             print_so_much = f"yes 0123456789abcdef | head -c {size}000000"
             step = f"type: external.process, inputs: {{command: '{print_so_much}', shell: true{keys}}}"
             path = flow(folder, f"prints-{number}-{size}", 1, 1, step)
-            peaks[size] = _peak(["run", str(path)])
+            peaks[size] = _peak(["run", str(path)], folder)
         yield from _rows(f"program's output {what}", "megabyte", peaks)
 
 
@@ -148,12 +146,9 @@ def _raise_if_dead(server: subprocess.Popen[bytes]) -> None:
         raise subprocess.CalledProcessError(server.returncode, "aetherflow serve")
 
 
-def _peak(words: Sequence[str]) -> float:
+def _peak(words: Sequence[str], folder: Path) -> float:
     """Run a command of ours in a process of its own; return how much memory (MB) it had at most."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", LAUNCH, AETHERFLOW, *words], check=True, capture_output=True, text=True
-    )
-    return float(done.stdout.split()[2])
+    return cost([AETHERFLOW, *words], folder).megabytes
 
 
 def _rows(what: str, thing: str, peaks: Mapping[int, float]) -> Iterator[Row]:

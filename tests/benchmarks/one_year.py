@@ -15,8 +15,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from measure import Row, Timed, interleaved, timed
-from year_of_runs import AETHERFLOW, POLL, environment, make_year
+from measure import Row, Timed, environment, interleaved, timed
+from year_of_runs import AETHERFLOW, POLL, make_year
 
 OLDEST = "SELECT run_id FROM run_state WHERE flow_id = 'report_2' ORDER BY started_at LIMIT 1"
 FILE = ("--file", "scheduler.yaml")

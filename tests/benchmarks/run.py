@@ -36,7 +36,18 @@ from flows import CHECK, check_flow, flow
 from history import append, changes, described, read_run, this_run
 from many_runs import many_runs
 from masking import masking
-from measure import Median, NotMeasured, Row, Timed, command, in_turn, interleaved, removing, timed
+from measure import (
+    Median,
+    NotMeasured,
+    Row,
+    Timed,
+    command,
+    environment,
+    in_turn,
+    interleaved,
+    removing,
+    timed,
+)
 from memory_by_size import memory_by_size
 from one_year import one_year
 from schedule_ticks import schedule_ticks
@@ -139,12 +150,6 @@ def _groups(sizes: Sequence[int], home: Path, events: int, *, large: bool) -> di
 
 TRUE = "type: external.process, inputs: {command: /bin/true}"
 SLEEP = "type: external.process, inputs: {command: [sleep, 1]}"
-
-
-def environment() -> dict[str, str]:
-    """Return the environment without the settings of the person who measures."""
-    own = ("AETHERFLOW_", "PYTHONDONTWRITEBYTECODE")
-    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def start_up(folder: Path, rounds: int) -> Iterator[Row]:
@@ -288,7 +293,7 @@ def _sleepers(folder: Path, rounds: int, none: Timed) -> Row:
     asleep = command([AETHERFLOW, "run", str(flow(folder, "sleepers", PARALLEL, 1, SLEEP))], environment())
 
     def ours() -> float:
-        return sum((asleep(), -none()))
+        return asleep() - none()
 
     medians = interleaved(ours, lambda: timed(lambda: time.sleep(1)), rounds)
     return Row(f"{PARALLEL} x sleep 1, without a cold run of one step", "1 s", *medians, "<= 1.05x")
@@ -305,7 +310,7 @@ def _much_output(folder: Path, rounds: int, none: Timed) -> Row:
     copied = command(["sh", "-c", f"mkdir '{copies}'; cat '{lines}' > '{copies}/copy.txt'"], environment())
 
     def ours() -> float:
-        return sum((recorded(), -none()))
+        return recorded() - none()
 
     medians = interleaved(removing(ours, copies), removing(copied, copies), rounds)
     lines.unlink()

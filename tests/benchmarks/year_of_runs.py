@@ -8,7 +8,6 @@ leases, and with alerts where they failed. The same N makes the same year, up to
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sqlite3
 import subprocess
@@ -19,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from measure import stopwatch
+from flows import CHECK
+from measure import environment, stopwatch
 
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
 EVENTS = 200_000
@@ -36,8 +36,6 @@ FIRED = 0.8
 
 POLL = "poll"
 """An item that has fired every five minutes; the runs are not in this database."""
-
-CHECK = "type: check_items, inputs: {items: [x]}"
 
 
 class Kind(NamedTuple):
@@ -131,11 +129,6 @@ def _write_files(folder: Path, state: Path) -> None:
     (folder / "scheduler.yaml").write_text(head + "\n".join(items) + "\n")
 
 
-def environment() -> dict[str, str]:
-    """Return the environment without the settings of the person who measures."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AETHERFLOW_")}
-
-
 def _real_run(folder: Path, state: Path, kind: Kind) -> Real:
     """Execute the first flow of a kind; return what its copies are made from."""
     run_id = f"real_{kind.name}"
@@ -198,16 +191,12 @@ def _draw_runs(raw: sqlite3.Connection, real: Sequence[Real], events: int) -> No
 
 
 _COPIED = {"events": "events", "run_state": "runs", "job_state": "jobs", "step_state": "steps"}
+"""The tables with the rows of runs, and what the patterns of each are called."""
 
 
 def _copy_runs(raw: sqlite3.Connection, digit: str) -> None:
     """Copy the rows of the runs whose ids begin with a digit."""
-    for table, real in (
-        ("events", "events"),
-        ("run_state", "runs"),
-        ("job_state", "jobs"),
-        ("step_state", "steps"),
-    ):
+    for table, real in _COPIED.items():
         columns = [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]  # without generated ones
         copied = ", ".join("d.run_id" if name == "run_id" else _copied(f"r.{name}") for name in columns)
         raw.execute(

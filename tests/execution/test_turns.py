@@ -175,12 +175,13 @@ async def test_jobs_that_wait_for_long_are_reported_once(tmp_path: Path) -> None
     work, clock = Work(), FakeClock()
     async with waiting(tmp_path, work, clock) as run:
         assert await eventually(lambda: work.began == ["s0", "s1"])
+        await anyio.wait_all_tasks_blocked()  # all six wait now, and are known to
         for _ in range(3):
             clock.advance(PATIENCE_SECONDS)
             await anyio.wait_all_tasks_blocked()
         work.end(*range(SLOW))
     notices = [event.message for event in run.seen.of(e.Notice)]
-    assert notices == ["6 jobs that have started wait for their turn: 2 work at the same time"]
+    assert notices == ["6 jobs that have started wait for a turn: at most 2 work at the same time"]
 
 
 @pytest.mark.asyncio
