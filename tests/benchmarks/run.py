@@ -246,9 +246,9 @@ PRINTED_BYTES = 1_000_000_000
 def processes(folder: Path, rounds: int, *, home: Path) -> Iterator[Row | NotMeasured]:
     """Time per process between 40 and 200 runs of /bin/true; some that sleep a second; one that prints 1 GB.
 
-    A job has a folder of its own, in two others, xargs makes none. What that takes is a matter of the disk:
-    ext4 without a journal needs a millisecond where many files were deleted in the last minutes. So it is
-    measured with these folders in memory, and once more on the disk.
+    Each job makes three folders, one inside the other; xargs makes none. What that takes is a matter of the
+    disk: ext4 without a journal needs a millisecond where many files were deleted in the last minutes. So it
+    is measured with these folders in memory, and once more on the disk.
     """
     huey = huey_programs(folder, home, "/bin/true", PARALLEL)
 
