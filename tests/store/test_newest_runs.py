@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -63,3 +64,27 @@ def test_of_unfinished_runs_that_began_together_the_first_id_is_the_newest(raw: 
     found = last_unfinished_run(raw)
     assert found is not None
     assert (found.run_id, found.status) == ("b", "INTERRUPTED")
+
+
+@pytest.mark.parametrize(
+    ("flow_id", "status", "index"),
+    [
+        ("", "SUCCESS", "run_state_by_status"),
+        ("", "FAILED", "run_state_by_status"),
+        ("flow", "SUCCESS", "run_state_by_flow"),
+        ("flow", "FAILED", "run_state_by_status"),
+        ("flow", "", "run_state_by_flow"),
+        ("", "", "run_state_by_start"),
+    ],
+)
+@pytest.mark.parametrize("since", [None, datetime(2026, 1, 1, tzinfo=UTC)])
+def test_runs_are_found_by_what_fewer_of_them_have(
+    raw: sqlite3.Connection, flow_id: str, status: str, index: str, since: datetime | None
+) -> None:
+    """Most runs succeed; of those that do not there are few, also of a flow that runs often."""
+    asked: list[str] = []
+    raw.set_trace_callback(asked.append)
+    list_runs(raw, RunFilter(flow_id, statuses=(status,) if status else (), since=since), 1)
+    raw.set_trace_callback(None)
+    plan = raw.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()
+    assert f"USING INDEX {index}" in plan[0][3]
