@@ -168,8 +168,9 @@ async def test_what_a_program_leaves_is_found_although_its_number_was_one_of_our
     with monkeypatch.context() as patched:  # as after so many programs that ended long ago
         numbers = dict.fromkeys(range(newest + 1, newest + FEW_PROCESSES))
         patched.setattr(guardian._engine, "leaders", numbers)
-        daemon = "setsid sleep 1000 > /dev/null 2>&1 & echo $! > left"
-        await run_here(tmp_path, "sh", "-c", daemon, run_id="r")
+        daemon = "setsid sh -c 'echo $$ > left; read line < never' > /dev/null 2>&1 &"
+        until = "while [ ! -s left ]; do sleep 0.01; done"  # while exec replaces it, it shows no mark
+        await run_here(tmp_path, "sh", "-c", f"mkfifo never; {daemon} {until}", run_id="r")
     noted = [one.process.pid for one in guardian._engine.runs["r"]]
     (left,) = await pids_in(tmp_path / "left", 1)
     assert noted == [left]

@@ -256,3 +256,17 @@ def test_a_resumed_step_removes_what_its_killed_process_left_incomplete(tmp_path
     with FakeRun(tmp_path, execution=2).context(step_id="other").writing(target) as part:
         part.write_text("done")
     assert sorted(target.parent.iterdir()) == sorted([target, *foreign])
+
+
+def test_who_may_read_a_file_is_set_for_files_of_the_run_only(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "link").symlink_to(tmp_path / "elsewhere")
+    context = FakeRun(tmp_path).context()
+    ours = [
+        tmp_path / "logs" / "a.log",
+        tmp_path / "work" / "a.csv",
+        tmp_path / "logs" / ".." / "work" / "a.csv",
+    ]
+    others = [tmp_path / "elsewhere" / "a", tmp_path / "logs" / ".." / "a", tmp_path / "work" / "link" / "a"]
+    assert [context.access_of(path) for path in ours] == ["private"] * 3
+    assert [context.access_of(path) for path in others] == [None] * 3
