@@ -214,10 +214,12 @@ class InstanceTask:
                         tasks.start_soon(expire, limit)
                     tasks.start_soon(perform)
             except BaseException as error:
-                if isinstance(error, Exception) if outcome else is_our_cancellation(error):
+                if outcome is None and is_our_cancellation(error):
                     raise
-                # An outcome counts although the step was cancelled, by the engine or by itself.
-                outcome = outcome or _failed(error, context)
+                # An outcome counts although the step was cancelled, by the engine or by itself; not if its
+                # task could not end in order, as a step left a cancel scope open.
+                if outcome is None or isinstance(error, Exception):
+                    outcome = _failed(error, context)
         if timed.cancel_called and (outcome is None or outcome.result is None):
             message = _with_progress(over.message, context)
             return AttemptOutcome(error=msgspec.structs.replace(over, message=message))

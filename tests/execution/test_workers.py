@@ -7,12 +7,17 @@ import gc
 import weakref
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
+from aetherflow.events import run_events as e
 from aetherflow.execution.workers import Report, Workers
+from aetherflow.sdk.context import StepContext
+from tests.execution.live_run import flow, live
 
 
 class Log:
@@ -103,3 +108,28 @@ async def test_a_free_task_keeps_nothing_of_what_it_did() -> None:
         kept = watched()
         tasks.cancel_scope.cancel()
     assert kept is None
+
+
+@pytest.mark.asyncio
+async def test_a_cancel_scope_that_a_step_left_open_fails_this_step_and_reaches_no_other(
+    tmp_path: Path,
+) -> None:
+    left: list[anyio.CancelScope] = []
+
+    async def leaves(context: StepContext, inputs: dict[str, Any]) -> None:
+        del context, inputs
+        left.append(anyio.CancelScope())
+        left[-1].__enter__()
+        left[-1].cancel()
+
+    async def waits(context: StepContext, inputs: dict[str, Any]) -> None:
+        del context, inputs
+        await anyio.lowlevel.checkpoint()
+
+    steps = "{id: a, type: leaves, continue_on_error: true}, {id: b, type: waits}"
+    jobs = [f"{{id: j{number}, steps: [{steps}]}}" for number in range(8)]
+    async with live(flow(*jobs), tmp_path, {"leaves": leaves, "waits": waits}, limit=2) as run:
+        await run.run()
+    assert run.state.phase == "SUCCESS"
+    ends = [(event.step_id, event.status) for event in run.seen.of(e.StepFinished)]
+    assert sorted(ends) == [("a", "FAILED")] * 8 + [("b", "SUCCESS")] * 8
