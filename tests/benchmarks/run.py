@@ -71,13 +71,19 @@ Group = Callable[[Path, int], Iterator[Row | NotMeasured]]
 
 def main() -> int:
     """Run the groups of benchmarks that were asked for, all by default."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.commit and not arguments.against:
+        parser.error("--commit needs --against")
     groups = _groups(arguments.jobs, arguments.rivals, arguments.events, large=arguments.large)
     try:
         before = read_run(arguments.against, arguments.commit) if arguments.against else None
         if arguments.json:
             append(arguments.json)  # found out before an hour is spent
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        return 2
+    except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     for package in ("aetherflow", "plugins"):  # as an installed wheel has it
@@ -102,13 +108,21 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=main.__doc__)
     names = [*_groups((), HOME, 0, large=False)]
-    parser.add_argument("group", nargs="*", choices=[*names, []], help="which groups to run")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
+
+    def group(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"{text}: no such group; there are {', '.join(names)}")
+        return text
+
+    parser.add_argument("group", nargs="*", type=group, help=f"all if none is named: {', '.join(names)}")
+    parser.add_argument("--rounds", type=_number, default=5, help="how often each pair is measured")
     parser.add_argument(
         "--jobs", type=_numbers, default=(1_000, 10_000), help="sizes of flows against rivals: 1000,10000"
     )
     parser.add_argument("--large", action="store_true", help="memory: also of 100,000 jobs, items and runs")
-    parser.add_argument("--events", type=int, default=EVENTS, help="how many events the year of `scale` has")
+    parser.add_argument(
+        "--events", type=_number, default=EVENTS, help="how many events the year of `scale` has"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="add this run to a history")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with the last run of a history")
     parser.add_argument("--commit", default="", help="of --against: with the last run of this commit")
@@ -117,8 +131,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text}: not a whole number from 1")
+    return int(text)
+
+
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split(",")))
+    return tuple(map(_number, text.split(",")))
 
 
 def _groups(sizes: Sequence[int], home: Path, events: int, *, large: bool) -> dict[str, Group]:

@@ -103,7 +103,25 @@ def test_a_history_that_is_not_there_or_cannot_be_written_is_refused_too(tmp_pat
         done = bench(tmp_path, *words)
 
         assert (done.returncode, done.stdout) == (2, "")
-        assert re.fullmatch(r".*No such file or directory: '.*\.jsonl'\n", done.stderr)
+        assert done.stderr == f"{words[1]}: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--rounds", "0"], "argument --rounds: 0: not a whole number from 1"),
+        (["--jobs", "10,x"], "argument --jobs: x: not a whole number from 1"),
+        (["nothing"], "argument group: nothing: no such group; there are start, "),
+        (["--commit", "abc"], "--commit needs --against"),
+    ],
+)
+def test_a_mistake_in_the_words_is_named_before_anything_is_measured(
+    tmp_path: Path, words: list[str], problem: str
+) -> None:
+    done = bench(tmp_path, *words)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr
 
 
 def test_an_earlier_run_is_chosen_by_its_commit_and_other_formats_before_it_do_not_matter(
