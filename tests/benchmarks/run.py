@@ -72,7 +72,7 @@ Group = Callable[[Path, int], Iterator[Row | NotMeasured]]
 def main() -> int:
     """Run the groups of benchmarks that were asked for, all by default."""
     parser = _parser()
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.commit and not arguments.against:
         parser.error("--commit needs --against")
     groups = _groups(arguments.jobs, arguments.rivals, arguments.events, large=arguments.large)
