@@ -22,7 +22,7 @@ LEAST = 0.001
 
 STYLE = """
 svg{color:#1b2028;background:#fff;font:17px system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
-text{fill:currentColor}.soft{fill:#59636e}.title{font-weight:600;font-size:18px}
+svg{max-width:100%;height:auto}text{fill:currentColor}.soft{fill:#59636e}.title{font-weight:600;font-size:18px}
 .grid{stroke:#dfe3e8}.fit{stroke:#9a5b00;stroke-width:2;stroke-dasharray:6 5;fill:none}.point{fill:#0b66d0}
 @media (prefers-color-scheme:dark){
 svg{color:#e3e8ee;background:#0f1318}.soft{fill:#98a4b1}.grid{stroke:#2c343e}.fit{stroke:#e0a040}.point{fill:#5aa9ff}

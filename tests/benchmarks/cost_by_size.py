@@ -110,10 +110,10 @@ def table(found: Sequence[Measured]) -> str:
         cells = (
             f"{one.jobs:,}",
             f"{one.seconds:.3g} s",
-            f"{one.seconds / time.at(one.jobs) - 1:+.0%}",
+            f"{one.seconds / time.at(one.jobs) - 1:+z.0%}",
             "" if further is None else f"{further:.3f} ms",
             f"{one.megabytes:.0f} MB",
-            f"{one.megabytes / memory.at(one.jobs) - 1:+.0%}",
+            f"{one.megabytes / memory.at(one.jobs) - 1:+z.0%}",
         )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
