@@ -86,14 +86,14 @@ class BackfillFeed:
         if one.item_id not in schedule.items:
             return self._is_unknown_to_all(raw, schedule, one)
         self._unknown.pop(one.backfill, None)
-        return one.made_to >= one.ends_at and not open_count(raw, one.backfill)
+        return one.made_to >= one.ends_at and not open_count(raw, one)
 
     def _is_unknown_to_all(self, raw: sqlite3.Connection, schedule: Schedule, one: Backfill) -> bool:
         """Whether no server has the item: this one is alone, or the others have done nothing for a while."""
         now = self._clock.now()
         if not is_served_by_others(raw, schedule.id, self._server, now):
             return True
-        if open_count(raw, one.backfill):
+        if open_count(raw, one):
             self._unknown.pop(one.backfill, None)
             return False
         return now - self._unknown.setdefault(one.backfill, now) >= PATIENCE
@@ -129,7 +129,7 @@ def _not_begun(raw: sqlite3.Connection, schedule: Schedule) -> dict[str, Backfil
 
 
 def _wants(raw: sqlite3.Connection, one: Backfill) -> bool:
-    return one.made_to < one.ends_at and open_count(raw, one.backfill) <= _window(one) // 2
+    return one.made_to < one.ends_at and open_count(raw, one) <= _window(one) // 2
 
 
 def _window(one: Backfill) -> int:
@@ -162,7 +162,7 @@ def _ended_notice(ended: Progress, now: datetime) -> ScheduleNotice:
 def _feed_one(
     raw: sqlite3.Connection, item: Item, one: Backfill, server: str, now: datetime, new_id: Callable[[], str]
 ) -> list[Firing]:
-    room = _window(one) - open_count(raw, one.backfill)
+    room = _window(one) - open_count(raw, one)
     made: list[Firing] = []
     end = made_to = datetime.fromisoformat(one.ends_at)
     found = partial(firing_at, raw, item.scheduler, item.id)

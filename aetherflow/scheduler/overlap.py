@@ -103,7 +103,7 @@ def _judge_backfilled(raw: sqlite3.Connection, item: Item, firing: Firing, now: 
     limit = own_limits(raw, item.scheduler, item.id).get(firing.backfill)
     if limit is None:
         return None
-    if started_count(raw, firing.backfill) < limit:
+    if started_count(raw, firing.scheduler, firing.item_id, firing.backfill) < limit:
         return START
     return Verdict("WAITING", f"{limit} runs of its backfill have not ended (--parallel {limit})")
 

@@ -36,7 +36,7 @@ QUESTIONS: dict[str, Ask] = {
     "unstarted_runs": lambda raw, _: alerts.unstarted_runs(raw, "s", AT, AT),
     "is_unstarted": lambda raw, _: alerts.is_unstarted(raw, "r"),
     "firings_by_id": lambda raw, firing: alerts.firings_by_id(raw, [firing.firing_id]),
-    "started_count": lambda raw, _: backfills.started_count(raw, "b"),
+    "started_count": lambda raw, _: backfills.started_count(raw, "s", "i", "b"),
     "cancel_backfill": lambda raw, _: backfills.cancel_backfill(raw, "b", "why", AT),
     "has_event": lambda raw, _: firings.has_event(raw, "s", "i", "boot"),
     "fix_last_success": lambda raw, firing: firings.fix_last_success(raw, firing.firing_id),
@@ -82,3 +82,11 @@ def test_a_question_about_the_past_reads_no_table_whole(raw: sqlite3.Connection,
     raw.set_trace_callback(None)
     assert asked
     assert {sql: steps for sql in asked if (steps := scans(raw, Statement(sql)))} == {}
+
+
+def test_how_many_firings_of_a_backfill_are_open_is_not_counted_among_those_that_are_over(
+    raw: sqlite3.Connection,
+) -> None:
+    """It is asked for every tick: a backfill of 100,000 would cost the square of that."""
+    (plan,) = raw.execute(f"EXPLAIN QUERY PLAN {backfills._OPEN}", ("s", "i", "b")).fetchall()
+    assert plan[3] == "SEARCH firings USING INDEX firings_open (scheduler=? AND item_id=?)"
