@@ -54,14 +54,16 @@ def format_of_content(path: Path) -> Format:
     with path.open("rb") as file:
         first = file.read(_BLOCK)
         file.seek(0)
-        if _is_tar(first, path):
+        if first[_TAR_AT:].startswith(_TAR):
             return "tar"
-        if first.startswith(_GZIP):
+        if first.startswith(
+            _GZIP
+        ):  # before the weak sum of an old header of tar, which its bytes may have too
             return "tar.gz" if _is_tar(_begin(gzip.GzipFile(fileobj=file), zlib.error), path) else "gz"
         if first.startswith(_ZSTD):
             zstd = import_zstd()
             return "tar.zst" if _is_tar(_begin(zstd.ZstdFile(file), zstd.ZstdError), path) else "zst"
-    return "zip"
+    return "tar" if _is_tar(first, path) else "zip"
 
 
 def plain_name(path: Path, kind: Format) -> str:
