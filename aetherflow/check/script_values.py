@@ -27,8 +27,9 @@ def check_scripts(plan: Plan, sink: DiagnosticSink) -> None:
     for job, step, use in uses_with(
         (*plan.jobs, *plan.hooks), plan.step_types, lambda one: one.program_inputs
     ):
-        for script in scripts_of(use) if step.inputs.references else ():
-            _check(script, plan, steps_path(job), sink)
+        if step.inputs.references:
+            for script in scripts_of(use):
+                _check(script, plan, steps_path(job), sink)
 
 
 def by_variable(path: str, language: Language) -> str:

@@ -27,9 +27,9 @@ class _Taken(msgspec.Struct, frozen=True):
 
 def check_taken_sources(plan: Plan, step_types: Mapping[str, StepType], sink: DiagnosticSink) -> None:
     """Warn where a step with `after: delete` or `move` takes what another step takes, too (AF831)."""
-    users: list[tuple[str, int, bool, Path, set[_Taken]]] = []
     if not any(step_type.follow_up for step_type in step_types.values()):
         return  # nothing removes its sources
+    users: list[tuple[str, int, bool, Path, set[_Taken]]] = []
     for job in plan.jobs:
         for number, step in job.written_steps():
             for use in uses_of(step, ("jobs", job.index, "steps", number), step_types):

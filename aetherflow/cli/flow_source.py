@@ -112,7 +112,7 @@ def runnable_flow(command: str, flow: FlowSource, *, as_json: bool) -> CheckedFl
     Raises:
         AetherFlowError: the flow cannot be examined; with `as_json` the command has printed why, and ends.
     """
-    from aetherflow.cli.report import failure_as_json  # noqa: PLC0415 - `run` needs it not
+    from aetherflow.cli.report import failure_as_json  # noqa: PLC0415 - `run` does not need it
 
     with failure_as_json(command, str(flow), as_json=as_json, exit_code=exit_codes.INVALID):
         checked = flow.load_checked_flow()

@@ -77,7 +77,7 @@ def plugin_notices(checked: CheckedFlow, events: EventFactory) -> list[e.Notice]
 def bundle_notices(
     bundle: e.BundleUse | None, last: e.BundleUse | None, events: EventFactory
 ) -> list[e.Notice]:
-    """Report that the bundle may be stale, or that it or its content is another one than the last time."""
+    """Report that the bundle may be stale, or that it or its content differs from the last time."""
     notices = []
     if bundle and bundle.stale:
         message = stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)

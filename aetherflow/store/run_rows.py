@@ -105,7 +105,7 @@ def last_unfinished_run(raw: sqlite3.Connection, flow_id: str = "") -> RunRow | 
 
 def running_runs(raw: sqlite3.Connection, flow_id: str, now: datetime) -> list[str]:
     """Return the ids of the runs of a flow that processes execute now, the oldest first."""
-    rows = raw.execute(
+    rows = raw.execute(  # the plus sign: not by the index of flows, which has all past runs of this one
         "SELECT run_id FROM run_state WHERE status = 'RUNNING' AND +flow_id = ? ORDER BY started_at, run_id",
         (flow_id,),
     ).fetchall()

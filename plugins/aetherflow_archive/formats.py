@@ -56,9 +56,8 @@ def format_of_content(path: Path) -> Format:
         file.seek(0)
         if first[_TAR_AT:].startswith(_TAR):
             return "tar"
-        if first.startswith(
-            _GZIP
-        ):  # before the weak sum of an old header of tar, which its bytes may have too
+        # Before the weak sum of an old header of tar, which the bytes of a gzip file may have too.
+        if first.startswith(_GZIP):
             return "tar.gz" if _is_tar(_begin(gzip.GzipFile(fileobj=file), zlib.error), path) else "gz"
         if first.startswith(_ZSTD):
             zstd = import_zstd()

@@ -16,8 +16,7 @@ from aetherflow.store import alerts, backfills, firings, metric_rows, run_ends, 
 from aetherflow.store.alerts import Alert
 from aetherflow.store.firings import Firing, NewFiring
 from aetherflow.store.state_schema import MIGRATIONS
-from tests.store.query_plans import Statement, scans
-from tests.store.test_query_plans import YEAR
+from tests.store.query_plans import Statement, scans, take_statistics_of_a_year
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ALERT = Alert("s", "i", "2026", "late_end", "2026", "it is late", "r")
@@ -64,10 +63,7 @@ def raw(request: pytest.FixtureRequest) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript("".join(MIGRATIONS))
         if request.param == "of a year":
-            connection.execute("ANALYZE")  # makes the table
-            rows = [(*names, numbers) for names, numbers in YEAR.items()]
-            connection.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", rows)
-            connection.execute("ANALYZE sqlite_schema")  # reads it
+            take_statistics_of_a_year(connection)
         yield connection
 
 

@@ -19,7 +19,7 @@ from aetherflow.store.state_schema import MIGRATIONS
 from tests import warm_start
 from tests.cli.command_line import SECONDS, CommandLine
 from tests.polling import wait_until
-from tests.store.query_plans import Statement, scans
+from tests.store.query_plans import Statement, scans, take_statistics_of_a_year
 
 ALLOWED = {
     "FROM run_state ORDER BY started_at DESC, run_id": "the newest runs, by an index: it stops",
@@ -33,26 +33,6 @@ ALLOWED = {
     "SELECT min(flow_id) FROM run_state": "as above",
 }
 """What a statement that may read without a bound has in it, and why it may."""
-
-YEAR = {
-    ("schedule_alerts", "schedule_alerts_by_time"): "1666 1666 1",
-    ("schedule_alerts", "schedule_alerts_by_run"): "1666 1",
-    ("schedule_alerts", "schedule_alerts"): "8200 2001 286 1 1",
-    ("firings", "firings_by_outcome"): "222000 2001 2001 1001 1",
-    ("firings", "firings_of_backfills"): "5208 96",
-    ("firings", "sqlite_autoindex_firings_2"): "263250 2001 2001 1",
-    ("firings", "sqlite_autoindex_firings_1"): "680580 2",
-    ("events", "events"): "1756160 56 1",
-    ("run_state", "run_state_by_status"): "135198 1001 1",
-    ("run_state", "run_state_by_flow"): "168480 2001 1",
-    ("run_state", "run_state_by_start"): "157368 1",
-    ("run_state", "run_state"): "113680 1",
-    ("job_state", "job_state"): "1718640 15 1",
-    ("leases", "leases"): "114660 1",
-    ("step_state", "steps_with_marks"): "37296 2001",
-    ("step_state", "step_state"): "1995000 16 2 1",
-}
-"""What ANALYZE says of a year of runs with ten million events (`tests/benchmarks/year_of_runs.py`)."""
 
 FLOW = """version: 1
 flow: {id: works, locks: {scope: flow}, params: {day: {type: string, default: monday}}}
@@ -160,7 +140,8 @@ def _server(record: Recorder) -> None:
             wait_until(lambda: record.cli.query(count + which)[0][0] > 0, f"no firing {which}")
 
         wait_until(
-            lambda: record.cli.state.exists() and bool(record.cli.query("SELECT 1 FROM schedulers")), "no"
+            lambda: record.cli.state.exists() and bool(record.cli.query("SELECT 1 FROM schedulers")),
+            "the server has not begun",
         )
         wait_for("item_id = 'often' AND outcome = 'SUCCESS'")
         record.run("scheduler", "fire", "sleeper", *file)
@@ -213,15 +194,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
 
 @pytest.fixture(params=["none", "of a year"])
 def raw(request: pytest.FixtureRequest, recorded: Recorder, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Connect to a copy of the database with these statistics for SQLite; AetherFlow itself makes none."""
+    """Connect to a copy of the database with these statistics for SQLite."""
     copy = tmp_path / "copy.sqlite"
     with closing(sqlite3.connect(recorded.cli.state)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
         if request.param == "of a year":
-            target.execute("ANALYZE")
-            target.execute("DELETE FROM sqlite_stat1")
-            rows = [(*names, numbers) for names, numbers in YEAR.items()]
-            target.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", rows)
+            take_statistics_of_a_year(target)
             target.commit()
     with closing(sqlite3.connect(copy)) as connection:
         yield connection
