@@ -71,7 +71,7 @@ class _GuardedTask(asyncio.Task[Any]):
         **more: Any,
     ) -> None:
         creator = _current(loop)
-        # What the engine starts for a step is protected before it has run, and could say so itself.
+        # What the engine starts for a step is protected even before it runs and can call `protect_task`.
         by_engine = creator is not None and creator.protected_of == "engine"
         self.protected_of: Literal["engine", "step", ""] = "step" if by_engine else ""
         self._own_context = context

@@ -132,11 +132,11 @@ class ReadyQueue:
 
     @property
     def has_room(self) -> bool:
-        """Whether another job may run beside those that do, be it ahead of its turn."""
+        """Whether another job may start beside those that run, if need be ahead of its turn."""
         return len(self.running) < self.limit + self._ahead
 
     def has_room_for(self, job: JobPlan) -> bool:
-        """Whether this job may be the other one."""
+        """Whether this job may be the other one; ahead of its turn only if a resume runs each step again."""
         return len(self.running) < self.limit or (
             self.has_room and all(step.spec.on_interrupt == "rerun" for step in job.steps)
         )

@@ -42,7 +42,7 @@ class JobsView(Mapping[str, Any]):
         if job_id not in self._job_ids:
             raise KeyError(job_id)
         job = self._state.job(job_id)
-        return {"status": job.status, "outputs": self._resolve(job.outputs) or {}}
+        return {"status": job.status, "outputs": _outputs(job, self._resolve)}
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._job_ids
@@ -158,9 +158,14 @@ def _reason(state: RunState) -> str:
 
 def step_view(step: StepState, resolve: Resolve = same_outputs) -> Mapping[str, Any]:
     """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
-    outputs = resolve(step.outputs) or {}
+    outputs = _outputs(step, resolve)
     own = {"status": step.status, "outputs": outputs, "reason": step.reason}
     return {**own, **outputs} if isinstance(outputs, dict) else ChainMap(outputs, own)  # type: ignore[arg-type]  # only read
+
+
+def _outputs(of: JobState | StepState, resolve: Resolve) -> Mapping[str, Any]:
+    """Return the outputs; a new dict if there are none: a step may change it, and the state's is shared."""
+    return resolve(of.outputs) or {}
 
 
 def run_scope(
@@ -198,7 +203,7 @@ def job_scope(
 ) -> dict[str, Any]:
     """Return what the steps of a job see."""
     job = state.jobs[instance.id]
-    own = {"id": instance.id, "outputs": resolve(job.outputs) or {}}
+    own = {"id": instance.id, "outputs": _outputs(job, resolve)}
     scope = {**names, "job": own, "steps": StepsView(job, resolve)}
     if instance.item != WHOLE:
         scope["item_index"] = instance.item

@@ -36,8 +36,8 @@ class Inbox:
     async def take(self, *, expects_more: bool = False) -> list[Event]:
         """Wait for reports and return all there are, in order.
 
-        If it `expects_more`, it waits for as long as each turn of the event loop brings another: those whose
-        reports are taken report nothing more before that is durable.
+        If it `expects_more`, it waits for as long as each round of the event loop brings another, so that
+        more share a commit: those whose reports are taken report nothing more before that is durable.
         """
         await self._filled.wait()
         known = 0

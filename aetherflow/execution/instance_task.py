@@ -103,6 +103,7 @@ class InstanceTask:
 
     def run(self, step: StepPlan, attempt: int) -> None:
         """Run an attempt; its start must be durable."""
+        # A job that is cancelled before its turn needs no lock.
         if not is_hook(self.instance.id) and self._machine.state.cancelling is None:
             self._parts.locks.request(self.instance.job.id, self._parts.tasks)
         self._scope, self.is_busy = anyio.CancelScope(), True

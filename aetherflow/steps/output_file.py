@@ -1,7 +1,7 @@
 """The file `$AETHERFLOW_OUTPUT`, in which a program writes outputs of its step.
 
-To make, look at and remove it takes microseconds, as for the folder that it is in: no threads are needed for
-that, which cost ten times as much. To read and parse it takes longer.
+To make, look at and remove it takes microseconds, as for the folder that it is in: a thread for that would
+cost ten times as much. To read and parse it takes longer.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from aetherflow.engine.ready_queue import QUICK_SECONDS
 from tests.engine.scripted_machine import Session, failed, plan_of_jobs
 
 JOBS = 40
+LONG = QUICK_SECONDS
 
 
 class Ahead(Session):
@@ -35,9 +36,6 @@ class Ahead(Session):
             *(msgspec.structs.replace(end, duration_seconds=s) for end, s in zip(ends, seconds, strict=True))
         )
         return len(self.running)
-
-
-LONG = QUICK_SECONDS
 
 
 def test_each_job_that_ended_quickly_lets_another_start_ahead_up_to_the_most() -> None:

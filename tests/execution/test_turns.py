@@ -80,6 +80,7 @@ async def waiting(
     ):
         tasks.start_soon(run.run)
         assert await eventually(lambda: len(slow_jobs_started(folder)) == TURNS + AHEAD)
+        assert await eventually(lambda: work.began == ["s0", "s1"])
         yield run
 
 
@@ -89,7 +90,6 @@ async def test_more_jobs_start_than_work_and_those_that_wait_work_in_the_order_o
 ) -> None:
     work = Work()
     async with waiting(tmp_path, work, FakeClock()) as run:
-        assert await eventually(lambda: work.began == ["s0", "s1"])
         work.end(1)
         assert await eventually(lambda: work.began == ["s0", "s1", "s2"])
         work.end(*range(SLOW))
@@ -101,8 +101,8 @@ async def test_more_jobs_start_than_work_and_those_that_wait_work_in_the_order_o
 
 @pytest.mark.asyncio
 async def test_a_job_gives_its_turn_to_the_next_while_its_end_waits_for_the_disk(tmp_path: Path) -> None:
-    work, clock = Work(), FakeClock()
-    async with waiting(tmp_path, work, clock) as run:
+    work = Work()
+    async with waiting(tmp_path, work, FakeClock()) as run:
         held, go = anyio.Event(), anyio.Event()
         publish = run.bus.publish
 
@@ -141,7 +141,6 @@ async def test_the_time_limit_of_a_step_begins_with_its_work(tmp_path: Path) -> 
 async def test_jobs_that_wait_for_their_turn_are_cancelled_without_having_worked(tmp_path: Path) -> None:
     work = Work()
     async with waiting(tmp_path, work, FakeClock(), head="locks: {scope: job}") as run:
-        assert await eventually(lambda: work.began == ["s0", "s1"])
         run.executor.cancel("enough")
     assert run.state.phase == "CANCELLED"
     assert work.began == ["s0", "s1"]
@@ -157,7 +156,6 @@ async def test_a_run_that_is_left_while_jobs_wait_is_resumed_and_each_of_them_wo
 ) -> None:
     work = Work()
     async with waiting(tmp_path, work, FakeClock()) as run:
-        assert await eventually(lambda: work.began == ["s0", "s1"])
         run.executor.leave("the server stops")
     assert run.state.phase == "RUNNING"
     assert work.began == ["s0", "s1"]
@@ -174,7 +172,6 @@ async def test_a_run_that_is_left_while_jobs_wait_is_resumed_and_each_of_them_wo
 async def test_jobs_that_wait_for_long_are_reported_once(tmp_path: Path) -> None:
     work, clock = Work(), FakeClock()
     async with waiting(tmp_path, work, clock) as run:
-        assert await eventually(lambda: work.began == ["s0", "s1"])
         await anyio.wait_all_tasks_blocked()  # all six wait now, and are known to
         for _ in range(3):
             clock.advance(PATIENCE_SECONDS)
