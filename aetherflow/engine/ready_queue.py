@@ -16,8 +16,9 @@ from aetherflow.events import run_events as e
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import JobPlan, Plan
 
-QUICK_SECONDS = 0.1
-"""A job whose last step ended within this time (s) lets another job start ahead."""
+QUICK_SECONDS = 0.01
+"""A job whose last step ended within this time (s) lets another job start ahead: about what a slow disk takes
+for a commit. Most programs take longer; so what counts as running works, unless jobs are tiny."""
 
 WHOLE = -1
 """The item number of a job that is not an instance of a mapped job."""
