@@ -12,6 +12,7 @@ from heapq import merge
 
 import msgspec
 
+from aetherflow.store.distinct_values import distinct_values
 from aetherflow.store.firings import Firing, FiringOutcome, as_firings, each_firing
 from aetherflow.store.projection import timestamp
 
@@ -75,23 +76,12 @@ def firing_at_or_after(raw: sqlite3.Connection, scheduler: str, item_id: str, at
 
 def schedulers_with_firings(raw: sqlite3.Connection) -> list[str]:
     """Return the schedulers that have firings."""
-    rows = raw.execute(  # a step of the index for each: DISTINCT reads years of firings
-        "WITH RECURSIVE found (name) AS (SELECT min(scheduler) FROM firings UNION ALL "
-        "SELECT (SELECT min(scheduler) FROM firings WHERE scheduler > name) FROM found "
-        "WHERE name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL"
-    )
-    return [scheduler for (scheduler,) in rows]
+    return distinct_values(raw, "firings", "scheduler")
 
 
 def items_with_firings(raw: sqlite3.Connection, scheduler: str) -> list[str]:
     """Return the items of a scheduler that have firings, also those that its file has no more."""
-    rows = raw.execute(  # as above
-        "WITH RECURSIVE found (name) AS (SELECT min(item_id) FROM firings WHERE scheduler = ?1 UNION ALL "
-        "SELECT (SELECT min(item_id) FROM firings WHERE scheduler = ?1 AND item_id > name) FROM found "
-        "WHERE name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL",
-        (scheduler,),
-    )
-    return [item_id for (item_id,) in rows]
+    return distinct_values(raw, "firings", "item_id", "scheduler = ?1", (scheduler,))
 
 
 def known_of(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Known:

@@ -16,6 +16,7 @@ import msgspec
 
 from aetherflow.store import lease as leases
 from aetherflow.store.alerts import forget_runs
+from aetherflow.store.distinct_values import distinct_values
 from aetherflow.store.lease import LeaseHolder
 from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.projection import timestamp
@@ -44,12 +45,6 @@ SELECT run_id, flow_id, status, attempt, ended_at FROM (
     FROM run_state s JOIN runs r USING (run_id) WHERE s.status = 'RUNNING' AND r.status = 'INTERRUPTED')
 WHERE ended_at < :before
 """
-_FLOWS = """
-WITH RECURSIVE flows (name) AS (SELECT min(flow_id) FROM run_state UNION ALL
-    SELECT (SELECT min(flow_id) FROM run_state WHERE flow_id > name) FROM flows WHERE name IS NOT NULL)
-SELECT name FROM flows WHERE name IS NOT NULL
-"""
-"""A step of the index for each flow: DISTINCT reads years of runs."""
 
 _DELETE_EVENTS = """
 DELETE FROM events WHERE run_id = ?1
@@ -84,7 +79,7 @@ def old_runs(raw: sqlite3.Connection, *, before: datetime | None, keep: int | No
     limits = {"before": None if before is None else timestamp(before), "keep": keep}
     rows: list[tuple[Any, ...]] = []
     if keep is not None:
-        for (flow,) in raw.execute(_FLOWS).fetchall():
+        for flow in distinct_values(raw, "run_state", "flow_id"):
             rows += raw.execute(_ENDED_OF_FLOW, limits | {"flow": flow})
     elif before is not None:
         rows += raw.execute(_ENDED, limits)
