@@ -41,7 +41,7 @@ bench-setup:
     {{bin}}/python -m venv --upgrade-deps .venv-rivals
     .venv-rivals/bin/python -m pip install --quiet --group bench
 
-# measure how time and memory grow with the jobs of a flow; draws the picture of the manual, takes five minutes
+# measure how time and memory grow with the jobs of a flow; draws the picture of the manual, takes two minutes
 bench-picture *ARGS:
     {{bin}}/python tests/benchmarks/cost_by_size.py {{ARGS}}
 

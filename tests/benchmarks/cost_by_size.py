@@ -126,7 +126,10 @@ def drawn(found: Sequence[Measured]) -> str:
     further = [
         (one.jobs, 1000 * (one.seconds - first.seconds) / (one.jobs - first.jobs)) for one in found[1:]
     ]
-    words = "; ".join(f"{one.jobs:,} jobs: {one.seconds:.3g} s, {one.megabytes:.0f} MB" for one in found)
+    words = "; ".join(
+        f"{one.jobs:,} {'job' if one.jobs == 1 else 'jobs'}: {one.seconds:.3g} s, {one.megabytes:.0f} MB"
+        for one in found
+    )
     return picture(
         "Time and memory of flows by their number of jobs",
         words,

@@ -145,9 +145,10 @@ def described(run: Run, rounds: int) -> str:
     changed = " with changes" if run.is_changed else ""
     commit = f"commit `{run.commit[:12]}`{changed}, " if run.commit else ""
     noise = ", ".join(f"{part} {spread}" for part, spread in run.noise.items())
+    measured = f"medians of {rounds} rounds" if rounds > 1 else "one round"
     return (
-        f"Measured on {run.date[:10]}, {commit}Python {run.python}, {run.cpus} CPUs, medians of {rounds} "
-        f"rounds. The same work varied meanwhile: {noise}."
+        f"Measured on {run.date[:10]}, {commit}Python {run.python}, {run.cpus} CPUs, {measured}. "
+        f"The same work varied meanwhile: {noise}."
     )
 
 

@@ -32,9 +32,9 @@ class Spread(NamedTuple):
     rounds: int
 
     def __str__(self) -> str:
-        """Return both in percent."""
-        if self.rounds == 1:
-            return "not known from one round"
+        """Return both in percent, where they are known."""
+        if self.rounds < 2:
+            return "not known from one round" if self.rounds else "not measured"
         return f"{self.usual:.1%} (worst {self.worst:.0%})"
 
 

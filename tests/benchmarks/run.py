@@ -88,13 +88,7 @@ def main() -> int:
         return 2
     for package in ("aetherflow", "plugins"):  # as an installed wheel has it
         compileall.compile_dir(Path(__file__).parents[2] / package, quiet=1)
-    rows: list[Row | NotMeasured] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.group or groups:
-            for row in groups[name](Path(folder), arguments.rounds):
-                rows.append(row)
-                found = row.why if isinstance(row, NotMeasured) else f"{row.ratio:.2f}x"
-                sys.stderr.write(f"{row.what}, against {row.against}: {found}\n")
+    rows = _measured([groups[name] for name in arguments.group or groups], arguments.rounds)
     run = this_run(rows)
     sys.stdout.write(markdown_table(rows) if arguments.markdown else text_table(rows))
     sys.stdout.write(f"\n\n{described(run, arguments.rounds)}\n")
@@ -103,6 +97,27 @@ def main() -> int:
     if arguments.json:
         append(arguments.json, run)
     return 0
+
+
+def _measured(groups: Sequence[Group], rounds: int) -> list[Row | NotMeasured]:
+    """Run groups one after the other and print each ratio as it is found; return all rows.
+
+    Raises:
+        subprocess.CalledProcessError: a command failed; what it printed is added, unless it went nowhere.
+    """
+    rows: list[Row | NotMeasured] = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for group in groups:
+                for row in group(Path(folder), rounds):
+                    rows.append(row)
+                    found = row.why if isinstance(row, NotMeasured) else f"{row.ratio:.2f}x"
+                    sys.stderr.write(f"{row.what}, against {row.against}: {found}\n")
+        except subprocess.CalledProcessError as error:
+            for printed in filter(None, (error.stdout, error.stderr)):
+                error.add_note(printed if isinstance(printed, str) else printed.decode(errors="replace"))
+            raise
+    return rows
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         return text
 
     parser.add_argument("group", nargs="*", type=group, help=f"all if none is named: {', '.join(names)}")
-    parser.add_argument("--rounds", type=_number, default=5, help="how often each pair is measured")
+    parser.add_argument(
+        "--rounds", type=_number, default=5, help="how often each pair is measured (start: twice as often)"
+    )
     parser.add_argument(
         "--jobs", type=_numbers, default=(1_000, 10_000), help="sizes of flows against rivals: 1000,10000"
     )
@@ -348,4 +365,7 @@ def xargs(count: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

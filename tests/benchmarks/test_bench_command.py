@@ -58,6 +58,7 @@ def test_a_history_has_a_line_of_json_for_each_run_and_the_next_run_is_compared_
     shown = f"{row['ratio']:.2f}x -> {lines[1]['rows'][0]['ratio']:>7.2f}x"
     assert shown in again.stdout
     assert "fewer than 3 rounds" in again.stdout
+    assert " CPUs, one round. The same work varied meanwhile: CPU not known from one round" in again.stdout
 
 
 def entry(**changed: Any) -> dict[str, Any]:
