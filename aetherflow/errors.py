@@ -10,7 +10,7 @@ import msgspec
 from aetherflow import exit_codes
 
 Severity = Literal["error", "warning"]
-FailureKind = Literal["timeout", "connection", "exit_code", "cancelled", "other"]
+FailureKind = Literal["timeout", "connection", "exit_code", "cancelled", "lost", "other"]
 FailureCause = Literal["", "job_lock", "job_timeout"]
 """Why the engine itself failed a step: its job does not hold its lock, or has no time left; else empty."""
 
@@ -231,6 +231,22 @@ class FinalError(StepError):
     def info(self) -> ErrorInfo:
         """Return the error as data; it is final."""
         return msgspec.structs.replace(super().info(), is_final=True)
+
+
+class AttemptLost(StepError):
+    """An attempt on a worker is lost: its worker died, hangs or cannot be reached; its end is unknown."""
+
+    default_code = "AF882"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint, code=code, kind="lost")
+
+
+class ExecutorError(AetherFlowError):
+    """An executor cannot be opened now: its workers cannot be reached. The same may succeed later."""
+
+    default_code = "AF883"
+    exit_code = exit_codes.HELD
 
 
 class LockNotAcquired(StepError):

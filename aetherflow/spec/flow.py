@@ -12,7 +12,7 @@ from aetherflow.spec.spelling import AS_DURATION, IS_DURATION, NUMBERS_AS_WRITTE
 
 JobStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
 StepStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
-RetryOn = Literal["timeout", "connection", "exit_code", "any"]
+RetryOn = Literal["timeout", "connection", "exit_code", "lost", "any"]
 OnCrash = Literal["resume", "fail", "leave"]
 OnStale = Literal["warn", "rerun", "fail"]
 ParamType = Literal[

@@ -1,0 +1,148 @@
+"""The port for executors: where attempts of steps run, in this process or on workers of a cluster.
+
+An executor carries opaque messages between two parties that do not know how they travel. On the side of the
+engine that is an `ExecutorAttempt`; on the worker it is an `aetherflow.worker.attempt.AttemptOnWorker`. The
+engine decides everything: whether a start may begin, whether an answer counts, whether a file gets its final
+name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+Send = Callable[[bytes], None]
+"""Passes a message to the other side, in order; returns at once. May be called from any thread."""
+
+
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The worker on which an attempt runs.
+
+    Attributes:
+        worker: its name in the cluster.
+        host: the host that it runs on.
+        process_id: its process there.
+    """
+
+    worker: str
+    host: str
+    process_id: int = 0
+
+
+class Needs(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a worker must offer so that an attempt may run there.
+
+    Attributes:
+        resources: how much of each resource the attempt takes while it runs, by name.
+        label: a label that the worker must have; empty: any worker.
+    """
+
+    resources: Mapping[str, float] = {}
+    label: str = ""
+
+
+class WorkerFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a worker is and offers, as it says itself.
+
+    Attributes:
+        threads: how many attempts it runs at once.
+        python: the version of Python.
+        aetherflow: the version of AetherFlow.
+        plugins: the version of each plugin, by the name of its distribution or file.
+        resources: how much of each resource it offers.
+        labels: its labels, which `runs_on` names.
+    """
+
+    place: Place
+    threads: int
+    python: str = ""
+    aetherflow: str = ""
+    plugins: Mapping[str, str] = {}
+    resources: Mapping[str, float] = {}
+    labels: Collection[str] = ()
+
+
+class ExecutorAttempt(Protocol):
+    """One attempt of a step, as the engine gives it to an executor.
+
+    Attributes:
+        key: the fencing token: the same for the same attempt of the same run, different for every other one.
+        needs: what its worker must offer.
+    """
+
+    key: str
+    needs: Needs
+
+    def deliver(self, start: str, message: bytes, reply: Send) -> None:
+        """Take a message of a worker; called on the event loop of the engine, in the order of sending.
+
+        Args:
+            start: a random id of the start of the attempt that sent it: a cluster may start one twice, and
+                the engine lets only the first of them begin.
+            message: what it says.
+            reply: passes messages to this start.
+        """
+        ...
+
+    async def ended(self) -> None:
+        """Return when the attempt has ended: its answer was accepted."""
+        ...
+
+
+class OpenExecutor(Protocol):
+    """A connection to the workers of a cluster, shared by all attempts of the process that use it."""
+
+    @property
+    def slots(self) -> int:
+        """How many attempts the workers run at once; 0 if unknown. It may change."""
+        ...
+
+    async def run(self, attempt: ExecutorAttempt) -> None:
+        """Let a worker run the attempt; return when it has ended.
+
+        If a worker still has an attempt of this key, running or ended, it is joined and not started again.
+        When this call is cancelled the executor forgets the attempt; the engine has asked it to stop before.
+
+        Raises:
+            AttemptLost: nobody knows how it ended: its worker died, hangs or cannot be reached.
+            StepError: no worker can run it, and why.
+        """
+        ...
+
+    async def find(self, keys: Collection[str]) -> frozenset[str]:
+        """Return those of these keys that workers still have: attempts that run, or ended unread."""
+        ...
+
+    async def workers(self) -> list[WorkerFacts]:
+        """Return what the workers are and offer now."""
+        ...
+
+
+class Executor(ABC):
+    """An executor plugin: registered by its name under the entry points `aetherflow.executors`.
+
+    Attributes:
+        options_type: the Struct that its options are converted to.
+    """
+
+    options_type: ClassVar[type[msgspec.Struct]]
+
+    @abstractmethod
+    def open(
+        self, options: Any, log: Callable[[str, str], None]
+    ) -> AbstractAsyncContextManager[OpenExecutor]:
+        """Connect to the workers for the length of a block, and start them if the options say so.
+
+        Args:
+            options: of `options_type`.
+            log: shows a line, given as its level and its text.
+
+        Raises:
+            ConfigError: the options cannot be used.
+            ExecutorError: the workers cannot be reached; the same may succeed later.
+        """
+        ...
