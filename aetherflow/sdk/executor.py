@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from aetherflow.sdk.checks import CheckResult
+
 Send = Callable[[bytes], None]
 """Passes a message to the other side, in order; returns at once. May be called from any thread."""
 
@@ -121,6 +123,56 @@ class OpenExecutor(Protocol):
         """Return what the workers are and offer now."""
         ...
 
+    async def check(self) -> list[CheckResult]:
+        """Check what only the executor knows: security, latency, clocks, how the cluster is set up."""
+        ...
+
+
+class TlsFiles(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who may take part in a cluster: paths of PEM files, or the texts of such files.
+
+    Attributes:
+        ca: the certificate of the authority that signed the certificates of all participants.
+        cert: the own certificate.
+        key: its private key.
+    """
+
+    ca: str
+    cert: str
+    key: str
+
+
+class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What `aetherflow worker` is to start.
+
+    Attributes:
+        address: of the scheduler; empty: it stands in `scheduler_file`.
+        scheduler_file: a file that the scheduler writes its address to.
+        threads: how many attempts it runs at once.
+        name: its name in the cluster, unique there; empty: the cluster makes one up.
+        labels: what `runs_on` names.
+        resources: how much of each resource it offers.
+        tls: its certificate; None: connections are not encrypted, and anybody may give it work.
+        folder: where its attempts have their own folders.
+        listen: the host and port, or the range of ports, that it listens on; empty: any.
+        lost_after: seconds without the scheduler after which its attempts are stopped.
+        give_up_after: seconds without the scheduler after which the worker ends.
+        ends_with_stdin: whether it ends when its standard input does: the process that started it is gone.
+    """
+
+    address: str = ""
+    scheduler_file: str = ""
+    threads: int = 1
+    name: str = ""
+    labels: Collection[str] = ()
+    resources: Mapping[str, float] = {}
+    tls: TlsFiles | None = None
+    folder: str = ""
+    listen: str = ""
+    lost_after: float = 30.0
+    give_up_after: float = 60.0
+    ends_with_stdin: bool = False
+
 
 class Executor(ABC):
     """An executor plugin: registered by its name under the entry points `aetherflow.executors`.
@@ -146,3 +198,16 @@ class Executor(ABC):
             ExecutorError: the workers cannot be reached; the same may succeed later.
         """
         ...
+
+    def serve(self, request: WorkerRequest, log: Callable[[str, str], None]) -> int:
+        """Run a worker until it is asked to stop (SIGTERM, SIGINT), and return the exit code; blocking.
+
+        Args:
+            request: what to start.
+            log: shows a line, given as its level and its text.
+
+        Raises:
+            ConfigError: the request cannot be used, or this executor has no workers of its own.
+            ExecutorError: the scheduler cannot be reached.
+        """
+        raise NotImplementedError
