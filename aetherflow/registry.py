@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
     from aetherflow.bundle.source import BundleSource
     from aetherflow.plugins.plugin_search import Plugins
+    from aetherflow.sdk.executor import Executor
     from aetherflow.sdk.observer import EventObserver, ObservedRun
 
 STEPS: Mapping[str, str] = targets("step type")
 CONNECTORS: Mapping[str, str] = targets("connector")
 SOURCES: Mapping[str, str] = targets("bundle source")
 OBSERVERS: Mapping[str, str] = targets("observer")
+EXECUTORS: Mapping[str, str] = targets("executor")
 
 STEP = "step type"
 CONNECTOR = "connector"
@@ -334,6 +336,35 @@ def observer_target(name: str) -> str:
             code="AF512",
         )
     return installed[name][0].value
+
+
+def executor_class(name: str) -> type[Executor]:
+    """Return the class of an executor, imported now if it was not.
+
+    Raises:
+        ConfigError: there is none of that name (with the nearest one), or it cannot be imported.
+    """
+    from aetherflow.sdk.executor import Executor  # noqa: PLC0415 - only runs that have one
+
+    group = "aetherflow.executors"
+    installed = _entries(group) if name not in EXECUTORS else {}
+    if name not in EXECUTORS and name not in installed:
+        from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
+
+        known = sorted({*EXECUTORS, *installed})
+        raise ConfigError(
+            f"there is no executor {name!r}",
+            hint=did_you_mean(name, known) or f"there is: {', '.join(['local', *known])}",
+            code="AF832",
+        )
+    target = EXECUTORS.get(name) or installed[name][0].value
+    found = _import_type(f"the executor {name!r}", *target.split(":"))
+    if not (isinstance(found, type) and issubclass(found, Executor)):
+        raise ConfigError(
+            f"the executor {name!r} is registered, but what it names is no subclass of aetherflow.Executor",
+            code="AF541",
+        )
+    return found
 
 
 def _shipped(what: str) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""The one table of what ships in the wheel: steps, connectors, bundle sources, observers, and where they are.
+"""The one table of what ships in the wheel: steps, connectors, bundle sources, observers, executors.
 
 A test compares pyproject.toml with it: entry points, packages, extras, mypy_path, import contracts. To ship
 another plugin, add its package and its lines here, and that test names what is missing there. May import
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Kind = Literal["step type", "connector", "bundle source", "observer"]
+Kind = Literal["step type", "connector", "bundle source", "observer", "executor"]
 
 
 class Shipped(NamedTuple):

@@ -44,6 +44,9 @@ COMMANDS: Mapping[str, Command | Group] = {
     "doctor": Command("doctor_command:doctor", "Check that this machine has what FLOW, or any flow, needs."),
     "explain": Command("explain:explain", "Show what a run did and why, or where resources come from."),
     "serve": Command("serve:serve", "Run the flows of scheduler files when they are due.", reports=False),
+    "worker": Command(
+        "worker:worker", "Run steps for other machines, as a worker of a Dask cluster.", reports=False
+    ),
     "logs": Command("logs:logs", "Print the output of the programs of a run."),
     "events": Command("events:events", "Print the stored events of a run as JSON lines.", reports=False),
     "schema": Command(

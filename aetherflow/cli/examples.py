@@ -46,6 +46,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow serve day.yaml night.yaml --state state.sqlite",
         "aetherflow serve scheduler.yaml --log-format json --metrics 9464",
     ),
+    "worker": (
+        "aetherflow worker tcp://127.0.0.1:8786",
+        "aetherflow worker tls://engine:8786 --tls-ca ca.pem --tls-cert worker.pem --tls-key worker.key",
+        "aetherflow worker tls://engine:8786 --name big1 --threads 4 --label big --resource SFTP=2",
+    ),
     "logs": (
         "aetherflow logs nightly-2026-01-31 --job load --failed --tail 20",
         "aetherflow logs --follow   # the newest run, until it ends",

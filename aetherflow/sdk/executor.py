@@ -154,7 +154,8 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         resources: how much of each resource it offers.
         tls: its certificate; None: connections are not encrypted, and anybody may give it work.
         folder: where its attempts have their own folders.
-        listen: the host and port, or the range of ports, that it listens on; empty: any.
+        listen: the address that it listens on, as `tcp://10.0.0.7:9000`; empty: any port.
+        contact: the address that others reach it by, if that is another one.
         lost_after: seconds without the scheduler after which its attempts are stopped.
         give_up_after: seconds without the scheduler after which the worker ends.
         ends_with_stdin: whether it ends when its standard input does: the process that started it is gone.
@@ -169,6 +170,7 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     tls: TlsFiles | None = None
     folder: str = ""
     listen: str = ""
+    contact: str = ""
     lost_after: float = 30.0
     give_up_after: float = 60.0
     ends_with_stdin: bool = False

@@ -102,7 +102,7 @@ STARTED = {
 }
 """The commands that take the signals of their process: they are started."""
 
-SERVERS = {"serve": "test_serve.py", "scheduler run": "test_serve.py"}
+SERVERS = {"serve": "test_serve.py", "scheduler run": "test_serve.py", "worker": "test_worker.py"}
 """The commands that run until they are stopped, and where what they print is tested."""
 
 CHANGING = (

@@ -24,6 +24,7 @@ CASES: dict[str, Case | Told] = {
     "AF300": run(DATABASE, LIST.format(kind="file", folder="in")),
     "AF310": listing("file", "local", "path: .", "../elsewhere"),
     "AF311": listing("file", "local", "path: nowhere"),
+    "AF832": Case(script="aetherflow worker tcp://127.0.0.1:8786 --executor desk"),
     "AF831": Case(
         resource(
             "kind: file, driver: local, config: {root: .}",
