@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged, SourceRequest
     from aetherflow.errors import (
         AetherFlowError,
+        AttemptLost,
         BundleError,
         ConfigError,
+        ExecutorError,
         FinalError,
         LockNotAcquired,
         MissingExtra,
@@ -42,6 +44,16 @@ if TYPE_CHECKING:
     from aetherflow.sdk.connector import Connector, Resource, connector
     from aetherflow.sdk.context import StepContext
     from aetherflow.sdk.effects import NOT_DONE, Effect
+    from aetherflow.sdk.executor import (
+        Executor,
+        ExecutorAttempt,
+        Needs,
+        OpenExecutor,
+        Place,
+        TlsFiles,
+        WorkerFacts,
+        WorkerRequest,
+    )
     from aetherflow.sdk.input_types import Duration, PathText
     from aetherflow.sdk.observer import EventObserver, ObservedRun
     from aetherflow.sdk.outbox import Outbox
@@ -59,6 +71,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NOT_DONE",
     "AetherFlowError",
+    "AttemptLost",
     "BundleError",
     "BundleFile",
     "BundleSource",
@@ -69,15 +82,21 @@ __all__ = [
     "Duration",
     "Effect",
     "EventObserver",
+    "Executor",
+    "ExecutorAttempt",
+    "ExecutorError",
     "FinalError",
     "LocalFiles",
     "LockNotAcquired",
     "Mark",
     "MissingExtra",
+    "Needs",
     "ObservedRun",
+    "OpenExecutor",
     "Outbox",
     "OutputNames",
     "PathText",
+    "Place",
     "ProgramResult",
     "RemoteEntry",
     "RemoteFiles",
@@ -93,6 +112,9 @@ __all__ = [
     "StepResult",
     "StepType",
     "StopSwitch",
+    "TlsFiles",
+    "WorkerFacts",
+    "WorkerRequest",
     "__version__",
     "certificate_check",
     "checks",
@@ -118,7 +140,7 @@ _HOMES = {
         "bundle.source": ("BundleFile", "BundleSource", "SourceChanged", "SourceRequest"),
         "data_files": ("data_files",),
         "errors": (
-            *("AetherFlowError", "BundleError", "ConfigError", "FinalError"),
+            *("AetherFlowError", "AttemptLost", "BundleError", "ConfigError", "ExecutorError", "FinalError"),
             *("LockNotAcquired", "MissingExtra", "StepError"),
         ),
         "process.run_program": ("ProgramResult", "run_program"),
@@ -131,6 +153,10 @@ _HOMES = {
         "sdk.context": ("StepContext",),
         "sdk.input_types": ("Duration", "PathText"),
         "sdk.effects": ("NOT_DONE", "Effect"),
+        "sdk.executor": (
+            *("Executor", "ExecutorAttempt", "Needs", "OpenExecutor"),
+            *("Place", "TlsFiles", "WorkerFacts", "WorkerRequest"),
+        ),
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),
         "sdk.observer": ("EventObserver", "ObservedRun"),

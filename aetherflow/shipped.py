@@ -90,10 +90,12 @@ SHIPPED = (
     Shipped("bundle source", "rest", "aetherflow_rest.bundle_source:RestSource"),
     Shipped("observer", "openlineage", "aetherflow_openlineage.observer:OpenLineageObserver"),
     Shipped("observer", "otel", "aetherflow_otel.observer:OtelObserver"),
+    Shipped("executor", "dask", "aetherflow_dask.executor:DaskExecutor"),
 )
 
 PLUGIN_EXTRAS: Mapping[str, str] = {
     "aetherflow_archive": "archive",
+    "aetherflow_dask": "dask",
     "aetherflow_db": "db",
     "aetherflow_excel": "excel",
     "aetherflow_mail": "mail",

@@ -37,6 +37,7 @@ def test_no_name_is_there_twice() -> None:
         ("aetherflow.steps", "step type"),
         ("aetherflow.connectors", "connector"),
         ("aetherflow.observers", "observer"),
+        ("aetherflow.executors", "executor"),
     ],
 )
 def test_the_entry_points_of_the_wheel_are_those_of_the_table(group: str, kind: Any) -> None:

@@ -36,6 +36,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF702": ("a thread that is asked to stop", "tests/sdk/test_context.py"),
     "AF708": ("a process that cannot be ended", "tests/runs/test_left_process.py"),
     "AF762": ("a log rotation that leaves no folder", "tests/cli/test_log_rotation.py"),
+    "AF888": ("a Python without Dask", "tests/dask/test_options.py"),
     "AF893": ("a server that other machines reach", "tests/server/test_metrics_service.py"),
     "AF312": ("a name that is in use", "tests/transfer/test_local_files.py"),
     "AF345": ("a path without a share", "tests/plugins/test_smb_paths.py"),

@@ -1,0 +1,38 @@
+"""The executor `dask`. Dask itself is imported when it is opened: a check of options must not pay for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from importlib.util import find_spec
+
+from aetherflow import Executor, MissingExtra, OpenExecutor, WorkerRequest
+from aetherflow_dask.options import DaskOptions
+
+
+class DaskExecutor(Executor):
+    """Runs attempts on the workers of a Dask cluster."""
+
+    options_type = DaskOptions
+
+    def open(
+        self, options: DaskOptions, log: Callable[[str, str], None]
+    ) -> AbstractAsyncContextManager[OpenExecutor]:
+        """Connect to the cluster, or start one; see `Executor.open`."""
+        _need_dask()
+        raise NotImplementedError(options, log)
+
+    def serve(self, request: WorkerRequest, log: Callable[[str, str], None]) -> int:
+        """Run a worker until it is asked to stop; see `Executor.serve`."""
+        _need_dask()
+        raise NotImplementedError(request, log)
+
+
+def _need_dask() -> None:
+    for package in ("distributed", "cryptography"):
+        if find_spec(package) is None:
+            raise MissingExtra(
+                f"the executor dask needs the package {package!r}, which is not installed",
+                hint="pip install 'aetherflow[dask]'",
+                code="AF888",
+            )

@@ -1,0 +1,61 @@
+"""The options of the executor `dask`, as flows and project files write them. Imports nothing of Dask."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from aetherflow import Duration, TlsFiles
+
+ClusterKind = Literal["local", "ssh", "slurm", "kubernetes"]
+Amount = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[Duration, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which cluster runs the attempts, and what its workers offer.
+
+    Attributes:
+        address: of the scheduler of a cluster that runs already: `tcp://HOST:8786`, or `tls://`.
+        cluster: which kind of cluster to start, where no address is given; None: `local`.
+        hosts: of a cluster `ssh`: the host of the scheduler, then those of the workers.
+        cluster_options: of a cluster `slurm` or `kubernetes`: what its Dask class takes besides.
+        security: the certificates of the cluster; a cluster `local` makes its own.
+        resources: how much of each resource each worker offers that is started.
+        labels: what `runs_on` names, of each worker that is started.
+        workers: how many workers are started.
+        threads: how many attempts each of them runs at once.
+        artifacts: whether all machines see the folders of a run, or files travel through the engine.
+        lost_after: seconds of silence after which a worker and its attempts are lost.
+        connect_within: seconds in which the scheduler, and a first worker, must answer.
+    """
+
+    address: str = ""
+    cluster: ClusterKind | None = None
+    hosts: list[str] = []
+    cluster_options: dict[str, Any] = {}
+    security: TlsFiles | None = None
+    resources: dict[str, Amount] = {}
+    labels: list[str] = []
+    workers: Count = 2
+    threads: Count = 4
+    artifacts: Literal["shared", "ship"] = "shared"
+    lost_after: Annotated[Duration, Meta(ge=5)] = 30.0
+    connect_within: Seconds = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.address and self.cluster is not None:
+            raise ValueError("address names a cluster that runs, cluster one to start: write one of them")
+        if self.address and "://" not in self.address:
+            raise ValueError(f"address must be like tcp://HOST:8786, not {self.address!r}")
+        if self.address and (self.resources or self.labels):
+            raise ValueError(
+                "resources and labels are those of workers that are started here; "
+                "those of a cluster that runs are started with theirs: aetherflow worker --resource, --label"
+            )
+        if self.cluster == "ssh" and len(self.hosts) < 2:  # noqa: PLR2004 - a scheduler and a worker
+            raise ValueError("a cluster ssh needs hosts: that of the scheduler, then those of the workers")
