@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from aetherflow.file_access import FileAccess
+from aetherflow.plugin_output import Level
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import StepResult
 
@@ -66,7 +67,7 @@ class LogLine(msgspec.Struct, frozen=True, tag="log"):
     """A message that the step logs: `context.log`."""
 
     message: str
-    level: Literal["debug", "info", "warning"] = "info"
+    level: Level = "info"
 
 
 class OutputLine(msgspec.Struct, frozen=True, tag="output"):
@@ -74,6 +75,8 @@ class OutputLine(msgspec.Struct, frozen=True, tag="output"):
 
     stream: Literal["stdout", "stderr"]
     text: str
+    more_bytes: int = 0
+    is_unfinished: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -101,7 +104,12 @@ def show(message: Message, context: StepContext) -> None:
         case LogLine():
             context.log(message.message, message.level)
         case OutputLine():
-            context.show_line(message.stream, message.text)
+            context.show_line(
+                message.stream,
+                message.text,
+                more_bytes=message.more_bytes,
+                is_unfinished=message.is_unfinished,
+            )
         case Progress():
             context.progress(message.done, message.total, message.unit, message.note)
         case ProgressNote():

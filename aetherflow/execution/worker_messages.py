@@ -3,7 +3,12 @@
     worker -> engine   Begin, then any of LogLine, OutputLine, Progress, ProgressNote and Request, then End
     engine -> worker   Go or Refuse, a Reply to each Request, Stop at any time, then Accepted or Undo
 
-A worker does nothing before Go: it has no inputs yet. What it sends after Refuse is not read.
+A worker does nothing before Go: it has no inputs yet. What it sends after Refuse is not read. It keeps its
+End until Accepted or Undo; the engine sends one of them when the end of the attempt is durable.
+
+A start that works already when its engine has gone joins the next one: it sends Begin again, with
+`has_begun`. After the Go of that engine, which it need not read, it sends again each Request without a Reply
+and each TakeLock of a lock that it holds, by rising ids, and its End if it has ended.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.lineage import Dataset, Statement
 from aetherflow.execution.ports import LogLine, OutputLine, Progress, ProgressNote, StepCall
 from aetherflow.ports import EffectState
 from aetherflow.sdk.executor import Place
@@ -20,9 +26,14 @@ from aetherflow.sdk.step import StepResult
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """A worker is ready to run the attempt, and asks whether it may."""
+    """A worker is ready to run the attempt, and asks whether it may.
+
+    Attributes:
+        has_begun: whether it works already, let in by an engine that has gone.
+    """
 
     place: Place
+    has_begun: bool = False
 
 
 class IntendEffect(msgspec.Struct, frozen=True, tag="intend_effect"):
@@ -81,24 +92,34 @@ Ask = IntendEffect | ConfirmEffect | ReadMark | TakeLock | ReleaseLock | Publish
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
-    """A question to the engine; `id` counts from 1 within a start."""
+    """A question to the engine; `id` counts from 1 within a start, and rises from one to the next."""
 
     id: int
     ask: Ask
+
+
+class NotedLineage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an attempt noted about what it read and wrote: the fields of `sdk.lineage.Lineage`."""
+
+    reads: list[Dataset] = []
+    writes: list[Dataset] = []
+    statements: list[Statement] = []
 
 
 class Answer(msgspec.Struct, frozen=True):
     """How an attempt ended: with a result, with an error, or (neither) because it was stopped.
 
     Attributes:
-        lineage: the fields of `StepFinished` about what it read and wrote.
+        trace: the traceback of the error.
+        stopped: why it was stopped, if that was not the engine's wish: the worker is closing, say.
         must_wait: whether the worker waits for Accepted or Undo, as the attempt has something to undo.
     """
 
     result: StepResult | None = None
     error: ErrorInfo | None = None
     trace: str = ""
-    lineage: dict[str, Any] = {}
+    stopped: str = ""
+    lineage: NotedLineage = NotedLineage()
     progress_note: str = ""
     must_wait: bool = False
 

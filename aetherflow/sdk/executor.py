@@ -82,6 +82,8 @@ class ExecutorAttempt(Protocol):
     def deliver(self, start: str, message: bytes, reply: Send) -> None:
         """Take a message of a worker; called on the event loop of the engine, in the order of sending.
 
+        It takes any message, also one that comes when `run` has ended: it refuses it then, and reports that.
+
         Args:
             start: a random id of the start of the attempt that sent it: a cluster may start one twice, and
                 the engine lets only the first of them begin.
@@ -107,7 +109,9 @@ class OpenExecutor(Protocol):
         """Let a worker run the attempt; return when it has ended.
 
         If a worker still has an attempt of this key, running or ended, it is joined and not started again.
-        When this call is cancelled the executor forgets the attempt; the engine has asked it to stop before.
+        When this call is cancelled the executor ends the attempt; the engine has asked it to stop before, or
+        will join it again. What a worker sends later, when this call has ended in any way, is still given to
+        `deliver` as long as the executor is open: a late result is refused and reported there.
 
         Raises:
             AttemptLost: nobody knows how it ended: its worker died, hangs or cannot be reached.

@@ -214,10 +214,11 @@ class _Worker:
 
     def _announce(self, event: Event) -> None:
         match event:
-            case Notice(level="debug" | "info" | "warning" as level, message=message):
+            case Notice(level=level, message=message):
                 self._send(msgspec.json.encode(LogLine(message, level)))
-            case StepOutput(stream=stream, text=text):
-                self._send(msgspec.json.encode(OutputLine(stream, text)))
+            case StepOutput():
+                line = OutputLine(event.stream, event.text, event.more_bytes, event.is_unfinished)
+                self._send(msgspec.json.encode(line))
             case StepProgress(done=done, total=total, unit=unit, note=note):
                 self._send(msgspec.json.encode(Progress(done, total, unit, note)))
             case _:

@@ -212,7 +212,7 @@ async def test_messages_that_no_step_may_send_are_ignored(tmp_path: Path) -> Non
         bench.remote.forged = [
             msgspec.json.encode(finished),
             b'{"type": "log", "message": "real", "level": "info", "job_id": "other", "run_id": "other"}',
-            b'{"type": "log", "message": "x", "level": "error"}',
+            b'{"type": "log", "message": "x", "level": "fatal"}',
             b"[]",
         ]
         assert (await run.run()).phase == "SUCCESS"
