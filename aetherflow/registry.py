@@ -1,7 +1,8 @@
-"""Find step types, connectors and bundle sources by name. Nothing is imported before a flow names it.
+"""Find step types, connectors, bundle sources, observers and executors by name.
 
-What ships in this wheel is found in a table (`aetherflow.shipped`). The first other name makes it read the
-entry points of all installed packages and load the plugin paths.
+Nothing is imported before a flow names it. What ships in this wheel is found in a table
+(`aetherflow.shipped`). The first other name makes it read the entry points of all installed packages and load
+the plugin paths.
 """
 
 from __future__ import annotations
@@ -338,7 +339,12 @@ def observer_target(name: str) -> str:
     return installed[name][0].value
 
 
-def executor_class(name: str) -> type[Executor]:
+def executor_names() -> list[str]:
+    """Return the names of all executors that ship or are installed, but for `local`, which is no plugin."""
+    return sorted({*EXECUTORS, *_entries("aetherflow.executors")})
+
+
+def executor_class(name: str, redactor: Redactor | None = None) -> type[Executor]:
     """Return the class of an executor, imported now if it was not.
 
     Raises:
@@ -351,14 +357,14 @@ def executor_class(name: str) -> type[Executor]:
     if name not in EXECUTORS and name not in installed:
         from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
 
-        known = sorted({*EXECUTORS, *installed})
+        known = sorted({"local", *EXECUTORS, *installed})
         raise ConfigError(
             f"there is no executor {name!r}",
-            hint=did_you_mean(name, known) or f"there is: {', '.join(['local', *known])}",
+            hint=did_you_mean(name, known) or f"there is: {', '.join(known)}",
             code="AF832",
         )
     target = EXECUTORS.get(name) or installed[name][0].value
-    found = _import_type(f"the executor {name!r}", *target.split(":"))
+    found = _import_type(f"the executor {name!r}", *target.split(":"), redactor=redactor)
     if not (isinstance(found, type) and issubclass(found, Executor)):
         raise ConfigError(
             f"the executor {name!r} is registered, but what it names is no subclass of aetherflow.Executor",

@@ -79,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         mode: `enterprise` restricts what flows may do.
         strict_sandbox: `false`: a relative path may leave its folder, with a warning.
         file_access: who may read what AetherFlow creates: `private` (the owner), or `group` (also the group).
+        executor: where the steps of flows run that do not say it: `local`, in the process of the run, or the
+            name of another executor, such as `dask`.
+        executors_json: the options of executors where only the name is given, as JSON: `{"dask": {...}}`; it
+            wins over `executors` of a project file.
         sources: for each setting "default", "environment", "settings module NAME", the place in a project
             file, or that of the snapshot.
     """
@@ -106,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["internal_fast", "enterprise"] = "internal_fast"
     strict_sandbox: bool = True
     file_access: FileAccess = "private"
+    executor: str = "local"
+    executors_json: str | None = None
     sources: dict[str, str] = {}
 
     @property
@@ -287,6 +293,7 @@ _OF_TYPE: dict[Any, Callable[[str, Path | None], Any]] = {
     tuple[Path, ...]: _paths,
     tuple[str, ...]: _names,
     bool: _boolean,
+    str: _text,
     str | None: _text,
 }
 _READERS: dict[str, Callable[[str, Path | None], Any]] = {

@@ -80,6 +80,18 @@ def build_plan(
     )
 
 
+def _placed(step: StepSpec, job: JobSpec) -> StepSpec:
+    """Return a step with what its job says about where its steps run."""
+    if job.executor is None and job.runs_on is None and not job.resources:
+        return step
+    return msgspec.structs.replace(
+        step,
+        executor=job.executor if step.executor is None else step.executor,
+        runs_on=job.runs_on if step.runs_on is None else step.runs_on,
+        resources={**job.resources, **step.resources},
+    )
+
+
 class _Compiler:
     """Compiles the parts of one flow, and checks them against the names that it defines."""
 
@@ -259,7 +271,7 @@ class _Compiler:
             seen = earlier | {spec.id}
             outputs = self._template(spec.outputs, (*base, "outputs"), job, (*roots, "result"), seen, after)
         return StepPlan(
-            spec=spec,
+            spec=_placed(spec, job),
             inputs=inputs,
             outputs=outputs,
             retry=spec.retry or job.retry or self.retry,

@@ -44,6 +44,11 @@ Value = Annotated[Any, Meta(extra=NUMBERS_AS_WRITTEN)]
 """Any value; a number that JSON would write otherwise (3.10, 007) is the text of it."""
 ParamValue = Annotated[Any, Meta(extra=SCALARS_AS_WRITTEN)]
 """Any value that is read again along the type of a parameter."""
+ExecutorOptions = Annotated[dict[str, dict[str, Any] | None], Meta(min_length=1, max_length=1)]
+ExecutorSpec = str | ExecutorOptions
+"""Where attempts run: the name of an executor, or its name with its options."""
+Amount = Annotated[float, Meta(gt=0)]
+Label = Annotated[str, Meta(min_length=1)]
 
 
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -175,6 +180,9 @@ class StepSpec(_Spec, frozen=True):
         on_interrupt: what a resume does with the step if its process had died in the middle of it.
         pool: whose slots it needs while it runs; `aetherflow pools set NAME SLOTS` makes a pool.
         slots: how many of them.
+        executor: where its attempts run; default: as its job says.
+        resources: how much it takes of what workers offer, by name, beside what its job says.
+        runs_on: the label of the workers that may run it; default: as its job says.
     """
 
     called = "a step"
@@ -191,6 +199,9 @@ class StepSpec(_Spec, frozen=True):
     on_interrupt: Literal["rerun", "fail", "skip"] = "rerun"
     pool: Identifier | None = None
     slots: PositiveInt = 1
+    executor: ExecutorSpec | None = None
+    resources: dict[str, Amount] = {}
+    runs_on: Label | None = None
 
 
 class NotifySpec(_Spec, frozen=True):
@@ -245,6 +256,9 @@ class JobSpec(_Spec, frozen=True):
         max_parallel: how many instances run at once.
         timeout_seconds: how long the job may take.
         retry: the default of its steps.
+        executor: where its steps run; default: as the flow says.
+        resources: how much each of its steps takes of what workers offer, by name.
+        runs_on: the label of the workers that may run its steps.
     """
 
     called = "a job"
@@ -258,6 +272,9 @@ class JobSpec(_Spec, frozen=True):
     max_parallel: PositiveInt | None = None
     timeout_seconds: PositiveSeconds | None = None
     retry: RetrySpec | None = None
+    executor: ExecutorSpec | None = None
+    resources: dict[str, Amount] = {}
+    runs_on: Label | None = None
 
 
 class FlowMeta(_Spec, frozen=True):
@@ -271,7 +288,9 @@ class FlowMeta(_Spec, frozen=True):
         locks: whether runs exclude each other.
         params: the parameters of a run, by name.
         timezone: the zone of the run's dates, an IANA name; default: that of the schedule item, else UTC.
-        max_parallel_jobs: default: 4 per CPU, at least 8; 1 runs strictly in the order of the file.
+        executor: where steps run: local (here), dask, or {dask: {OPTIONS}}; default: as the settings say.
+        max_parallel_jobs: default: 4 per CPU, at least 8, on a cluster what its workers run at once; 1 runs
+            strictly in the order of the file.
         fail_fast: whether the first failed job stops the run.
         timeout_seconds: how long the run may take.
         retry: the default of all steps.
@@ -292,6 +311,7 @@ class FlowMeta(_Spec, frozen=True):
     locks: LocksSpec = LocksSpec()
     params: dict[str, ParamSpec] = {}
     timezone: str | None = None
+    executor: ExecutorSpec | None = None
     max_parallel_jobs: PositiveInt | None = None
     fail_fast: bool = False
     timeout_seconds: PositiveSeconds | None = None

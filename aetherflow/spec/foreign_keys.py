@@ -17,7 +17,9 @@ _PROGRAM = (
 )
 _ENV = "variables belong to a step that runs a program: inputs: {env: {NAME: value}}"
 _FILES = "variables are in files: env_files: [FILE], or dotenv: true for a file .env beside this one"
-_HERE = "remove it: everything runs on this machine"
+_HERE = (
+    "remove it: everything runs on this machine; on a cluster (executor: dask) runs_on: LABEL chooses workers"
+)
 _ON_JOB = "it belongs to the job, beside `steps:`"
 _ON_STEP = "it belongs to a step: indent it as deep as the step's `type:`"
 _IN_FLOW = "it belongs under `flow:`"
@@ -61,7 +63,10 @@ _MESSAGES = (
 _TIMES = dict.fromkeys(
     ("schedule", "cron", "schedules", "schedule_interval", "trigger", "triggers", "on"), _SCHEDULE
 )
-_PLACES = dict.fromkeys(("runs-on", "runs_on", "container", "image", "hosts", "queue", "agent"), _HERE)
+_PLACES = dict.fromkeys(
+    ("runs-on", "container", "image", "hosts", "queue", "agent", "worker", "workers", "cluster", "labels"),
+    _HERE,
+)
 _MATRIX = "write for_each: {matrix: {day: [mon, tue]}}; steps read {{item.day}}"
 _LISTS = {
     **dict.fromkeys(("with_items", "parallel"), _LIST),

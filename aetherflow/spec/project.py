@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +20,7 @@ MOVED = {
     "profiles_file": "profiles: FILE",
     "profiles_json": "profiles: FILE",
     "env_files_json": "env_files: [FILE]",
+    "executors_json": "executors: {NAME: {OPTIONS}}",
 }
 """Settings that are keys of the file itself, and how they are written there."""
 
@@ -55,6 +56,7 @@ class ProjectSettings(_Spec, frozen=True):
         mode: enterprise restricts what flows may do.
         strict_sandbox: whether a relative path must stay in its folder.
         file_access: who may read what AetherFlow creates.
+        executor: where the steps of flows run that do not say it.
     """
 
     called = "'settings'"
@@ -78,6 +80,7 @@ class ProjectSettings(_Spec, frozen=True):
     mode: Literal["internal_fast", "enterprise"] | None = None
     strict_sandbox: bool | None = None
     file_access: FileAccess | None = None
+    executor: Text | None = None
 
 
 class DefaultsSpec(_Spec, frozen=True):
@@ -109,6 +112,7 @@ class ProjectFile(_Spec, frozen=True):
         plugin_paths: folders and .py files with plugins.
         dotenv: true reads .env beside this file, if there is one; or the path of such a file.
         defaults: keys of `flow:` for the flows that do not have them.
+        executors: the options of executors, by name, where a flow or a setting gives only the name.
     """
 
     called = "the project file"
@@ -120,3 +124,4 @@ class ProjectFile(_Spec, frozen=True):
     plugin_paths: list[Text] = []
     dotenv: bool | Text = False
     defaults: DefaultsSpec = DefaultsSpec()
+    executors: dict[str, dict[str, Any] | None] = {}

@@ -156,7 +156,8 @@ MISTAKES = [
         job(f"▶runs-on: ubuntu-latest\n{ITEMS}"),
         "AF111",
         "unknown key 'runs-on' in a job",
-        "remove it: everything runs on this machine",
+        "remove it: everything runs on this machine; on a cluster (executor: dask) "
+        "runs_on: LABEL chooses workers",
         (("    runs-on: ubuntu-latest\n", ""),),
     ),
     Mistake(

@@ -220,7 +220,7 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         "retry_on: [timeout, exitcode]",
         (
             "flow.yaml:46:31: error[AF113]: item 2 of 'retry_on': the text 'exitcode' is not allowed\n"
-            "    hint: did you mean 'exit_code'? allowed: any, connection, exit_code, timeout"
+            "    hint: did you mean 'exit_code'? allowed: any, connection, exit_code, lost, timeout"
         ),
     ),
     "a text for a list": (
@@ -240,7 +240,8 @@ CHANGED: dict[str, tuple[str, str, str]] = {
             "flow.yaml:38:9: error[AF111]: unknown key 'inputs2' in a step\n"
             "    hint: an input of the step's type belongs under `inputs:`, indented; "
             "known keys: id, type, description, inputs, outputs, on_no_data, timeout_seconds, "
-            "retry, continue_on_error, on_interrupt, pool, slots"
+            "retry, continue_on_error, on_interrupt, pool, slots, "
+            "executor, resources, runs_on"
         ),
     ),
     "an id that is no name": (
