@@ -19,6 +19,7 @@ import msgspec
 
 from aetherflow.errors import ErrorInfo
 from aetherflow.events.lineage import Dataset, Statement
+from aetherflow.execution.file_messages import Artifacts, FileAsk
 from aetherflow.execution.ports import LogLine, OutputLine, Progress, ProgressNote, StepCall
 from aetherflow.ports import EffectState
 from aetherflow.sdk.executor import Place
@@ -71,23 +72,13 @@ class ReleaseLock(msgspec.Struct, frozen=True, tag="release_lock"):
     taken: int
 
 
-class PublishFile(msgspec.Struct, frozen=True, tag="publish_file"):
-    """Give a complete file its final name; the engine does so only if the attempt still counts.
-
-    The reply is true if the engine renamed it, false if it does not see the file: then the worker does.
-    """
-
-    temporary: str
-    final: str
-
-
 class GetPackage(msgspec.Struct, frozen=True, tag="get_package"):
     """Return the package of this id: what all attempts of the run have in common, as JSON text."""
 
     package: str
 
 
-Ask = IntendEffect | ConfirmEffect | ReadMark | TakeLock | ReleaseLock | PublishFile | GetPackage
+Ask = IntendEffect | ConfirmEffect | ReadMark | TakeLock | ReleaseLock | GetPackage | FileAsk
 """What a worker may ask of the engine."""
 
 
@@ -141,12 +132,14 @@ class Work(msgspec.Struct, frozen=True):
         call: the step; the secrets among its inputs are references (`execution.secret_references`).
         package: the id of what the attempts of the run have in common.
         effects: what earlier attempts of the step intended and did outside the run.
+        artifacts: how files get to the worker and back.
     """
 
     call: StepCall
     package: str
     on_interrupt: str = "rerun"
     effects: dict[str, EffectState] = {}
+    artifacts: Artifacts = "shared"
 
 
 class Go(msgspec.Struct, frozen=True, tag="go"):

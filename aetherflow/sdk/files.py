@@ -11,11 +11,12 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import msgspec
 
@@ -27,6 +28,22 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 2**20
 """The size of one read; large blocks are several times faster over a network."""
+
+Way = Literal["replace", "new", "folder"]
+"""How a name is given: in the place of another file, only if it is free, or to a folder.
+
+A folder that it replaces is aside for a moment, and is deleted if AetherFlow made it.
+"""
+
+Publisher = Callable[[str, str, Way], bool]
+"""Gives a complete file, named first, its final name; see `sdk.publishing.publish`."""
+
+publisher: ContextVar[Publisher | None] = ContextVar("publisher", default=None)
+"""Who gives files their final names; None: this process, at once.
+
+On a worker of a cluster an attempt may have been given up without knowing it, while another one writes the
+same file. So its publisher asks the engine, which decides.
+"""
 
 
 @contextmanager
@@ -58,7 +75,10 @@ def atomic_write(
         if fsync:
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-        temporary.replace(path)
+        if (by := publisher.get()) is None:
+            temporary.replace(path)
+        else:
+            by(str(temporary), str(path), "replace")
     except OSError as error:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)

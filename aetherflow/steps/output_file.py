@@ -27,7 +27,8 @@ class OutputFile:
     """The file of one step: private, empty before each attempt, gone after it."""
 
     def __init__(self, context: StepContext) -> None:
-        self.path = context.directory("") / f".{context.step_id}.output"
+        # A program of another attempt, on a machine that was out of reach, must not write into this one's.
+        self.path = context.directory("") / f".{context.step_id}.{context.attempt}.output"
         self._mask = context.redactor.text
 
     def prepare(self) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from aetherflow.errors import StepError
-from aetherflow.file_access import FileAccess, make_folder, set_mode
+from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.mounts import mounts_below
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.files import temporary_name
+from aetherflow.sdk.publishing import aside_of, publish
 from aetherflow.sdk.removal import is_own, make_own, note_as_own, note_of, remove_own
 from aetherflow.steps.process_failure import OUTPUT_FAILED
 from aetherflow.steps.process_inputs import IdempotencyInputs
@@ -43,7 +43,7 @@ class OutputFolder(msgspec.Struct, frozen=True):
 
     @property
     def _aside(self) -> Path:
-        return self.final.with_name(f".{self.final.name}.replaced")
+        return aside_of(self.final)
 
     def prepare(self) -> None:
         """Make an empty temporary folder, and finish or undo what a crash left half done.
@@ -90,16 +90,7 @@ class OutputFolder(msgspec.Struct, frozen=True):
         if os.path.lexists(self.final):
             _clear("the folder beside final_output_dir", self._aside)
             note_as_own(self._aside, self.access)
-            set_mode(self.temporary, stat.S_IMODE(self.final.stat().st_mode))
-            self.final.rename(self._aside)
-        try:
-            self.temporary.rename(self.final)
-        except OSError:
-            if self._aside.is_dir():
-                self._aside.rename(self.final)
-            raise
-        finally:
-            _clear("the folder beside final_output_dir", self._aside)
+        publish(str(self.temporary), str(self.final), "folder")
         note_of(self.temporary).unlink(missing_ok=True)
 
     def _merge(self) -> None:
@@ -214,14 +205,14 @@ def _moves(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
 def _move(source: Path, target: Path) -> None:
     """Move a file or link in place of another one, also to another file system."""
     try:
-        source.replace(target)
+        publish(str(source), str(target))
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         part = target.with_name(temporary_name(target.name))
         try:
             shutil.copy2(source, part, follow_symlinks=False)
-            part.replace(target)
+            publish(str(part), str(target))
         finally:
             part.unlink(missing_ok=True)
         source.unlink()

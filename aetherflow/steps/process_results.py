@@ -16,6 +16,7 @@ from aetherflow.errors import StepError
 from aetherflow.process.output_recorder import OutputRecorder
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import plain_json
+from aetherflow.sdk.publishing import publish
 from aetherflow.steps.named_values import Parse, Source, parsed
 from aetherflow.steps.output_folder import OutputFolder
 from aetherflow.steps.process_failure import OUTPUT_FAILED
@@ -88,7 +89,7 @@ def still_holds(context: StepContext, path: Path, success: SuccessInputs) -> boo
             path.unlink()  # of a folder, this is the error that it is one
         else:
             aside = path.with_name(f"{path.name[:200]}.{os.urandom(4).hex()}.old")
-            path.rename(aside)
+            publish(str(path), str(aside))
             context.log(f"the old marker {path} does not hold any more; it is now {aside}", "warning")
     except OSError as error:
         raise StepError(

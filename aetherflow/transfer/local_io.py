@@ -5,20 +5,19 @@ All paths are texts. May import `sdk` and `file_access` only.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from aetherflow.file_access import FileAccess, opener
 from aetherflow.sdk.files import temporary_name
+from aetherflow.sdk.publishing import publish
 from aetherflow.sdk.remote_files import RemoteEntry
 
 ENTRIES_PER_CALL = 1000
@@ -26,9 +25,6 @@ ENTRIES_PER_CALL = 1000
 
 _FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
 """Opening a pipe must not wait for its other end; for files the second has no effect."""
-
-_AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
 
 
 class LocalFile:
@@ -171,29 +167,11 @@ def rename_file(path: str, new: str, *, replace: bool) -> bool:
         OSError: it cannot be renamed.
     """
     try:
-        return _rename(path, new, replace=replace)
+        return publish(path, new, "replace" if replace else "new")
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
     return _move_to_other_disk(path, new, replace=replace)
-
-
-def _rename(path: str, new: str, *, replace: bool) -> bool:
-    if replace:
-        Path(path).replace(new)
-        return True
-    if (rename := _rename_without_replacing()) is not None:
-        if rename(_AT_FDCWD, os.fsencode(path), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE) == 0:
-            return True
-        number = ctypes.get_errno()
-        if number == errno.EEXIST:
-            return False
-        if number not in {errno.EINVAL, errno.ENOSYS}:  # not every file system can do it
-            raise OSError(number, os.strerror(number), path)
-    if os.path.lexists(new):
-        return False
-    Path(path).rename(new)
-    return True
 
 
 def _move_to_other_disk(path: str, new: str, *, replace: bool) -> bool:
@@ -203,19 +181,12 @@ def _move_to_other_disk(path: str, new: str, *, replace: bool) -> bool:
         shutil.copy2(path, temporary)
         with open(temporary, "rb") as copy:  # noqa: PTH123 - the paths of this module are texts
             os.fsync(copy.fileno())
-        if not _rename(temporary, new, replace=replace):
+        if not publish(temporary, new, "replace" if replace else "new"):
             return False
     finally:
         Path(temporary).unlink(missing_ok=True)
     Path(path).unlink()
     return True
-
-
-@cache
-def _rename_without_replacing() -> Callable[..., int] | None:
-    """Return the C function that renames only to a free name, in one operation; None if there is none."""
-    function: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    return function
 
 
 def _entries(found: Iterator[os.DirEntry[str]], contains: Callable[[str], bool]) -> Iterator[RemoteEntry]:
