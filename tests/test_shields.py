@@ -21,6 +21,7 @@ ENDS_BY_ITSELF = {
     "aetherflow/runs/execute_run.py: _execute": "cancelled when the run has ended",
     "aetherflow/runs/run_services.py: run_services": "processes and connectors have a patience each",
     "aetherflow/runs/run_pool.py: RunPool.run": "drain ends the runs or gives those that are left to on_left",
+    "aetherflow/worker/performed.py: PerformedStep._close": "processes and connectors have a patience each",
     "aetherflow/sdk/blocking.py: call_in_thread": "cancelled THREAD_STOP_SECONDS after its step",
     "aetherflow/store/database.py: Database._connect": "one call of SQLite: a thread cannot be interrupted",
     "aetherflow/store/database.py: Database._patiently": "one call of SQLite: its outcome must be known",

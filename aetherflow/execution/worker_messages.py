@@ -13,7 +13,7 @@ and each TakeLock of a lock that it holds, by rising ids, and its End if it has 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -137,7 +137,7 @@ class Work(msgspec.Struct, frozen=True):
 
     call: StepCall
     package: str
-    on_interrupt: str = "rerun"
+    on_interrupt: Literal["rerun", "fail", "skip"] = "rerun"
     effects: dict[str, EffectState] = {}
     artifacts: Artifacts = "shared"
 

@@ -66,7 +66,7 @@ async def run_program(
     stdout, stderr = _Beginning(), _Beginning()
     end = await run_process(
         program,
-        run_id=context.run_id,
+        run_id=context.programs_of,
         sinks={"stdout": stdout.take, "stderr": stderr.take},
         timeout_seconds=timeout_seconds,
         step=f"{context.job_id}.{context.step_id}",

@@ -203,6 +203,11 @@ class StepContext(StepIdentity):
         """
         self._undo.append(undo)
 
+    @property
+    def has_to_undo(self) -> bool:
+        """Whether a failure of the attempt would have something to undo."""
+        return bool(self._undo)
+
     async def undo(self) -> None:
         """Undo what a failed attempt has left; the engine calls it."""
         while self._undo:

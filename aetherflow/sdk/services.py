@@ -150,6 +150,7 @@ class RunServices(msgspec.Struct, frozen=True):
         marks: the high-water marks of the flow.
         trace: the trace that the programs of steps continue; None: that of a run that began inside none.
         messages: decides what messages about the run are sent.
+        programs_of: whose end ends what programs left behind; empty: the run's. On a worker the attempt's.
     """
 
     flow_id: str
@@ -177,3 +178,4 @@ class RunServices(msgspec.Struct, frozen=True):
     marks: Marks = msgspec.field(default_factory=MemoryMarks)
     trace: RunTrace | None = None
     messages: Messages = msgspec.field(default_factory=NoMessages)
+    programs_of: str = ""

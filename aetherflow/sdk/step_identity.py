@@ -74,6 +74,11 @@ class StepIdentity:
         return self._services.redactor
 
     @property
+    def programs_of(self) -> str:
+        """Whose end ends what programs left behind: the run, on a worker of a cluster the attempt."""
+        return self._services.programs_of or self.run_id
+
+    @property
     def idempotency_key(self) -> str:
         """`run/job/step`: the same in every attempt, so that a server can recognise a repeated request."""
         return f"{self.run_id}/{self.job_id}/{self.step_id}"

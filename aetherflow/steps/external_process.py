@@ -166,7 +166,7 @@ async def _attempt(
     try:
         end = await run_process(
             task.program,
-            run_id=context.run_id,
+            run_id=context.programs_of,
             sinks=recorder.sinks,
             timeout_seconds=task.timeout_seconds,
             grace_seconds=task.grace_seconds,
@@ -195,7 +195,7 @@ async def _attempt(
     task.output_file.remove()
     if failure is not None:
         # What a failed attempt left running would disturb the next one.
-        await end_program(context.run_id, end.mark, task.grace_seconds)
+        await end_program(context.programs_of, end.mark, task.grace_seconds)
     elif task.folder is not None:
         await context.run_blocking(task.folder.publish)
     return ended, failure

@@ -43,7 +43,7 @@ async def leave_running(
     if not end.left:
         context.log("leave_running is true, but the program has left no process", "warning")
         return
-    context.undo_if_failed(partial(guardian.end_program, context.run_id, end.mark, grace_seconds))
+    context.undo_if_failed(partial(guardian.end_program, context.programs_of, end.mark, grace_seconds))
     if recorder.held is not None:
         from aetherflow.process.left_output import hand_over  # noqa: PLC0415 - few steps leave output behind
 
