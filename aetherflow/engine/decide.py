@@ -22,6 +22,7 @@ from aetherflow.engine.commands import (
     StartJob,
     StartStep,
 )
+from aetherflow.engine.interrupted_step import interrupted_end
 from aetherflow.engine.opening import open_job
 from aetherflow.engine.ready_queue import (
     WHOLE,
@@ -145,23 +146,13 @@ def _unfollowed(step: StepPlan, done: Mapping[str, StepState]) -> StepState | No
 
 def _end_interrupted(state: RunState, instance: JobInstance, number: int) -> EndInterruptedStep | None:
     """Return the end of a step that was interrupted, unless it may run again."""
-    spec = instance.job.steps[number].spec
-    interruption = state.interrupted.get((instance.id, spec.id))
-    if interruption is None or spec.on_interrupt == "rerun":
+    step = instance.job.steps[number]
+    interruption = state.interrupted.get((instance.id, step.spec.id))
+    if interruption is None:
         return None
-    if spec.on_interrupt == "skip":
-        return EndInterruptedStep(instance, number, "SKIPPED", "interrupted, on_interrupt: skip")
-    again = f"--rerun {instance.id}.{spec.id} runs it again"
-    if not spec.continue_on_error:
-        again = "resume the run once more, and it runs again"
-    noticed = utc_text(interruption.noticed_at, "seconds")
-    error = ErrorInfo(
-        code="AF713",
-        message=f"the step was interrupted at attempt {interruption.attempt} (its process had died, "
-        f"noticed at {noticed}) and must not be repeated (on_interrupt: fail)",
-        hint=f"find out what it did; {again}",
-    )
-    return EndInterruptedStep(instance, number, "FAILED", error=error)
+    how = f"its process had died, noticed at {utc_text(interruption.noticed_at, 'seconds')}"
+    end = interrupted_end(step, instance.id, interruption.attempt, how)
+    return None if end is None else EndInterruptedStep(instance, number, *end)
 
 
 def _skips_rest(step: StepPlan, ended: StepState | e.StepFinished) -> bool:

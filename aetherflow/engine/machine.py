@@ -6,7 +6,7 @@ May import only the pure packages `plan`, `events` and `engine`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from aetherflow.clock import Clock
@@ -36,10 +36,19 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.language.seen import Mask
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.items import in_short
-from aetherflow.plan.plan import Plan, StepPlan
+from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 from aetherflow.ports import OutputStore
+from aetherflow.spec.messages import MessageStep
 
 E = TypeVar("E", bound=e.Event)
+
+ExecutorOf = Callable[[JobPlan, StepPlan], str]
+"""Returns the name of the executor that attempts of a step are given to; empty: they run in this process."""
+
+
+def in_process(_job: JobPlan, _step: StepPlan) -> str:
+    """Let every step run in the process of the run."""
+    return ""
 
 
 class Reaction(NamedTuple):
@@ -71,6 +80,7 @@ class RunMachine:
         scheduled_at: str | None = None,
         redact: Mask = unmasked,
         large: OutputStore | None = None,
+        executor_of: ExecutorOf = in_process,
     ) -> None:
         """Begin with a run whose RunStarted or RunResumed has been applied to `state`.
 
@@ -85,6 +95,7 @@ class RunMachine:
             scheduled_at: the time that the run was scheduled for (RFC 3339).
             redact: masks secrets in the items of mapped jobs and in reasons, which are stored.
             large: stores outputs that are too large for the journal.
+            executor_of: names the executor of a step that may run anywhere.
         """
         self.plan = plan
         self.state = state
@@ -99,6 +110,7 @@ class RunMachine:
         self.events = EventFactory(clock, state.flow_id, state.run_id)
         self.masked_items: list[str] = []
         self._redact = redact
+        self._executor_of = executor_of
         self._started = clock.monotonic()
         self._common: dict[str, Any] = {}  # what every event of a reaction has
 
@@ -121,6 +133,15 @@ class RunMachine:
                 raise TypeError(f"{type(command).__name__} does not begin or end anything")
             self._follow(made, _instance_of(command), reaction)
         return reaction
+
+    def executor_of(self, instance: JobInstance, step: StepPlan) -> str:
+        """Return the executor that an attempt of a step is given to; empty: it runs in this process."""
+        if self._executor_of is in_process:
+            return ""
+        step_type = self.plan.step_types.get(step.spec.type)
+        if step_type is None or step_type.placement != "anywhere" or isinstance(step.spec, MessageStep):
+            return ""
+        return self._executor_of(instance.job, step)
 
     def _next_start(self) -> Command | None:
         return next_start(self.plan, self.state, self.ready_queue, self.names, self._redact)
@@ -241,6 +262,7 @@ class RunMachine:
             step_type=step.spec.type,
             definition=step.fingerprint(),
             version=step.version,
+            executor=self.executor_of(instance, step),
         )
 
     def _step_finished(self, command: EndUnstartedStep | EndInterruptedStep) -> e.StepFinished:

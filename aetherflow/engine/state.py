@@ -91,10 +91,21 @@ def plan_job_id(job_id: str) -> str:
     return job_id.partition("[")[0]
 
 
+class StepPlace(msgspec.Struct, frozen=True, gc=False):
+    """Where the last attempt of a step runs or ran: a worker of an executor, which began it at `since`."""
+
+    executor: str
+    worker: str
+    host: str
+    since: datetime
+
+
 class StepState(msgspec.Struct, gc=False):
     """The state of one step.
 
     Attributes:
+        executor: the executor that its last attempt was given to; empty: none, it ran in the run's process.
+        place: the worker that has begun that attempt; None while none has, and if there is no executor.
         effects: by key; forgotten when the step is done.
         was_interrupted: it ended without running again after an interruption.
         began: when its last attempt began, or it was SKIPPED, in events of the run; 0: not yet.
@@ -112,6 +123,8 @@ class StepState(msgspec.Struct, gc=False):
     effects: dict[str, EffectState] = {}
     was_interrupted: bool = False
     began: int = 0
+    executor: str = ""
+    place: StepPlace | None = None
 
 
 class Interruption(msgspec.Struct, frozen=True, gc=False):
@@ -271,7 +284,17 @@ def _step_started(state: RunState, event: e.StepStarted) -> None:
     step.status, step.step_type, step.attempt = "RUNNING", intern(event.step_type), event.attempt
     step.definition, step.error, step.reason = event.definition, None, ""
     step.version, step.began = intern(event.version), state.event_count  # few texts, in many events
+    step.executor, step.place = intern(event.executor), None
     _keep_step(state, job, step, event)
+
+
+def _step_placed(state: RunState, event: e.StepPlaced) -> None:
+    _, step, status = _step_of(state, event)
+    check_transition(STEP_TABLE, status, event, status)
+    since = event.at
+    if event.is_reattached and step.place is not None:
+        since = step.place.since  # the worker had begun it then
+    step.place = StepPlace(intern(event.executor), event.worker, event.host, since)
 
 
 def _step_retries(state: RunState, event: e.StepRetrying) -> None:
@@ -388,6 +411,7 @@ _CHANGES: Mapping[type[e.Event], Callable[[RunState, Any], None]] = {
     e.JobFinished: _job_finished,
     e.StepWaiting: _step_waits,
     e.StepStarted: _step_started,
+    e.StepPlaced: _step_placed,
     e.StepRetrying: _step_retries,
     e.StepFinished: _step_finished,
     e.LockAwaited: _lock_noted,

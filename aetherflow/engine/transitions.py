@@ -38,6 +38,7 @@ STEP_TABLE: Table = {
     (INTERRUPTED, e.StepWaiting): frozenset({INTERRUPTED}),
     (INTERRUPTED, e.StepStarted): frozenset({"RUNNING"}),
     (INTERRUPTED, e.StepFinished): frozenset({"FAILED", "SKIPPED", "CANCELLED"}),
+    ("RUNNING", e.StepPlaced): frozenset({"RUNNING"}),
     ("RUNNING", e.StepRetrying): frozenset({"PENDING"}),
     ("RUNNING", e.LockAwaited): frozenset({"RUNNING"}),
     ("RUNNING", e.LockTaken): frozenset({"RUNNING"}),

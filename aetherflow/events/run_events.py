@@ -302,10 +302,28 @@ class StepStarted(StepEvent, frozen=True, kw_only=True):
     Attributes:
         definition: fingerprint of the step in the flow.
         version: of the distribution that its step type comes from.
+        executor: the executor whose workers it is given to; empty: it runs in the process of the run.
     """
 
     definition: str = ""
     version: str = ""
+    executor: str = ""
+
+
+class StepPlaced(StepEvent, frozen=True, kw_only=True):
+    """A worker of an executor begins an attempt of a step, which has waited for one until now.
+
+    Attributes:
+        executor: the name of the executor.
+        worker: the name of the worker.
+        host: where the worker runs.
+        is_reattached: the worker had begun it for an earlier process of the run, and runs on.
+    """
+
+    executor: str
+    worker: str
+    host: str
+    is_reattached: bool = False
 
 
 class StepRetrying(StepEvent, frozen=True, kw_only=True):
@@ -452,6 +470,7 @@ Journalled = (
     | JobFinished
     | StepWaiting
     | StepStarted
+    | StepPlaced
     | StepRetrying
     | LockAwaited
     | LockTaken
@@ -467,6 +486,11 @@ def waits_for(event: StepWaiting) -> str:
     held = f", held by {'; '.join(event.held_by)}" if event.held_by else ""
     ahead = f", {event.ahead} ahead" if event.ahead else ""
     return f"waits for {number} of the pool {event.pool} ({event.size}){held}{ahead}"
+
+
+def place_text(executor: str, worker: str, host: str) -> str:
+    """Return where an attempt runs, in short: `dask:worker-1@host`."""
+    return f"{executor}:{worker}@{host}"
 
 
 def waits_for_lock(event: LockAwaited) -> str:

@@ -52,6 +52,17 @@ class RunFacts(msgspec.Struct, frozen=True):
     environment: str
 
 
+class Token(msgspec.Struct, frozen=True):
+    """The identity of one attempt among all; see `StepCall.key` and `StepCall.is_reattached`."""
+
+    key: str = ""
+    is_reattached: bool = False
+
+
+NO_TOKEN = Token()
+"""Of an attempt that runs in this process only."""
+
+
 async def attempt_step(
     run: RunFacts,
     context: StepContext,
@@ -59,10 +70,11 @@ async def attempt_step(
     scope: Mapping[str, Any],
     placement: Placement,
     time_limit_seconds: float | None = None,
+    token: Token = NO_TOKEN,
 ) -> AttemptOutcome:
     """Run a step once. Cancellation passes through; every other failure is an outcome."""
     try:
-        call = prepare(run, context, step, scope, time_limit_seconds)
+        call = prepare(run, context, step, scope, time_limit_seconds, token)
         result = await placement.perform(call, context)
         return await conclude(run, context, step, scope, result)
     except BaseException as error:  # whatever a step raises is its outcome, with place and cause
@@ -79,6 +91,7 @@ def prepare(
     step: StepPlan,
     scope: Mapping[str, Any],
     time_limit_seconds: float | None,
+    token: Token,
 ) -> StepCall:
     """Render the inputs of a step, note the secrets among them, and return the call.
 
@@ -99,6 +112,8 @@ def prepare(
         attempt=context.attempt,
         execution=context.execution,
         idempotency_key=context.idempotency_key,
+        key=token.key,
+        is_reattached=token.is_reattached,
         environment=run.environment,
         directories=run.directories,
         time_limit_seconds=time_limit_seconds,

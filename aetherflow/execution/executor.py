@@ -32,7 +32,7 @@ Theory of operation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -70,18 +70,24 @@ class Executor:
         bus: Bus,
         services: RunServices,
         *,
-        placement: Placement | None = None,
+        placements: Mapping[str, Placement] | None = None,
         show_traces: bool = False,
         item_timeout: float | None = None,
     ) -> None:
-        """Prepare the run; `placement` runs the steps that may run anywhere, by default this process does.
+        """Prepare the run.
 
-        `item_timeout` is the time limit of a schedule item, in seconds, beside the one of the flow.
+        Args:
+            machine: decides what is done.
+            bus: takes the events.
+            services: what the steps share.
+            placements: run the attempts of the executors that the machine names, by name.
+            show_traces: show the traceback of a failure.
+            item_timeout: the time limit of a schedule item, in seconds, beside the one of the flow.
         """
         self._machine = machine
         self._bus = bus
         self._services = services
-        self._placement = placement
+        self._placements = placements or {}
         self._show_traces = show_traces
         self._item_timeout = item_timeout
         self._inbox = Inbox()
@@ -177,8 +183,7 @@ class Executor:
             tasks=tasks,
             workers=Workers(tasks),
             run=run,
-            local=local,
-            anywhere=self._placement or local,
+            placements={"": local, **self._placements},
             show_traces=self._show_traces,
         )
 
@@ -234,6 +239,8 @@ class Executor:
         """End the attempts; store what they report, but not that they were cut off, as after a crash."""
         state = self._machine.state
         self._turns.close()
+        for placement in self._parts.placements.values():
+            placement.leave()
         reports.append(self._machine.events.make(e.CancelRequested, reason=self._leaves, cause="stop"))
         while True:
             facts = [report for report in reports if not _is_cut_off(report)]

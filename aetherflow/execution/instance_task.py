@@ -6,7 +6,7 @@ It never touches the state: it reads it, and posts events to the inbox of the ex
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,13 +16,15 @@ import anyio.lowlevel
 import msgspec
 
 from aetherflow.clock import wait_within
+from aetherflow.engine.attempt_keys import attempt_key
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.template_scope import job_scope
 from aetherflow.errors import ErrorInfo
 from aetherflow.event_loop import protect_task
 from aetherflow.events import run_events as e
-from aetherflow.execution.attempt import AttemptOutcome, RunFacts, attempt_step
+from aetherflow.execution.attempt import NO_TOKEN, AttemptOutcome, RunFacts, Token, attempt_step
+from aetherflow.execution.attempt_place import AttemptPlace
 from aetherflow.execution.backoff import next_wait
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.held_resource import HeldResource
@@ -57,8 +59,7 @@ class RunParts(msgspec.Struct, frozen=True):
     Attributes:
         tasks: the task group in which tasks are started.
         workers: run the attempts.
-        local: runs the steps that need the process of the run.
-        anywhere: runs all others.
+        placements: run the attempts, by executor; the empty name is the process of the run.
         show_traces: whether the traceback of a failure is shown.
         masks_reported: the masked outputs that were reported: job, step, output; the instances of a mapped
             job have theirs in common.
@@ -73,8 +74,7 @@ class RunParts(msgspec.Struct, frozen=True):
     tasks: anyio.abc.TaskGroup
     workers: Workers
     run: RunFacts
-    local: Placement
-    anywhere: Placement
+    placements: Mapping[str, Placement]
     show_traces: bool = False
     masks_reported: set[tuple[str, str, str]] = msgspec.field(default_factory=set)
     mark_users: MarkUsers = msgspec.field(default_factory=dict)
@@ -120,9 +120,11 @@ class InstanceTask:
 
     async def _work(self, step: StepPlan, attempt: int, scope: anyio.CancelScope) -> Report:
         """Run one attempt; return the report how it ended."""
+        known = self._machine.state.jobs[self.instance.id].steps[step.id]
+        place = AttemptPlace(known.executor, partial(self._report_place, step, attempt))
         started = self._clock.monotonic()
         effects = StepEffects(
-            self._machine.state.jobs[self.instance.id].steps[step.id].effects,
+            known.effects,
             partial(self._commit, step, attempt),
         )
         state, users = self._machine.state, self._parts.mark_users
@@ -136,6 +138,7 @@ class InstanceTask:
             effects=effects,
             marks=marks,
             on_lock_wait=partial(self._report_lock_wait, step, attempt),
+            on_placed=place.begin,
             is_foreign=_is_foreign(self._machine.plan.step_types.get(step.spec.type)),
             on_interrupt=step.spec.on_interrupt,
         )
@@ -144,11 +147,12 @@ class InstanceTask:
             if self._machine.state.cancelling is not None:
                 scope.cancel()
             await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
-            work: Callable[[], Awaitable[AttemptOutcome]] = partial(self._attempt, context, step)
+            work: Callable[[], Awaitable[AttemptOutcome]] = partial(self._attempt, context, step, place)
             for held in (self._slots, self._parts.locks.of(self.instance.job.id)):
                 work = work if held is None else partial(held.work, work)
             outcome = await work()
         effects.close()
+        place.close()
         self._lineage = context.noted_lineage.fields(context.redactor)
         if outcome is None or outcome.result is None:
             marks.release()
@@ -161,15 +165,14 @@ class InstanceTask:
             return partial(self._finish, step, attempt, "CANCELLED", duration, reason=reason)
         return partial(self._report, step, attempt, outcome, duration)
 
-    async def _attempt(self, context: StepContext, step: StepPlan) -> AttemptOutcome:
+    async def _attempt(self, context: StepContext, step: StepPlan, place: AttemptPlace) -> AttemptOutcome:
         """Run one attempt, within its time limit."""
         machine = self._machine
         scope = job_scope(machine.names, machine.state, self.instance, machine.resolve)
-        limit, over = self._timer.limit(step)
-        step_type = machine.plan.step_types.get(step.spec.type)
-        goes_anywhere = step_type is not None and step_type.placement == "anywhere"
-        placement = self._parts.anywhere if goes_anywhere else self._parts.local
-        attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit)
+        limit, _ = self._timer.limit(step)
+        placement = self._parts.placements[place.executor]
+        token = Token(attempt_key(machine.state, self.instance.id, step.id)) if place.executor else NO_TOKEN
+        attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit, token)
         if isinstance(step.spec, MessageStep):
             attempt = partial(
                 attempt_message, self._parts.run, context, step, step.spec, scope, placement, limit
@@ -178,22 +181,23 @@ class InstanceTask:
         async with context.recording_output():
             if limit is None and not context.is_foreign:
                 return await attempt()
-            return await self._in_own_task(attempt, limit, over, context)
+            return await self._in_own_task(attempt, step, place, context)
 
     async def _in_own_task(
         self,
         attempt: Callable[[], Awaitable[AttemptOutcome]],
-        limit: float | None,
-        over: ErrorInfo,
+        step: StepPlan,
+        place: AttemptPlace,
         context: StepContext,
     ) -> AttemptOutcome:
-        """Run an attempt in a task of its own, within its time limit; `over` is the error when that is over.
+        """Run an attempt in a task of its own, within its time limit.
 
         If the step cancels its task, or awaits a future that raises GeneratorExit, which closes the
         coroutines that wait for it, only that task ends.
         """
         outcome: AttemptOutcome | None = None
         timer = anyio.CancelScope()
+        limit, over = self._timer.limit(step)
 
         async def perform() -> None:
             nonlocal outcome
@@ -201,9 +205,11 @@ class InstanceTask:
             outcome = await attempt()
             timer.cancel()
 
-        async def expire(seconds: float) -> None:
+        async def expire() -> None:
+            nonlocal over
             with timer:
-                await self._timer.expire(seconds, timed)
+                over = await self._timer.expire(step, place)
+                timed.cancel()
 
         with anyio.CancelScope() as timed:
             try:
@@ -212,7 +218,7 @@ class InstanceTask:
                         if not limit:
                             timed.cancel()
                             await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
-                        tasks.start_soon(expire, limit)
+                        tasks.start_soon(expire)
                     tasks.start_soon(perform)
             except BaseException as error:
                 if outcome is None and is_our_cancellation(error):
@@ -300,7 +306,14 @@ class InstanceTask:
             before = max(attempt - 1, 1)
             self._finish(step, before, "CANCELLED", 0, reason=self._machine.state.cancel_reason)
             return
-        self._end(e.StepStarted, step, attempt, definition=step.fingerprint(), version=step.version)
+        self._end(
+            e.StepStarted,
+            step,
+            attempt,
+            definition=step.fingerprint(),
+            version=step.version,
+            executor=self._machine.executor_of(self.instance, step),
+        )
 
     async def _take_slots(self, step: StepPlan, attempt: int, pool: str) -> None:
         """Let a task take slots of a pool for one attempt, and wait until it has them or failed to get them.
@@ -326,6 +339,11 @@ class InstanceTask:
         if not slots.is_settled:
             slots.fail(self._timer.limit(step)[1])
             slots.give_back()
+
+    def _report_place(self, step: StepPlan, attempt: int, place: AttemptPlace) -> None:
+        """Report that a worker begins an attempt."""
+        fields = {"executor": place.executor, "worker": place.worker, "host": place.host}
+        self._post(e.StepPlaced, step, attempt, **fields)
 
     def _report_lock_wait(self, step: StepPlan, attempt: int, wait: LockWait) -> None:
         """Report that a step which runs waits for a lock, or has it now."""

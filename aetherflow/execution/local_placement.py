@@ -46,6 +46,9 @@ class LocalPlacement:
         finally:
             await context.release_connectors()
 
+    def leave(self) -> None:
+        """Do nothing: what runs in this process ends with it."""
+
 
 async def call_nested(
     context: StepContext, inputs: dict[str, Any], *, step_type_of: Callable[[str], StepType]

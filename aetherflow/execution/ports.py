@@ -44,6 +44,10 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         version: the version of the package of the step type; a placement must not run another version.
         execution: how many times the run has been started or resumed, including now.
+        key: the fencing token of the attempt: the same if a resumed run takes it up again, different for
+            every other attempt of this and of any other run.
+        is_reattached: a worker has begun the attempt for an earlier process of the run: it must be joined
+            there, and never be begun.
         environment: a fingerprint of the run's environment, which a placement sends once, not with each call.
         time_limit_seconds: the time left for the step; the coordinator cancels the call after it.
     """
@@ -58,6 +62,8 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     execution: int
     idempotency_key: str
+    key: str = ""
+    is_reattached: bool = False
     environment: str
     directories: Directories
     time_limit_seconds: float | None = None
@@ -117,13 +123,17 @@ def show(message: Message, context: StepContext) -> None:
 
 
 class Placement(Protocol):
-    """Runs attempts of steps, in this process or elsewhere."""
+    """Runs attempts of steps, in this process or elsewhere.
+
+    One that runs them on workers calls `context.on_placed` when a worker begins the attempt, or is found to
+    run it still: the time limit of the step counts from then on.
+    """
 
     async def perform(self, call: StepCall, context: StepContext) -> StepResult:
         """Run the step and return its result; called on the event loop of the coordinator.
 
-        A cancellation requests the step to stop. It propagates when the step has ended, or after a bounded
-        time.
+        A cancellation requests the step to stop. It propagates when the step has ended. If the step does not
+        end within a bounded time, AttemptLost is raised instead, as nobody knows what it still does.
 
         Args:
             call: the step and its inputs.
@@ -131,8 +141,14 @@ class Placement(Protocol):
 
         Raises:
             Exception: the exception of the step, or a StepError with its code, message, kind, hint and
-                detail. A StepError of kind "connection" means that the connection to the other process was
-                lost.
+                detail. A StepError of kind "lost" (AttemptLost) means that nobody knows how it ended.
+        """
+        ...
+
+    def leave(self) -> None:
+        """Let attempts that are cancelled from now on run on, if they can do without this process.
+
+        The run is left to the next process, which takes them up again by their keys.
         """
         ...
 

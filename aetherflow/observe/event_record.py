@@ -68,7 +68,15 @@ _INTERNAL = frozenset(
 _NUMBERS = frozenset({int, float, bool})
 """Zero and false say something, unlike other empty values."""
 _ZERO_IS_EMPTY = frozenset(
-    {"max_attempts", "recoveries", "was_interrupted", "is_planned", "more_bytes", "is_unfinished"}
+    {
+        "max_attempts",
+        "recoveries",
+        "was_interrupted",
+        "is_planned",
+        "more_bytes",
+        "is_unfinished",
+        "is_reattached",
+    }
 )
 
 

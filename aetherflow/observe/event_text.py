@@ -35,10 +35,12 @@ from aetherflow.events.run_events import (
     StepEvent,
     StepFinished,
     StepOutput,
+    StepPlaced,
     StepProgress,
     StepRetrying,
     StepStarted,
     StepWaiting,
+    place_text,
     progress_text,
     waits_for,
     waits_for_lock,
@@ -216,7 +218,15 @@ def _(event: JobFinished) -> str:
 
 @sentence.register
 def _(event: StepStarted) -> str:
-    return f"{_step(event)}  {one_line(event.step_type)} started{_attempt(event.attempt)}"
+    given = f", waits for a worker of {one_line(event.executor)}" if event.executor else ""
+    return f"{_step(event)}  {one_line(event.step_type)} started{_attempt(event.attempt)}{given}"
+
+
+@sentence.register
+def _(event: StepPlaced) -> str:
+    place = one_line(place_text(event.executor, event.worker, event.host))
+    how = "still runs on" if event.is_reattached else "runs on"
+    return f"{_step(event)}  {one_line(event.step_type)} {how} {place}{_attempt(event.attempt)}"
 
 
 @sentence.register

@@ -27,10 +27,12 @@ from aetherflow.events.run_events import (
     StepEvent,
     StepFinished,
     StepOutput,
+    StepPlaced,
     StepProgress,
     StepRetrying,
     StepStarted,
     StepWaiting,
+    place_text,
 )
 from aetherflow.events.stale_readers import job_of
 from aetherflow.observe.step_pace import Pace
@@ -167,19 +169,19 @@ class RunTree:
         step.attempt = max(step.attempt, event.attempt)
         name = f"{event.job_id}.{event.step_id}"
         match event:
-            case StepWaiting():
-                step.status = "PENDING"
-                held = tuple(map(self._holder, event.held_by))
-                self._wait(event, job, step, Wait(WaitKind.POOL, event.pool, held, event.ahead))
-            case LockAwaited():
-                held = (self._holder(event.held_by),)
-                self._wait(event, job, step, Wait(WaitKind.LOCK, event.lock, held))
-            case LockTaken():
-                self._wait(event, job, step, None)
+            case StepWaiting() | LockAwaited() | LockTaken():
+                self._apply_wait(event, job, step)
             case StepStarted():
                 if step.attempt > 1 or step.wait is not None:
                     step.started, step.pace, step.text = event.at, None, ""
-                step.status = "RUNNING"
+                step.status, step.place = "RUNNING", ""
+                self.working.add(name)
+                self._wait(
+                    event, job, step, Wait(WaitKind.WORKER, event.executor) if event.executor else None
+                )
+            case StepPlaced():
+                step.status, step.started = "RUNNING", event.at
+                step.place = place_text(event.executor, event.worker, event.host)
                 self.working.add(name)
                 self._wait(event, job, step, None)
             case StepRetrying():
@@ -199,6 +201,18 @@ class RunTree:
                 self._wait(event, job, step, None)
             case _:
                 pass
+
+    def _apply_wait(self, event: StepWaiting | LockAwaited | LockTaken, job: JobView, step: StepView) -> None:
+        match event:
+            case StepWaiting():
+                step.status = "PENDING"
+                held = tuple(map(self._holder, event.held_by))
+                self._wait(event, job, step, Wait(WaitKind.POOL, event.pool, held, event.ahead))
+            case LockAwaited():
+                held = (self._holder(event.held_by),)
+                self._wait(event, job, step, Wait(WaitKind.LOCK, event.lock, held))
+            case LockTaken():
+                self._wait(event, job, step, None)
 
     def _holder(self, name: str) -> Holder:
         of_run = f"{self.flow_id}, run {self.run_id}, "

@@ -202,7 +202,7 @@ def _line(indent: str, job_id: str, job: JobView, canvas: Canvas, usual: float |
         parts.append(Part(fan_counts(job.fan), short=fan_counts(job.fan, is_short=True)))
         style = STYLES["FAILED"] if job.fan.failed else style
     elif step is not None and (_is_merged(job) or indent):
-        parts.append(Part(one_line(step.step_type), TYPE))
+        parts += [Part(one_line(step.step_type), TYPE), Part(one_line(step.place), LEFT)]
         if status == "RUNNING" and step.wait is not None:
             status, style = "PENDING", STYLES["PENDING"]
     left = fan_left(job.fan, canvas.now) if job.fan is not None and job.status == "RUNNING" else ""
@@ -247,6 +247,7 @@ def _step(step_id: str, step: StepView, canvas: Canvas, usual: float | None) -> 
     elapsed = (canvas.now - step.started).total_seconds()
     parts = [
         Part(one_line(step.step_type), TYPE),
+        Part(one_line(step.place), LEFT),
         _time(elapsed, usual) if running else Part(duration(step.seconds)),
         Part(_attempt(step), LEFT),
     ]

@@ -17,6 +17,7 @@ class WaitKind(StrEnum):
     POOL = "pool"
     LOCK = "lock"
     RETRY = "retry"
+    WORKER = "worker"
 
 
 class Holder(NamedTuple):
@@ -31,7 +32,7 @@ class Wait:
     """Why a step does not work.
 
     Attributes:
-        name: of the pool or the lock.
+        name: of the pool or the lock, or of the executor whose workers are busy.
         held_by: who held it when the wait began.
         ahead: how many others waited before this one then.
         words: why the attempt before failed.
@@ -48,7 +49,13 @@ class Wait:
 
 @dataclass(slots=True)
 class StepView:
-    """A step as it is shown; `text` is the last line of its program, `why` explains how it ended."""
+    """A step as it is shown.
+
+    Attributes:
+        text: the last line of its program.
+        why: how it ended.
+        place: the worker that its attempt runs on; empty: the process of the run, or none yet.
+    """
 
     step_type: str
     started: datetime
@@ -59,6 +66,7 @@ class StepView:
     pace: Pace | None = None
     wait: Wait | None = None
     why: str = ""
+    place: str = ""
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ def fan_counts(fan: Fan, *, is_short: bool = False) -> str:
     parts = [f"{fan.before + fan.ended.total():,}/{fan.total:,}"]
     parts += [f"{number:,} {name}" for name, number in numbers.items() if number > 0]
     for (kind, name), number in sorted(waiting.items()):
-        what = " to retry" if kind is WaitKind.RETRY else f" for {kind} {one_line(name)}"
+        what = " to retry" if kind is WaitKind.RETRY else f" for {_awaited(kind, name)}"
         parts.append(f"{number:,} waiting{'' if is_short else what}")
     return ", ".join(parts)
 
@@ -89,10 +89,14 @@ def waiting(wait: Wait, now: datetime, working: AbstractSet[str]) -> str:
         held = f", held by {one_line('; '.join(holders))}" if holders else ""
         has_moved = len(holders) < len(wait.held_by)
         ahead = f", {wait.ahead} ahead" if wait.ahead and not has_moved else ""
-        return f"waits for {wait.kind} {one_line(wait.name)}{ahead}{held}"
+        return f"waits for {_awaited(wait.kind, wait.name)}{ahead}{held}"
     words = one_line(wait.words)
     left = ceil(max((wait.until - now).total_seconds(), 0.0))
     return f"retry in {about(left)}: {words}" if left else f"retry now: {words}"
+
+
+def _awaited(kind: WaitKind, name: str) -> str:
+    return f"{'a worker of' if kind is WaitKind.WORKER else kind} {one_line(name)}"
 
 
 def ended_words(job: JobView) -> Iterator[str]:

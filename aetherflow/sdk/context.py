@@ -54,13 +54,21 @@ _LEVELS = frozenset({"debug", "info", "warning", "error"})
 """The levels that observers have."""
 
 
+OnPlaced = Callable[[str, str], None]
+"""Takes note of the worker that begins an attempt, and of its host; called on the event loop."""
+
+
+def _not_noted(_worker: str, _host: str) -> None:
+    """Take no note of where an attempt runs: it runs here."""
+
+
 class StepContext(StepIdentity):
     """The context of one attempt of one step; the first argument of every step function.
 
     Attributes:
         progress_note: how far the step came, in words; shown if a time limit ends the step.
         on_interrupt: what the flow says about a step that nobody knows the end of: `rerun`, `fail`, `skip`.
-        is_foreign, marks, noted_lineage: see `StepType` and `mark`; the engine's own.
+        is_foreign, marks, noted_lineage, on_placed: see `StepType`, `mark` and `Placement`; the engine's own.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class StepContext(StepIdentity):
         effects: EffectLog | None = None,
         marks: MarkLog | None = None,
         on_lock_wait: OnLockWait = report_to_nobody,
+        on_placed: OnPlaced = _not_noted,
         is_foreign: bool = True,
         on_interrupt: Literal["rerun", "fail", "skip"] = "rerun",
     ) -> None:
@@ -86,6 +95,7 @@ class StepContext(StepIdentity):
         self._earlier_effects = dict(self._effects.stored())
         self.marks: MarkLog = marks or NoMarks()
         self._on_lock_wait = on_lock_wait
+        self.on_placed = on_placed
         self._progress = ProgressGate()
         self.noted_lineage = Lineage()
         self._written: set[Path] = set()

@@ -127,7 +127,7 @@ def project(events: Iterable[e.Event]) -> Rows:
 
 
 def _without_row(_rows: Rows, _event: e.Event) -> None:
-    """Change nothing: `runs show` reads effects and waits from the events."""
+    """Change nothing: `runs show` reads effects, waits and places from the events."""
 
 
 def _put_step(
@@ -239,6 +239,7 @@ _PROJECTIONS: Mapping[type[e.Event], Callable[[Rows, Any], None]] = {
     e.JobFinished: _job_finished,
     e.StepWaiting: _step_waits,
     e.StepStarted: _step_started,
+    e.StepPlaced: _without_row,
     e.StepRetrying: _step_retries,
     e.StepFinished: _step_finished,
     e.LockAwaited: _without_row,

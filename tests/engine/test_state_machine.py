@@ -88,7 +88,7 @@ class Lives(RuleBasedStateMachine):
     def status_for(self, event: e.Event) -> str:
         """Return the status of what an event is about: `step RUNNING`."""
         match event:
-            case e.EffectIntended() | e.EffectConfirmed() | e.LockAwaited() | e.LockTaken():
+            case e.EffectIntended() | e.EffectConfirmed() | e.LockAwaited() | e.LockTaken() | e.StepPlaced():
                 return f"step {self.state.job(event.job_id).steps.get(event.step_id, StepState()).status}"
             case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
                 if (event.job_id, event.step_id) in self.state.interrupted:
@@ -153,6 +153,12 @@ class Lives(RuleBasedStateMachine):
         self.happens(e.LockAwaited(**COMMON, **names, held_by="another"), may_it=may_it)
         if got_it:
             self.happens(e.LockTaken(**COMMON, **names, waited_seconds=1.5), may_it=may_it)
+
+    @rule(job=jobs, step=steps, is_reattached=st.booleans())
+    def a_worker_begins_a_step(self, job: str, step: str, *, is_reattached: bool) -> None:
+        names: dict[str, Any] = {"job_id": job, "step_id": step, "step_type": "t", "executor": "dask"}
+        event = e.StepPlaced(**COMMON, **names, worker="w", host="h", is_reattached=is_reattached)
+        self.happens(event, may_it=self.step_status(job, step) == "RUNNING")
 
     @rule(job=jobs, step=steps, key=st.sampled_from(["p", "q"]))
     def a_step_intends_an_effect(self, job: str, step: str, key: str) -> None:

@@ -61,6 +61,7 @@ class JsonPlacement:
 
     async def perform(self, call: StepCall, context: StepContext) -> StepResult:
         """Send the call, show what comes back, return the answer."""
+        context.on_placed("thread", "here")
         receive = partial(self._receive, context)
         loop = anyio.lowlevel.current_token()
         worker = _Worker(self, lambda data: anyio.from_thread.run_sync(receive, data, token=loop))
@@ -88,6 +89,9 @@ class JsonPlacement:
         if answer.result is None:
             raise StepError("the worker stopped the step, though nobody asked it to", kind="connection")
         return answer.result
+
+    def leave(self) -> None:
+        """Do nothing: the thread ends with this process."""
 
     def known(self, call: StepCall) -> tuple[StepType, dict[str, str]]:
         """Return what the worker knows already."""

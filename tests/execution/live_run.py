@@ -12,7 +12,7 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.engine.machine import RunMachine
+from aetherflow.engine.machine import RunMachine, in_process
 from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import RunState, apply, fold
 from aetherflow.events import run_events as e
@@ -185,8 +185,10 @@ async def live(
         most_ahead=most_ahead,
         redact=redactor.value,
         large=large,
+        executor_of=in_process if placement is None else lambda _job, _step: "far",
     )
-    executor = Executor(machine, bus, services, placement=placement, show_traces=show_traces)
+    placements = {} if placement is None else {"far": placement}
+    executor = Executor(machine, bus, services, placements=placements, show_traces=show_traces)
     run = LiveRun(plan, state, executor, bus, services, claim, database)
     run.beginning = beginning
     try:

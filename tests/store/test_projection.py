@@ -216,6 +216,9 @@ def test_every_event_of_a_history_can_be_projected(kind: type[e.Event]) -> None:
         "wait_seconds": 1,
         "key": "upload a.csv",
         "lock": "stock",
+        "executor": "dask",
+        "worker": "worker-1",
+        "host": "etl2",
         "held_by": ["run n1"] if kind is e.StepWaiting else "flow night, run n1, step a.s",
         "error": {"code": "AF700", "message": "no"},
     }

@@ -1,0 +1,17 @@
+"""The fencing tokens of attempts: keys by which a resumed run finds its attempts on workers. Pure."""
+
+from __future__ import annotations
+
+from aetherflow.engine.state import RunState
+
+
+def attempt_key(state: RunState, job_id: str, step_id: str) -> str:
+    """Return the key of the last attempt of a step, which has begun.
+
+    It is made of what is durable before a worker gets the attempt, so a resumed run computes the same key.
+    No other attempt has it: the number of the event that began the attempt occurs once in a run, also after
+    `--rerun`, and the time of its start tells the run from one of the same id in another state database.
+    """
+    step = state.jobs[job_id].steps[step_id]
+    started = state.started_at.strftime("%Y%m%dT%H%M%S%f") if state.started_at else ""
+    return f"{state.run_id}/{job_id}/{step_id}/{step.attempt}/{step.began}.{started}"
