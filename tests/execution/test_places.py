@@ -51,7 +51,7 @@ async def tick(clock: FakeClock, seconds: float) -> None:
 async def test_the_worker_that_begins_an_attempt_is_stored_with_its_host(tmp_path: Path) -> None:
     workers = WorkerDouble()
     async with executing(one_step(), tmp_path, workers) as run:
-        attempt = await workers.given.receive()
+        attempt = await workers.given()
         assert (run.step("a.s").executor, run.step("a.s").place) == ("far", None)
         attempt.begins.set()
         assert await eventually(lambda: bool(run.seen.of(e.StepPlaced)))
@@ -71,7 +71,7 @@ async def test_each_attempt_has_a_key_of_its_own_which_its_history_yields_again(
     keys: list[str] = []
     async with executing(text, tmp_path, workers) as run:
         for end in (StepError("gone", kind="lost"), StepResult()):
-            attempt = await workers.given.receive()
+            attempt = await workers.given()
             keys.append(attempt.call.key)
             assert attempt.call.key == attempt_key(run.state, "a", "s")
             attempt.begins.set()
@@ -86,7 +86,7 @@ async def test_an_attempt_uses_no_time_of_its_step_while_it_waits_for_a_worker(t
     workers, clock = WorkerDouble(), FakeClock()
     text = one_step(more="timeout_seconds: 10")
     async with executing(text, tmp_path, workers, clock) as run:
-        attempt = await workers.given.receive()
+        attempt = await workers.given()
         clock.advance(60)
         attempt.begins.set()
         assert await eventually(lambda: bool(run.seen.of(e.StepPlaced)))
@@ -102,7 +102,7 @@ async def test_an_attempt_that_waits_for_a_worker_uses_the_time_of_its_job(tmp_p
     workers, clock = WorkerDouble(), FakeClock()
     text = one_step(more="timeout_seconds: 10", job="timeout_seconds: 30")
     async with executing(text, tmp_path, workers, clock) as run:
-        attempt = await workers.given.receive()
+        attempt = await workers.given()
         await tick(clock, 30)
     assert attempt.was_cancelled
     error = run.step("a.s").error
@@ -114,7 +114,7 @@ async def test_an_attempt_that_waits_for_a_worker_uses_the_time_of_its_job(tmp_p
 async def test_a_worker_that_begins_too_late_is_not_noted(tmp_path: Path) -> None:
     workers = WorkerDouble()
     async with executing(one_step(), tmp_path, workers) as run:
-        attempt = await workers.given.receive()
+        attempt = await workers.given()
         run.executor.cancel("enough")
         await run.ended.wait()
         attempt.context.on_placed("w1", "far")

@@ -40,13 +40,14 @@ class WorkerDouble:
         self.attempts: list[FarAttempt] = []
         self.is_left = False
         self.at_cancel: Exception | None = None
-        self._given, self.given = anyio.create_memory_object_stream[FarAttempt](100)
+        self._taken = 0
+        self._changed = anyio.Event()
 
     async def perform(self, call: StepCall, context: StepContext) -> StepResult:
         """Wait until the test says how the attempt ends."""
         attempt = FarAttempt(call, context)
         self.attempts.append(attempt)
-        self._given.send_nowait(attempt)
+        self._changed.set()
         try:
             await attempt.begins.wait()
             context.on_placed("w1", "far")
@@ -59,6 +60,15 @@ class WorkerDouble:
         if isinstance(attempt.end, Exception):
             raise attempt.end
         return attempt.end
+
+    async def given(self) -> FarAttempt:
+        """Return the next attempt, when it was given to the workers."""
+        with anyio.fail_after(30):
+            while len(self.attempts) == self._taken:
+                self._changed = anyio.Event()
+                await self._changed.wait()
+        self._taken += 1
+        return self.attempts[self._taken - 1]
 
     def leave(self) -> None:
         """Note that attempts are left to the next process."""
