@@ -10,7 +10,7 @@ def attempt_key(state: RunState, job_id: str, step_id: str) -> str:
 
     It is made of what is durable before a worker gets the attempt, so a resumed run computes the same key.
     No other attempt has it: the number of the event that began the attempt occurs once in a run, also after
-    `--rerun`, and the time of its start tells the run from one of the same id in another state database.
+    `--rerun`. A run of the same id in another state database has another time of start.
     """
     step = state.jobs[job_id].steps[step_id]
     started = state.started_at.strftime("%Y%m%dT%H%M%S%f") if state.started_at else ""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from aetherflow.engine.commands import (
     CancelAttempt,
@@ -22,7 +22,6 @@ from aetherflow.engine.commands import (
     StartJob,
     StartStep,
 )
-from aetherflow.engine.interrupted_step import interrupted_end
 from aetherflow.engine.opening import open_job
 from aetherflow.engine.ready_queue import (
     WHOLE,
@@ -34,7 +33,7 @@ from aetherflow.engine.ready_queue import (
     whole_job,
 )
 from aetherflow.engine.state import DONE, JobState, RunState, StepState
-from aetherflow.errors import ErrorInfo
+from aetherflow.errors import ErrorInfo, FailureKind
 from aetherflow.events import run_events as e
 from aetherflow.language.dates import utc_text
 from aetherflow.language.seen import Mask
@@ -153,6 +152,43 @@ def _end_interrupted(state: RunState, instance: JobInstance, number: int) -> End
     how = f"its process had died, noticed at {utc_text(interruption.noticed_at, 'seconds')}"
     end = interrupted_end(step, instance.id, interruption.attempt, how)
     return None if end is None else EndInterruptedStep(instance, number, *end)
+
+
+class InterruptedEnd(NamedTuple):
+    """The end of an interrupted step, as `StepFinished` has it."""
+
+    status: Literal["FAILED", "SKIPPED"]
+    reason: str = ""
+    error: ErrorInfo | None = None
+
+
+def interrupted_end(
+    step: StepPlan, job_id: str, attempt: int, how: str, kind: FailureKind = "other"
+) -> InterruptedEnd | None:
+    """Return how a step ends whose last attempt was interrupted; None if it may run again.
+
+    Args:
+        step: the step.
+        job_id: its job, or the instance of one.
+        attempt: the number of the attempt.
+        how: why nobody knows how it ended.
+        kind: what the failure counts as.
+    """
+    if step.spec.on_interrupt == "rerun":
+        return None
+    if step.spec.on_interrupt == "skip":
+        return InterruptedEnd("SKIPPED", "interrupted, on_interrupt: skip")
+    again = f"--rerun {job_id}.{step.spec.id} runs it again"
+    if not step.spec.continue_on_error:
+        again = "resume the run once more, and it runs again"
+    error = ErrorInfo(
+        code="AF713",
+        message=f"the step was interrupted at attempt {attempt} ({how}) "
+        "and must not be repeated (on_interrupt: fail)",
+        kind=kind,
+        hint=f"find out what it did; {again}",
+    )
+    return InterruptedEnd("FAILED", error=error)
 
 
 def _skips_rest(step: StepPlan, ended: StepState | e.StepFinished) -> bool:

@@ -16,15 +16,13 @@ import anyio.lowlevel
 import msgspec
 
 from aetherflow.clock import wait_within
-from aetherflow.engine.attempt_keys import attempt_key
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.template_scope import job_scope
 from aetherflow.errors import ErrorInfo
 from aetherflow.event_loop import protect_task
 from aetherflow.events import run_events as e
-from aetherflow.execution.attempt import NO_TOKEN, AttemptOutcome, RunFacts, Token, attempt_step
-from aetherflow.execution.attempt_place import AttemptPlace
+from aetherflow.execution.attempt import NO_TOKEN, AttemptOutcome, AttemptPlace, RunFacts, Token, attempt_step
 from aetherflow.execution.backoff import next_wait
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.held_resource import HeldResource
@@ -171,7 +169,7 @@ class InstanceTask:
         scope = job_scope(machine.names, machine.state, self.instance, machine.resolve)
         limit, _ = self._timer.limit(step)
         placement = self._parts.placements[place.executor]
-        token = Token(attempt_key(machine.state, self.instance.id, step.id)) if place.executor else NO_TOKEN
+        token = self._token(step) if place.executor else NO_TOKEN
         attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit, token)
         if isinstance(step.spec, MessageStep):
             attempt = partial(
@@ -182,6 +180,11 @@ class InstanceTask:
             if limit is None and not context.is_foreign:
                 return await attempt()
             return await self._in_own_task(attempt, step, place, context)
+
+    def _token(self, step: StepPlan) -> Token:
+        from aetherflow.engine.attempt_keys import attempt_key  # noqa: PLC0415 - only with an executor
+
+        return Token(attempt_key(self._machine.state, self.instance.id, step.id))
 
     async def _in_own_task(
         self,

@@ -8,7 +8,7 @@ import anyio
 
 from aetherflow.clock import Clock, wait_within
 from aetherflow.errors import ErrorInfo
-from aetherflow.execution.attempt_place import AttemptPlace
+from aetherflow.execution.attempt import AttemptPlace
 from aetherflow.plan.plan import JobPlan, StepPlan
 from aetherflow.spec.messages import MessageStep
 
