@@ -35,6 +35,7 @@ from tests.servers.free_port import free_port
 from tests.servers.tcp_proxy import TcpProxy
 
 DASK = Path(sys.executable).with_name("dask")
+AETHERFLOW = Path(sys.executable).with_name("aetherflow")
 MARK = "TESTS_DASK_CLUSTER"
 SECONDS = 60.0
 """How long anything here may take; far more than it needs."""
@@ -179,7 +180,7 @@ class Cluster:
     def start_scheduler(self) -> None:
         """Start the scheduler, or another one in its place; return when it answers."""
         self._scheduler = self._start(
-            "scheduler", "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
+            "scheduler", DASK, "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
         )
         scheduler = self._scheduler
         wait_until(
@@ -209,6 +210,7 @@ class Cluster:
         *,
         threads: int = 2,
         network: bool = False,
+        plain: bool = False,
         options: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
         wait: bool = True,
@@ -219,23 +221,27 @@ class Cluster:
             name: its name; one of this name must have ended before.
             threads: how many attempts it runs at once.
             network: whether all that passes between it and the scheduler goes through proxies.
+            plain: whether it is a worker of Dask alone, which runs no attempts of steps.
             options: more options of its command.
             environment: more variables.
             wait: whether to return only when it is connected.
         """
-        between, words = None, ["--name", name, "--nthreads", str(threads), *options]
+        between: Network | None = None
+        port = free_port()
+        words = ["--name", name, "--nthreads", str(threads)]
+        words += ["--listen-address", f"tcp://127.0.0.1:{port}"]
         if network:
-            port = free_port()
             between = Network(self.port, port)
             self._ends.enter_context(between.to_scheduler)
             self._ends.enter_context(between.to_worker)
-            words += ["--listen-address", f"tcp://127.0.0.1:{port}"]
             words += ["--contact-address", self.through(between.to_worker)]
-        else:
-            words += ["--host", "127.0.0.1"]
         scheduler = self.address if between is None else self.through(between.to_scheduler)
-        words += ["--no-nanny", "--no-dashboard", "--memory-limit", "0"]
-        process = self._start(name, "worker", scheduler, *words, environment=environment or {})
+        program = [AETHERFLOW]
+        if plain:
+            program, words = [DASK], [*words, "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
+        process = self._start(
+            name, *program, "worker", scheduler, *words, *options, environment=environment or {}
+        )
         worker = self._workers[name] = WorkerProcess(name, process, between)
         if wait:
             self.wait_for([name])
@@ -292,11 +298,11 @@ class Cluster:
         self._ends.close()
 
     def _start(
-        self, name: str, *words: str, environment: Mapping[str, str] | None = None
+        self, name: str, *words: str | Path, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [*ENDS_WITH_THE_TESTS, DASK, *words],
+                [*ENDS_WITH_THE_TESTS, *words],
                 cwd=self.folder,
                 env=self._environment | dict(environment or {}),
                 stdin=subprocess.DEVNULL,

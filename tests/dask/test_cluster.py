@@ -21,8 +21,8 @@ def _sleeping_child() -> tuple[int, int]:
 @pytest.mark.asyncio
 async def test_a_worker_hangs_loses_its_network_and_dies(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
-        near = cluster.start_worker("near", wait=False)
-        far = cluster.start_worker("far", network=True)
+        near = cluster.start_worker("near", plain=True, wait=False)
+        far = cluster.start_worker("far", plain=True, network=True)
         cluster.wait_for(["near", "far"])
         async with Client(cluster.address, asynchronous=True) as client:  # type: ignore[no-untyped-call]  # of Dask
             pids = await client.submit(_sleeping_child, workers=["far"], pure=False)
