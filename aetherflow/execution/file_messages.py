@@ -111,13 +111,10 @@ class ShippedFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ReadInput(msgspec.Struct, frozen=True, tag="read_input"):
-    """Return a piece of an input, a `Chunk`.
+    """Return a piece of a file of the list of the inputs, a `Chunk`."""
 
-    Attributes:
-        number: its place in the list of the inputs, from 0.
-    """
-
-    number: int
+    path: bytes
+    root: Root
     offset: int
 
 
@@ -127,11 +124,12 @@ class ListOutputs(msgspec.Struct, frozen=True, tag="list_outputs"):
     What it holds gets its final names when the end of the attempt is accepted.
 
     Attributes:
-        removed: the paths of inputs that are not there any more, relative to the root of the workspace.
+        files: below the folder of the job; their paths are relative to it.
+        removed: what the worker got of it, and is not there any more.
     """
 
     files: list[ShippedFile]
-    removed: list[bytes] = []
+    removed: list[ShippedFile] = []
 
 
 class WriteOutput(msgspec.Struct, frozen=True, tag="write_output"):

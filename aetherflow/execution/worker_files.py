@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import anyio
 
 from aetherflow.errors import StepError
 from aetherflow.execution.file_messages import (
@@ -17,9 +19,16 @@ from aetherflow.execution.file_messages import (
     WriteOutput,
 )
 from aetherflow.execution.ports import StepCall
-from aetherflow.execution.published_files import PublishedFiles
+from aetherflow.execution.published_files import PublishedFiles, too_late
+from aetherflow.execution.received_outputs import ReceivedOutputs
+from aetherflow.execution.shipped_inputs import ShippedInputs, ShippingLimits
 from aetherflow.execution.worker_logs import WorkerLogs
 from aetherflow.run_ids import folder_name
+
+T = TypeVar("T")
+
+CLOSE_SECONDS = 30.0
+"""How long the end of an attempt waits until what it has sent and nobody wants is deleted."""
 
 
 class WorkerFiles:
@@ -29,18 +38,32 @@ class WorkerFiles:
     before another attempt may begin.
     """
 
-    def __init__(self, call: StepCall) -> None:
+    def __init__(self, call: StepCall, *, flow_folder: str = "", ships: ShippingLimits | None = None) -> None:
+        """Take what the attempt is about; nothing is read or written yet.
+
+        Args:
+            call: the step, with the paths as the engine has them.
+            flow_folder: where the flow file is; empty: the flow comes from no file.
+            ships: how much is sent, with `artifacts: ship`; None: the worker sees the same folders.
+        """
         directories = call.directories
         self._published = PublishedFiles(directories)
         logs = Path(directories.logs, folder_name(call.run_id), call.job_id)
         self._logs = WorkerLogs(logs, call.step_id, call.attempt, directories.access)
+        self._inputs = ShippedInputs(call, flow_folder, ships) if ships else None
+        self._outputs: ReceivedOutputs | None = None
+        if self._inputs and ships:
+            self._outputs = ReceivedOutputs(self._inputs.job_folder, call.key, directories.access, ships)
+        self._is_over = False
 
     async def answer(self, ask: FileAsk) -> Any:
         """Return the answer to a question, to be sent as JSON.
 
         Raises:
-            StepError: it cannot be done; the worker gets the error.
+            StepError: it cannot be done, or comes too late; the worker gets the error.
         """
+        if self._is_over:
+            raise too_late()
         match ask:
             case PublishFile():
                 return await self._published.publish(ask)
@@ -48,18 +71,44 @@ class WorkerFiles:
                 return await self._logs.open(ask)
             case WriteLog():
                 return await self._logs.write(ask)
-            case ListInputs() | ReadInput() | ListOutputs() | WriteOutput():
-                raise StepError(
-                    "artifacts: ship is not there yet", hint="use artifacts: shared", code="AF841"
-                )
+            case ListInputs():
+                return await _there(self._inputs).list()
+            case ReadInput():
+                return await _there(self._inputs).read(ask)
+            case ListOutputs():
+                return await _there(self._outputs).begin(ask)
+            case WriteOutput():
+                return await _there(self._outputs).write(ask)
 
     async def accept(self) -> None:
-        """Give what the attempt has sent its final names.
+        """Give what the attempt has sent its final names; it can send nothing any more.
 
         Raises:
             StepError: a file cannot get its name.
         """
+        self._is_over = True
+        if self._outputs:
+            await self._outputs.accept()
 
     async def close(self) -> None:
         """Let nothing get a name any more, and forget what was sent and not accepted."""
+        self._is_over = True
         await self._published.close()
+        if self._outputs:
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                await self._outputs.close()
+
+
+def _there(part: T | None) -> T:
+    """Return a part that only attempts have whose files are sent.
+
+    Raises:
+        StepError: this attempt is none of them.
+    """
+    if part is None:
+        raise StepError(
+            "a worker asks for files, but with artifacts: shared none are sent",
+            hint="the worker runs another version of AetherFlow, or is not what it seems: restart it",
+            code="AF846",
+        )
+    return part

@@ -10,7 +10,6 @@ import anyio
 import msgspec
 
 from aetherflow.clock import SystemClock
-from aetherflow.errors import ConfigError, ErrorInfo
 from aetherflow.events.masking import masked
 from aetherflow.events.run_events import Event, Notice, StepOutput, StepProgress
 from aetherflow.events.trace_ids import RunTrace
@@ -20,21 +19,18 @@ from aetherflow.execution.ports import LogLine, OutputLine, Progress, StepCall
 from aetherflow.execution.worker_messages import Answer, NotedLineage, Work
 from aetherflow.process import guardian
 from aetherflow.process.printed_output import recorded_output
-from aetherflow.redaction import Redactor, names_a_secret
+from aetherflow.redaction import names_a_secret
 from aetherflow.runs.background import reports_of
 from aetherflow.sdk.connector import Resource
 from aetherflow.sdk.context import StepContext
-from aetherflow.sdk.executor import Place
-from aetherflow.sdk.files import publisher
 from aetherflow.sdk.json_values import plain_json, plain_text
 from aetherflow.sdk.marks import check_mark_text
 from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepResult, StepType
 from aetherflow.sdk.step_failure import failure_of, stored_text
 from aetherflow.sdk.workspace import Workspace
-from aetherflow.task_errors import leaves
+from aetherflow.worker.attempt_files import AttemptFiles
 from aetherflow.worker.engine_link import EngineLink
-from aetherflow.worker.published_files import EnginePublisher
 from aetherflow.worker.run_on_worker import RunOnWorker
 from aetherflow.worker.twins import EffectsOfEngine, LocksOfEngine, MarksOfEngine
 
@@ -48,8 +44,9 @@ class PerformedStep:
     def __init__(self, run: RunOnWorker, work: Work, link: EngineLink) -> None:
         """Prepare the context of the step; nothing runs yet."""
         self._run = run
-        self._call = work.call
         self._link = link
+        self._files = AttemptFiles(work, run.package.place, link.ask_and_block, self._warn)
+        self._call = self._files.call
         self._effects = EffectsOfEngine(link, work.effects)
         self._programs = f"{work.call.run_id}/{work.call.job_id}/{work.call.step_id}/{os.urandom(4).hex()}"
         self._connectors = ConnectorPool(
@@ -75,19 +72,26 @@ class PerformedStep:
         context = self._context
         step_type = self._run.step_type(self._call.step_type, self._call.version)
         context.is_foreign = step_type.is_foreign
-        inputs = self._run.revealed(self._call.inputs)
-        context.redactor.add_named(inputs)
-        publisher.set(EnginePublisher(self._link.ask_and_block))
+        context.redactor.add_named(self._call.inputs)
+        try:
+            async with self._files.used():
+                result = await self._result(step_type)
+        except BaseException:
+            await context.undo()
+            raise
+        return self._answer(result, must_wait=context.has_to_undo)
+
+    async def _result(self, step_type: StepType) -> StepResult:
+        context = self._context
         try:
             async with context.recording_output():
-                result = await call_step(context, step_type, inputs)
-            result = self._masked(result)
+                result = await call_step(context, step_type, self._call.inputs)
+            return self._masked(result)
         except BaseException:
             await context.undo()
             raise
         finally:
             await self._close()
-        return self._answer(result, must_wait=context.has_to_undo)
 
     async def undo(self) -> None:
         """Undo what the step left, because the engine could not conclude it."""
@@ -95,8 +99,9 @@ class PerformedStep:
 
     def failed(self, error: BaseException) -> Answer:
         """Return the answer of a step that raised this."""
-        info, trace = failure_here(error, self._context.redactor, self._run.place)
-        return msgspec.structs.replace(self._answer(None), error=info, trace=trace)
+        info, trace = failure_of(error, self._context.redactor)
+        answer = msgspec.structs.replace(self._answer(None), error=info, trace=trace)
+        return self._files.there(answer)
 
     def stopped(self) -> Answer:
         """Return the answer of a step that was stopped."""
@@ -104,12 +109,13 @@ class PerformedStep:
 
     def _answer(self, result: StepResult | None, *, must_wait: bool = False) -> Answer:
         context = self._context
-        return Answer(
+        answer = Answer(
             result,
             lineage=NotedLineage(**context.noted_lineage.fields(context.redactor)),
             progress_note=context.redactor.text(stored_text(context.progress_note)),
             must_wait=must_wait,
         )
+        return self._files.there(answer)
 
     def _masked(self, result: StepResult) -> StepResult:
         """Return a result without secrets; what it names like one is a secret from now on.
@@ -164,7 +170,7 @@ class PerformedStep:
             scheduled_at=package.scheduled_at,
             run_date=package.run_date,
             record_output=recorded_output,
-            place=package.place,
+            place=self._files.place,
             trace=RunTrace(
                 call.flow_id,
                 call.run_id,
@@ -183,22 +189,15 @@ class PerformedStep:
         shown = masked(event, self._run.redactor)
         match shown:
             case Notice():
-                self._link.say(LogLine(shown.message, shown.level))
+                self._link.say(LogLine(self._files.text_there(shown.message), shown.level))
             case StepOutput():
-                line = OutputLine(shown.stream, shown.text, shown.more_bytes, shown.is_unfinished)
+                text = self._files.text_there(shown.text)
+                line = OutputLine(shown.stream, text, shown.more_bytes, shown.is_unfinished)
                 self._link.say(line)
             case StepProgress():
                 self._link.say(Progress(shown.done, shown.total, shown.unit, shown.note))
             case _:
                 raise TypeError(f"a step announces no {type(shown).__name__}")
-
-
-def failure_here(error: BaseException, redactor: Redactor, place: Place) -> tuple[ErrorInfo, str]:
-    """Return a failure as `failure_of` does; what may be right on another worker names this one."""
-    info, trace = failure_of(error, redactor)
-    if any(isinstance(one, ConfigError) for one in leaves(error)):
-        info = info.with_remark(f"on worker {place.worker} of host {place.host}")
-    return info, trace
 
 
 def _workspace(call: StepCall) -> Workspace:

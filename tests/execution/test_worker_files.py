@@ -64,7 +64,7 @@ async def test_the_steps_within_a_step_have_logs_too(tmp_path: Path) -> None:
     assert (tmp_path / "logs" / "r" / "j" / "s.after.2.log").exists()
 
 
-async def test_files_are_not_sent_yet(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="ship") as raised:
+async def test_no_files_are_sent_to_a_worker_that_sees_them(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match="shared") as raised:
         await WorkerFiles(call(tmp_path)).answer(ListInputs())
-    assert raised.value.code == "AF841"
+    assert raised.value.code == "AF846"
