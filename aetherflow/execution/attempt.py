@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -65,19 +65,28 @@ NO_TOKEN = Token()
 """Of an attempt that runs in this process only."""
 
 
+LOST_HINT = "a retry with retry_on: [lost] makes another attempt, if the step may run twice"
+
+
 class AttemptPlace:
     """Takes note of the worker that begins an attempt, once, and as long as the attempt goes on.
 
     Attributes:
         executor: the executor that the attempt was given to; empty: it runs in this process.
         worker: the worker that has begun it; empty while none has.
+        may_have_run: whether a worker has begun it, as far as anybody knows.
+        lost: why nobody knows how it ended; None: it ended in order, or goes on.
     """
 
-    def __init__(self, executor: str, report: Callable[[AttemptPlace], None]) -> None:
+    def __init__(
+        self, executor: str, report: Callable[[AttemptPlace], None], *, is_reattached: bool = False
+    ) -> None:
         """Wait for a worker of the executor, if there is one; `report` is called when it begins."""
         self.executor = executor
         self.worker = ""
         self.host = ""
+        self.may_have_run = is_reattached or not executor
+        self.lost: ErrorInfo | None = None
         self._report = report
         self._begun = anyio.Event()
         self._is_over = False
@@ -97,8 +106,21 @@ class AttemptPlace:
         """Note that a worker begins the attempt, or is found to run it still."""
         if not self.has_begun and not self._is_over:
             self.worker, self.host = worker, host
+            self.may_have_run = True
             self._begun.set()
             self._report(self)
+
+    async def watch(self, attempt: Callable[[], Awaitable[AttemptOutcome]]) -> AttemptOutcome:
+        """Perform the attempt; note if it is lost, and add to its error where it ran."""
+        outcome = await attempt()
+        error = outcome.error
+        if not self.executor or error is None or error.kind != "lost":
+            return outcome
+        if self.worker and not (self.worker in error.message and self.host in error.message):
+            error = error.with_remark(f"it ran on {self}")
+        error = error if error.hint else msgspec.structs.replace(error, hint=LOST_HINT)
+        self.lost = error
+        return msgspec.structs.replace(outcome, error=error)
 
     def close(self) -> None:
         """Note that the attempt has ended: nothing begins it any more."""

@@ -16,6 +16,7 @@ import anyio.lowlevel
 import msgspec
 
 from aetherflow.clock import wait_within
+from aetherflow.engine.decide import interrupted_end
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.template_scope import job_scope
@@ -156,12 +157,26 @@ class InstanceTask:
             marks.release()
         self._give_back_slots()
         duration = round(self._clock.monotonic() - started, 6)
+        if (end := self._end_of_lost(step, attempt, place)) is not None:
+            return partial(self._finish, step, attempt, duration=duration, **end)
         if outcome is None or (scope.cancel_called and outcome.result is None):
             reason = self._machine.state.cancel_reason
             if self._machine.state.cancelling == "timeout":
                 reason = _with_progress(reason, context)
             return partial(self._finish, step, attempt, "CANCELLED", duration, reason=reason)
         return partial(self._report, step, attempt, outcome, duration)
+
+    def _end_of_lost(self, step: StepPlan, attempt: int, place: AttemptPlace) -> dict[str, Any] | None:
+        """Return the end of a step whose attempt is lost and which must not run twice; None if it may.
+
+        It ends as after a crash of this process: then nobody knows either what the attempt did.
+        """
+        if place.lost is None or not place.may_have_run:
+            return None
+        how = place.lost.message
+        if (end := interrupted_end(step, self.instance.id, attempt, how, "lost")) is None:
+            return None
+        return {**end._asdict(), "was_interrupted": True}
 
     async def _attempt(self, context: StepContext, step: StepPlan, place: AttemptPlace) -> AttemptOutcome:
         """Run one attempt, within its time limit."""
@@ -175,6 +190,8 @@ class InstanceTask:
             attempt = partial(
                 attempt_message, self._parts.run, context, step, step.spec, scope, placement, limit
             )
+        if place.executor:
+            attempt = partial(place.watch, attempt)
         protect_task("engine")
         async with context.recording_output():
             if limit is None and not context.is_foreign:

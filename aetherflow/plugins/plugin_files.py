@@ -93,6 +93,12 @@ class Loaded(msgspec.Struct, frozen=True):
     problems: list[Diagnostic]
 
 
+def version_of(path: Path) -> str:
+    """Return a text that changes with the files of a plugin path; empty if it cannot be read."""
+    source = _read(path)
+    return "" if isinstance(source, Diagnostic) else source.package.removeprefix(PLUGIN_PACKAGE)
+
+
 def load(path: Path) -> Loaded:
     """Load a plugin path; return what it registers and its diagnostics."""
     source = _read(path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.spec.env_file import EnvFile
 from aetherflow.spec.flow_place import FlowPlace
 from aetherflow.spec.placed import PlacedProfile, PlacedResource
 
@@ -24,10 +25,17 @@ class RunPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         place: where the flow file is; on a worker it need not exist.
         traceparent: the span in which the run began; empty: none.
         execution: how many times the run has been started or resumed, including now.
+        nonce: how references to secrets begin, see `execution.secret_references`.
         variables: those of the run that are not secret, and that do not come from the process of the engine.
+        secret_variables: the names of those of env files that are secret.
+        env_files: these files, which a worker reads if it sees them too; by absolute paths.
+        secrets_module: the secrets provider of the run; a worker may have one of its own.
+        secrets_path: likewise.
         resources: as they are written, not resolved.
         profiles: likewise; None: the run has none.
-        plugin_paths: where step types and connectors are that are not installed; own step types last.
+        profiles_file: where they are written.
+        plugin_paths: where step types and connectors are that are not installed.
+        steps_folders: where the project has step types.
         plugins: the version of each of these paths, a hash of its files.
         zip_drivers: the archive drivers that enterprise mode allows; None: it is off.
     """
@@ -40,9 +48,15 @@ class RunPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str = ""
     tracestate: str = ""
     execution: int = 1
+    nonce: str = ""
     variables: dict[str, str] = {}
+    secret_variables: list[str] = []
+    env_files: list[EnvFile] = []
+    secrets_module: str = ""
+    secrets_path: str = ""
     resources: dict[str, PlacedResource] = {}
     profiles: dict[str, PlacedProfile] | None = None
+    profiles_file: str = ""
     plugin_paths: list[str] = []
     steps_folders: list[str] = []
     plugins: dict[str, str] = {}

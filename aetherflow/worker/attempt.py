@@ -35,10 +35,9 @@ from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.redaction import Redactor
 from aetherflow.runs.run_package import RunPackage, decoded
 from aetherflow.sdk.executor import Place, Send
-from aetherflow.sdk.step_failure import failure_of
 from aetherflow.task_errors import one_error
 from aetherflow.worker.engine_link import EngineLink
-from aetherflow.worker.performed import PerformedStep
+from aetherflow.worker.performed import PerformedStep, failure_here
 from aetherflow.worker.run_on_worker import RunOnWorker, open_run
 from aetherflow.worker.runs_here import RunsHere
 from aetherflow.worker_threads import WorkerThreads
@@ -230,7 +229,7 @@ class AttemptOnWorker:
                 raise
             if step is not None:
                 return step, step.failed(error)
-            info, trace = failure_of(error, Redactor())
+            info, trace = failure_here(error, Redactor(), self.place)
             return None, Answer(error=info, trace=trace)
         return step, Answer() if step is None else step.stopped()
 

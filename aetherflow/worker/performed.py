@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
 
 from aetherflow.clock import SystemClock
+from aetherflow.errors import ConfigError, ErrorInfo
 from aetherflow.events.masking import masked
 from aetherflow.events.run_events import Event, Notice, StepOutput, StepProgress
 from aetherflow.events.trace_ids import RunTrace
@@ -19,16 +21,18 @@ from aetherflow.execution.ports import LogLine, OutputLine, Progress, StepCall
 from aetherflow.execution.worker_messages import Answer, NotedLineage, Work
 from aetherflow.process import guardian
 from aetherflow.process.printed_output import recorded_output
-from aetherflow.redaction import names_a_secret
+from aetherflow.redaction import Redactor, names_a_secret
 from aetherflow.runs.background import reports_of
 from aetherflow.sdk.connector import Resource
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.executor import Place
 from aetherflow.sdk.json_values import plain_json, plain_text
 from aetherflow.sdk.marks import check_mark_text
 from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepResult, StepType
 from aetherflow.sdk.step_failure import failure_of, stored_text
 from aetherflow.sdk.workspace import Workspace
+from aetherflow.task_errors import leaves
 from aetherflow.worker.attempt_files import AttemptFiles
 from aetherflow.worker.engine_link import EngineLink
 from aetherflow.worker.run_on_worker import RunOnWorker
@@ -72,24 +76,22 @@ class PerformedStep:
         context = self._context
         step_type = self._run.step_type(self._call.step_type, self._call.version)
         context.is_foreign = step_type.is_foreign
-        context.redactor.add_named(self._call.inputs)
+        inputs = self._run.revealed(self._call.inputs)
+        context.redactor.add_named(inputs)
         try:
             async with self._files.used():
-                result = await self._result(step_type)
+                result = await self._result(step_type, inputs)
         except BaseException:
             await context.undo()
             raise
         return self._answer(result, must_wait=context.has_to_undo)
 
-    async def _result(self, step_type: StepType) -> StepResult:
+    async def _result(self, step_type: StepType, inputs: dict[str, Any]) -> StepResult:
         context = self._context
         try:
             async with context.recording_output():
-                result = await call_step(context, step_type, self._call.inputs)
+                result = await call_step(context, step_type, inputs)
             return self._masked(result)
-        except BaseException:
-            await context.undo()
-            raise
         finally:
             await self._close()
 
@@ -99,7 +101,7 @@ class PerformedStep:
 
     def failed(self, error: BaseException) -> Answer:
         """Return the answer of a step that raised this."""
-        info, trace = failure_of(error, self._context.redactor)
+        info, trace = failure_here(error, self._context.redactor, self._run.place)
         answer = msgspec.structs.replace(self._answer(None), error=info, trace=trace)
         return self._files.there(answer)
 
@@ -198,6 +200,14 @@ class PerformedStep:
                 self._link.say(Progress(shown.done, shown.total, shown.unit, shown.note))
             case _:
                 raise TypeError(f"a step announces no {type(shown).__name__}")
+
+
+def failure_here(error: BaseException, redactor: Redactor, place: Place) -> tuple[ErrorInfo, str]:
+    """Return a failure as `failure_of` does; what may be right on another worker names this one."""
+    info, trace = failure_of(error, redactor)
+    if any(isinstance(one, ConfigError) for one in leaves(error)):
+        info = info.with_remark(f"on worker {place.worker} of host {place.host}")
+    return info, trace
 
 
 def _workspace(call: StepCall) -> Workspace:

@@ -5,6 +5,9 @@ from __future__ import annotations
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF186": ("packages of 0.0 in the same environment", "tests/test_shared_environment.py"),
     "AF160": ("a project file of another user", "tests/config/test_project.py"),
+    "AF805": ("a worker without a variable", "tests/worker/test_secrets.py"),
+    "AF807": ("a secret that only the engine knows", "tests/worker/test_secrets.py"),
+    "AF808": ("a worker without the secrets provider", "tests/worker/test_secrets.py"),
     "AF806": ("a worker with another version of a plugin", "tests/worker/test_versions.py"),
     "AF573": ("a keyring that is locked", "tests/config/test_value_providers.py"),
     "AF600": ("a database fails in the middle of a run", "tests/runs/test_run_host.py"),

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
-from aetherflow.clock import Clock
 from aetherflow.engine.attempt_keys import attempt_key
 from aetherflow.engine.state import StepPlace
 from aetherflow.errors import StepError
 from aetherflow.events import run_events as e
-from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import StepResult
-from tests.execution.live_run import LiveRun, live, one_step, stored
+from tests.execution.far_run import executing
+from tests.execution.live_run import one_step, stored
 from tests.execution.worker_double import WorkerDouble
 from tests.polling import eventually
 from tests.store.clock_double import FakeClock
-
-
-def nothing(_context: StepContext, _inputs: dict[str, Any]) -> None:
-    """Stand for a step that another process runs."""
-    raise AssertionError
-
-
-@asynccontextmanager
-async def executing(
-    text: str, folder: Path, workers: WorkerDouble, clock: Clock | None = None
-) -> AsyncIterator[LiveRun]:
-    """Execute a run on the workers beside a block, and to its end after it."""
-    async with (
-        live(text, folder, {"t": nothing}, placement=workers, clock=clock) as run,
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(run.run)
-        yield run
 
 
 async def tick(clock: FakeClock, seconds: float) -> None:

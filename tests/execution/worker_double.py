@@ -15,6 +15,8 @@ class FarAttempt:
     Attributes:
         begins: set it, and the worker `w1` on the host `far` begins the attempt.
         ends: set it, and the attempt ends with `end`.
+        begun: it has begun.
+        is_refused: it ends when it would begin, and no worker begins it.
         was_cancelled: the engine asked it to stop.
     """
 
@@ -22,6 +24,8 @@ class FarAttempt:
         self.call = call
         self.context = context
         self.begins = anyio.Event()
+        self.begun = anyio.Event()
+        self.is_refused = False
         self.ends = anyio.Event()
         self.end: StepResult | Exception = StepResult()
         self.was_cancelled = False
@@ -50,7 +54,9 @@ class WorkerDouble:
         self._changed.set()
         try:
             await attempt.begins.wait()
-            context.on_placed("w1", "far")
+            if not attempt.is_refused:
+                context.on_placed("w1", "far")
+            attempt.begun.set()
             await attempt.ends.wait()
         except anyio.get_cancelled_exc_class():
             attempt.was_cancelled = True

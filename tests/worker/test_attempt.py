@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import anyio
 import msgspec
+import pytest
 
 from aetherflow import Mark, StepResult
 from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.execution.file_messages import PublishFile
 from aetherflow.execution.ports import LogLine, OutputLine, Progress
 from aetherflow.execution.worker_messages import (
     Answer,
@@ -158,6 +161,53 @@ def test_a_lock_is_held_by_the_engine_until_the_block_ends(tmp_path: Path) -> No
     heard = [one for one in engine.heard if isinstance(one, Request | LogLine)][1:]
     assert heard == [Request(2, TakeLock("k", 5, 1)), LogLine("inside"), Request(3, ReleaseLock(2))]
     assert engine.answer.result == StepResult()
+
+
+@pytest.mark.parametrize("is_async", ["async", "sync"])
+def test_a_file_gets_its_final_name_only_if_the_engine_says_so(tmp_path: Path, is_async: str) -> None:
+    def write(context: StepContext) -> None:
+        with context.writing(context.path("out.txt")) as part:
+            part.write_text("new")
+
+    @step("async")
+    async def write_async(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+        write(context)
+
+    @step("sync")
+    def write_sync(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+        write(context)
+
+    final = tmp_path / "work" / "demo" / "a" / "run-1" / "artifacts" / "out.txt"
+    engine, attempt = on_worker(call_of(tmp_path, is_async), write_async, write_sync)
+    engine.answers[PublishFile] = ErrorInfo("AF882", "the attempt does not count any more")
+    attempt.run()
+    (asked_for,) = asked(engine.heard)
+    assert asked_for.final == os.fsencode(final)
+    assert engine.answer.error is not None
+    assert not list(final.parent.iterdir())
+    engine, attempt = on_worker(call_of(tmp_path, is_async), write_async, write_sync)
+    engine.answers[PublishFile] = {"outcome": "yours"}
+    attempt.run()
+    assert (engine.answer.error, final.read_text()) == (None, "new")
+
+
+def test_a_thread_that_waits_for_the_engine_ends_when_the_worker_ends_the_attempt(tmp_path: Path) -> None:
+    @step("write")
+    async def write(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+        with context.writing(context.path("out.txt")) as part:
+            part.write_text("new")
+
+    engine, attempt = on_worker(call_of(tmp_path, "write"), write)
+    engine.answers[PublishFile] = NOTHING
+    thread = in_thread(attempt.run)
+    engine.wait_for(Request, 2)
+    attempt.stop("the scheduler is lost")
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive()
+    assert not list(tmp_path.rglob("out.txt"))
 
 
 def test_stop_ends_a_step_that_waits_and_one_in_a_thread(tmp_path: Path) -> None:

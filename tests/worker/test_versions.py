@@ -19,7 +19,7 @@ def test_a_step_type_of_another_version_does_not_run(tmp_path: Path) -> None:
     assert error is not None
     assert error.code == "AF806"
     assert error.message == (
-        "the step type say has version say 1 on worker w1 (host1), but say 2 in the engine"
+        "the step type say has version say 1, but say 2 in the engine (on worker w1 of host host1)"
     )
 
 
