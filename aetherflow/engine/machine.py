@@ -139,7 +139,9 @@ class RunMachine:
         if self._executor_of is in_process:
             return ""
         step_type = self.plan.step_types.get(step.spec.type)
-        if step_type is None or step_type.placement != "anywhere" or isinstance(step.spec, MessageStep):
+        if step_type is None or isinstance(step.spec, MessageStep):
+            return ""
+        if step_type.placement_with(step.spec.inputs) != "anywhere":
             return ""
         return self._executor_of(instance.job, step)
 

@@ -76,6 +76,8 @@ class StepType(msgspec.Struct, frozen=True):
         default_resource: the resource that the step uses if it names none, and the flow declares this one.
         placement: "coordinator" if the step must run in the process that executes the run, because it needs
             that process's locks, nested steps or machine.
+        coordinator_inputs: inputs with which the step must run there too, unless the flow leaves them out or
+            writes `false`; the flow decides, not what a template gives.
         is_foreign: whether its code is not AetherFlow's own, or may call such code: it may do anything.
         follow_up: the step that runs behind this one once its success is stored, see `follow_up_of`.
         resource_type: the class of connectors that the input `resource` must name; `validate` checks it.
@@ -94,6 +96,7 @@ class StepType(msgspec.Struct, frozen=True):
     program_inputs: tuple[str, ...] = ()
     default_resource: str = ""
     placement: PlacementRule = "anywhere"
+    coordinator_inputs: tuple[str, ...] = ()
     is_foreign: bool = True
     follow_up: StepType | None = None
     resource_type: type[Any] | None = None
@@ -103,6 +106,11 @@ class StepType(msgspec.Struct, frozen=True):
     def is_async(self) -> bool:
         """Whether `run` is a coroutine function; otherwise it runs in a worker thread."""
         return inspect.iscoroutinefunction(self.run)
+
+    def placement_with(self, written: Mapping[str, Any]) -> PlacementRule:
+        """Return where a step with these inputs may run, which are as the flow has them."""
+        is_bound = any(written.get(name, False) is not False for name in self.coordinator_inputs)
+        return "coordinator" if is_bound else self.placement
 
     def __call__(self, context: Any, inputs: Any) -> Any:
         """Call the step with a context and its typed inputs."""

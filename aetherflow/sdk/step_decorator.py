@@ -37,6 +37,7 @@ class _Declared(msgspec.Struct, frozen=True):
     """What a step declares about itself, see `StepType`."""
 
     placement: PlacementRule
+    coordinator_inputs: tuple[str, ...]
     contains: Literal["", "step"]
     visible: dict[str, Visibility]
     program_inputs: tuple[str, ...]
@@ -50,6 +51,7 @@ def step(
     output: type[Any] | None = None,
     names_outputs: Callable[[Mapping[str, Any]], OutputNames] | None = None,
     placement: PlacementRule = "anywhere",
+    coordinator_inputs: tuple[str, ...] = (),
     contains: Literal["", "step"] = "",
     visible: Mapping[str, Visibility] | None = None,
     program_inputs: tuple[str, ...] = (),
@@ -70,6 +72,7 @@ def step(
         names_outputs: see `StepType`.
         placement: "coordinator" for a step that takes locks or runs other steps, and so must run in the
             process that executes the run.
+        coordinator_inputs: see `StepType`.
         contains: see `StepType`.
         visible: see `StepType`.
         program_inputs: see `StepType`.
@@ -87,6 +90,7 @@ def step(
     def register(target: Any) -> StepType:
         given = {
             "placement": placement,
+            "coordinator_inputs": coordinator_inputs,
             "contains": contains,
             "visible": visible or {},
             "program_inputs": program_inputs,

@@ -107,7 +107,7 @@ _ALWAYS_TAKEN = frozenset(ProcessOutput.__struct_fields__) - {"parsed", "count"}
     "external.process",
     output=ProcessOutput,
     names_outputs=_names_outputs,
-    placement="coordinator",
+    coordinator_inputs=("leave_running",),
     visible={"command": "process list", "args": "process list"},
     program_inputs=("command", "args", "stdin"),
 )

@@ -19,8 +19,10 @@ def report_leftovers(context: StepContext, end: ProcessEnd, recorder: OutputReco
     """Log which processes the program left, and what becomes of them."""
     if end.left:
         output = "; its output is recorded until then" if recorder.held else ""
+        is_here = context.programs_of == context.run_id
+        when = "when the run ends" if is_here else "now, as the step runs on a worker"
         context.log(
-            f"the program has left in the background: {_named(end)}. This is ended when the run ends{output} "
+            f"the program has left in the background: {_named(end)}. This is ended {when}{output} "
             "(leave_running: true lets it outlive the run)",
             "warning",
         )
