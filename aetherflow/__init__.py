@@ -67,11 +67,14 @@ if TYPE_CHECKING:
     from aetherflow.task_errors import one_error
     from aetherflow.transfer.local_files import LocalFiles
     from aetherflow.transfer.steps import transfer_steps
+    from aetherflow.worker.attempt import AttemptOnWorker
+    from aetherflow.worker.facts import worker_facts
 
 __all__ = [
     "NOT_DONE",
     "AetherFlowError",
     "AttemptLost",
+    "AttemptOnWorker",
     "BundleError",
     "BundleFile",
     "BundleSource",
@@ -132,6 +135,7 @@ __all__ = [
     "step",
     "step_names",
     "transfer_steps",
+    "worker_facts",
 ]
 
 _HOMES = {
@@ -171,6 +175,8 @@ _HOMES = {
         "task_errors": ("one_error",),
         "transfer.local_files": ("LocalFiles",),
         "transfer.steps": ("transfer_steps",),
+        "worker.attempt": ("AttemptOnWorker",),
+        "worker.facts": ("worker_facts",),
     }.items()
     for name in names
 }

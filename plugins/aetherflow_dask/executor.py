@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from importlib.util import find_spec
 
-from aetherflow import Executor, MissingExtra, OpenExecutor, WorkerRequest
+from aetherflow import Executor, MissingExtra, OpenExecutor, WorkerRequest, run_blocking
 from aetherflow_dask.options import DaskOptions
 
 
@@ -20,12 +21,21 @@ class DaskExecutor(Executor):
     ) -> AbstractAsyncContextManager[OpenExecutor]:
         """Connect to the cluster, or start one; see `Executor.open`."""
         _need_dask()
-        raise NotImplementedError(options, log)
+        return _opened(options, log)
 
     def serve(self, request: WorkerRequest, log: Callable[[str, str], None]) -> int:
         """Run a worker until it is asked to stop; see `Executor.serve`."""
         _need_dask()
-        raise NotImplementedError(request, log)
+        from aetherflow_dask.worker_process import serve  # noqa: PLC0415 - only a worker needs it
+
+        return serve(request, log)
+
+
+@asynccontextmanager
+async def _opened(options: DaskOptions, log: Callable[[str, str], None]) -> AsyncIterator[OpenExecutor]:
+    opening = await run_blocking(import_module, "aetherflow_dask.opening")  # takes 0.3 s
+    async with opening.opened(options, log) as executor:
+        yield executor
 
 
 def _need_dask() -> None:

@@ -1,0 +1,324 @@
+"""The attempts that this worker has: those that run, and those whose answer the engine has not read yet.
+
+A start of an attempt runs in a thread of Dask's. What it sends goes, in batches, as events of the topic of
+its engine; what the engine sends arrives by `take`, on the event loop of the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, assert_never
+from weakref import WeakKeyDictionary
+
+from aetherflow import AttemptOnWorker, Place
+from aetherflow_dask.watchdog import Watchdog
+from aetherflow_dask.wire import (
+    PIECE_BYTES,
+    Acknowledge,
+    Assembly,
+    Attach,
+    Deliver,
+    Forget,
+    Frame,
+    Said,
+    SendAgain,
+    batch_of,
+    encoded,
+    frames_of,
+)
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+BEAT_SECONDS = 2.0
+BEATS_MISSED = 5
+"""So many beats at least fit into the time after which a worker is lost."""
+
+SHARE_OF_LOST = 0.75
+"""A worker ends its attempts after this share of that time, so that it is earlier than the engine."""
+
+UNREAD_SECONDS = 3600.0
+"""How long an answer that nobody has read is kept."""
+
+UNHEARD_SECONDS = 60.0
+"""How long an attempt asks whether it may begin, at least; the engine that wanted it may be gone."""
+
+KEPT_BYTES = 64 << 20
+"""How much of what an attempt has sent is kept until the engine has it; older frames are dropped."""
+
+FLUSH_SECONDS = 0.002
+STOP_SECONDS = 10.0
+
+_tables: WeakKeyDictionary[Worker, AttemptsHere] = WeakKeyDictionary()
+_making = threading.Lock()
+
+
+class _Start:
+    """One start of an attempt.
+
+    Attributes:
+        is_heard: whether the engine has said anything to it.
+        is_unwanted: whether no engine wants its answer.
+        ended: when its thread has ended; 0: it runs.
+    """
+
+    def __init__(self, table: AttemptsHere, key: str, topic: str, lost_after: float) -> None:
+        self.id = os.urandom(8).hex()
+        self.key, self.topic, self.lost_after = key, topic, lost_after
+        self.begun, self.ended = time.monotonic(), 0.0
+        self.is_heard = False
+        self.is_unwanted = False
+        self.last = 0
+        self.kept: deque[Frame] = deque()
+        self.kept_bytes = 0
+        self.incoming = Assembly()
+        self.attempt = AttemptOnWorker(key, table.place, self.send)
+        self._table = table
+        self._lock = threading.Lock()
+        self._attaching: int | None = None
+        self._held: list[bytes] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody needs anything more of it."""
+        return self.is_unwanted or self.attempt.is_over
+
+    def send(self, message: bytes) -> None:
+        """Send a message to the engine; from any thread."""
+        with self._lock:
+            if self._attaching not in (None, threading.get_ident()):
+                self._held.append(message)
+                return
+            self._send(message)
+
+    def _send(self, message: bytes) -> None:
+        for frame in frames_of(self.key, self.id, self.last + 1, message):
+            self.last = frame.number
+            self.kept.append(frame)
+            self.kept_bytes += len(frame.data)
+            self._table.put(self.topic, frame)
+        while self.kept_bytes > KEPT_BYTES and len(self.kept) > 1:
+            self.kept_bytes -= len(self.kept.popleft().data)
+
+    def acknowledge(self, number: int) -> None:
+        """Forget the frames that the engine has."""
+        with self._lock:
+            while self.kept and self.kept[0].number <= number:
+                self.kept_bytes -= len(self.kept.popleft().data)
+
+    def send_again(self, number: int) -> None:
+        """Send again the frames from this number on, as far as they are kept."""
+        with self._lock:
+            for frame in self.kept:
+                if frame.number >= number:
+                    self._table.put(self.topic, frame)
+
+    def attach(self, topic: str, lost_after: float) -> None:
+        """Belong to another engine from now on, which first gets what the attempt says about itself."""
+        with self._lock:
+            self.topic, self.lost_after, self._attaching = topic, lost_after, threading.get_ident()
+            self.incoming = Assembly(0)
+            self.kept.clear()
+            self.kept_bytes = 0
+        try:
+            self.attempt.attach(self.send)
+        finally:
+            with self._lock:
+                self._attaching = None
+                held, self._held = self._held, []
+                for message in held:
+                    self._send(message)
+
+
+class AttemptsHere:
+    """The attempts of one worker.
+
+    Attributes:
+        place: this worker.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self.place = Place(str(worker.name), socket.gethostname(), os.getpid())
+        self._worker = worker
+        self._address = worker.address
+        self._loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop  # type: ignore[attr-defined]
+        self._starts: dict[str, _Start] = {}
+        self._lock = threading.Lock()
+        self._out: deque[tuple[str, Frame]] = deque()
+        self._is_flush_due = False
+        self._flushed = 0.0
+        self._watchdog = Watchdog()
+        self._answered = time.monotonic()
+        self._beats: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[str | None] | None = None
+        self._loop.call_soon_threadsafe(self._begin_to_beat)
+
+    def run(self, key: str, topic: str, lost_after: float) -> None:
+        """Run an attempt in this thread."""
+        start = _Start(self, key, topic, lost_after)
+        with self._lock:
+            self._starts[start.id] = start
+        try:
+            start.attempt.run()
+        finally:
+            start.ended = time.monotonic()
+            if start.is_over:
+                self._forget(start)
+
+    def keys(self) -> list[str]:
+        """Return the keys of all attempts that are here and have begun."""
+        return [start.key for start in self._all() if start.is_heard and not start.is_over]
+
+    def take(self, batch: bytes) -> list[str]:
+        """Take what an engine sends; return the starts and keys that are not here."""
+        unknown: list[str] = []
+        for message in batch_of(batch):
+            if isinstance(message, Attach):
+                found = [one for one in self._all() if one.key == message.key and not one.is_over]
+                for start in found:
+                    start.attach(message.topic, message.lost_after)
+                unknown += [] if found else [message.key]
+            elif not self._take(message):
+                unknown.append(message.frame.start if isinstance(message, Deliver) else message.start)
+        return unknown
+
+    def _take(self, message: Deliver | Acknowledge | SendAgain | Forget) -> bool:
+        """Take what is for one start; return whether it is here."""
+        start = self._starts.get(message.frame.start if isinstance(message, Deliver) else message.start)
+        if start is None:
+            return False
+        match message:
+            case Deliver(frame):
+                self._deliver(start, frame)
+            case Acknowledge(number=number):
+                start.acknowledge(number)
+            case SendAgain(number=number):
+                start.send_again(number)
+            case Forget(why=why):
+                start.is_unwanted = True
+                start.attempt.stop(why)
+                if start.ended:
+                    self._forget(start)
+            case _:
+                assert_never(message)
+        return True
+
+    def put(self, topic: str, frame: Frame) -> None:
+        """Send a frame soon, together with others; from any thread."""
+        self._out.append((topic, frame))
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            with suppress(RuntimeError):  # the worker has ended
+                self._loop.call_soon_threadsafe(self._flush_soon)
+
+    async def stop(self, why: str) -> None:
+        """Stop all attempts, wait for their ends, and beat no more."""
+        for start in self._all():
+            start.attempt.stop(why)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline and any(not start.ended for start in self._all()):
+            self._watchdog.beat(STOP_SECONDS)
+            await asyncio.sleep(0.02)
+        self._flush()
+        if self._beats is not None:
+            self._beats.cancel()
+        self._watchdog.end()
+
+    def _deliver(self, start: _Start, frame: Frame) -> None:
+        start.is_heard = True
+        message = start.incoming.add(frame)
+        if message is not None:
+            start.attempt.receive(message)
+            if start.is_over and start.ended:
+                self._forget(start)
+
+    def _all(self) -> list[_Start]:
+        with self._lock:
+            return list(self._starts.values())
+
+    def _forget(self, start: _Start) -> None:
+        with self._lock:
+            self._starts.pop(start.id, None)
+
+    def _flush_soon(self) -> None:
+        wait = self._flushed + FLUSH_SECONDS - self._loop.time()
+        if wait > 0:
+            self._loop.call_later(wait, self._flush)
+        else:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        self._flushed = self._loop.time()
+        batches: dict[str, list[Frame]] = {}
+        size = 0
+        while self._out:
+            topic, frame = self._out.popleft()
+            batches.setdefault(topic, []).append(frame)
+            size += len(frame.data)
+            if size > PIECE_BYTES:
+                self._say(batches)
+                batches, size = {}, 0
+        self._say(batches)
+
+    def _say(self, batches: dict[str, list[Frame]]) -> None:
+        for topic, frames in batches.items():
+            self._worker.log_event(topic, encoded(Said(self._address, frames)))
+
+    def _begin_to_beat(self) -> None:
+        self._beats = self._loop.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        """Say regularly to each engine what is here, and to the watchdog that this loop lives."""
+        while True:
+            starts = self._all()
+            lost_after = min((start.lost_after for start in starts), default=0.0)
+            pause = min(BEAT_SECONDS, lost_after / BEATS_MISSED) if starts else BEAT_SECONDS
+            if starts:
+                self._watchdog.beat(lost_after * SHARE_OF_LOST)
+                self._tidy(starts)
+                self._flush()
+                for topic in {start.topic for start in starts}:
+                    here = {start.id: start.last for start in self._all() if start.topic == topic}
+                    self._worker.log_event(topic, encoded(Said(self._address, [], True, here)))
+                await self._look_at_scheduler(pause, lost_after * SHARE_OF_LOST)
+            else:
+                self._watchdog.rest()
+                self._answered = time.monotonic()
+            await asyncio.sleep(pause)
+
+    async def _look_at_scheduler(self, seconds: float, limit: float) -> None:
+        """Ask the scheduler for an answer; end everything here if it has given none for too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._worker.scheduler.echo(data=0)
+            self._answered = time.monotonic()
+        except (OSError, TimeoutError):
+            if time.monotonic() - self._answered > limit:
+                await self.stop("the scheduler cannot be reached")
+                self._closing = self._loop.create_task(self._worker.close(reason="scheduler lost"))
+
+    def _tidy(self, starts: Iterable[_Start]) -> None:
+        now = time.monotonic()
+        for start in starts:
+            if start.ended and (start.is_over or now - start.ended > UNREAD_SECONDS):
+                self._forget(start)
+            elif not start.is_heard and now - start.begun > max(UNHEARD_SECONDS, 2 * start.lost_after):
+                start.is_unwanted = True
+                start.attempt.stop("no engine has answered")
+
+
+def attempts_of(worker: Worker) -> AttemptsHere:
+    """Return the attempts of a worker of this process."""
+    with _making:
+        table = _tables.get(worker)
+        if table is None:
+            table = _tables[worker] = AttemptsHere(worker)
+        return table

@@ -1,0 +1,183 @@
+"""A process of a cluster: `python -m aetherflow_dask.child`, a scheduler or a worker.
+
+The first line of its standard input says which, as JSON; so certificates stand neither in a file nor among
+its arguments. A worker whose address was not known then gets it in a second line. It ends when its input
+does, as the process that started it has ended then, or is asked to stop by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aetherflow import TlsFiles, WorkerRequest
+
+if TYPE_CHECKING:
+    from distributed.security import Security
+
+LOST_CODE = 75
+"""The exit code of a worker that has lost its scheduler: it may be started again."""
+
+UNREACHABLE_CODE = 69
+"""The exit code of a worker that has never found its scheduler."""
+
+CLOSE_SECONDS = 20.0
+
+
+class SchedulerRole(msgspec.Struct, frozen=True, tag="scheduler"):
+    """Be a scheduler on a free port of the loopback; its address is the first line of the output."""
+
+    security: TlsFiles
+
+
+class WorkerRole(msgspec.Struct, frozen=True, tag="worker"):
+    """Be a worker."""
+
+    request: WorkerRequest
+
+
+Role = SchedulerRole | WorkerRole
+
+
+def main() -> int:
+    """Be what standard input says, until it ends or SIGTERM comes; return the exit code."""
+    role = msgspec.json.decode(sys.stdin.buffer.readline(), type=Role)
+    import aetherflow_dask.client  # noqa: F401, PLC0415 - imports Dask, and silences it
+
+    if isinstance(role, SchedulerRole):
+        return asyncio.run(_scheduler(role))
+    request = role.request
+    if not request.address and not request.scheduler_file:
+        address = sys.stdin.buffer.readline().decode().strip()
+        if not address:
+            return 0
+        request = msgspec.structs.replace(request, address=address)
+    return asyncio.run(_worker(request))
+
+
+async def _scheduler(role: SchedulerRole) -> int:
+    import dask.config  # noqa: PLC0415
+    from distributed import Scheduler  # noqa: PLC0415
+
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.reuse-broadcast-comm": True,
+        "distributed.admin.low-level-log-length": 100,
+    }
+    with dask.config.set(settings):
+        scheduler = Scheduler(
+            host="127.0.0.1",
+            port=0,
+            protocol="tls",
+            security=_security(role.security),
+            dashboard=False,
+            dashboard_address=None,
+        )
+        await scheduler
+        _say(scheduler.address)
+        return await _until_asked(scheduler.finished(), scheduler.close)
+
+
+def _security(tls: TlsFiles | None) -> Security | None:
+    from distributed.security import Security  # noqa: PLC0415
+
+    if tls is None:
+        return None
+    return Security(
+        tls_ca_file=tls.ca,
+        tls_scheduler_cert=tls.cert,
+        tls_scheduler_key=tls.key,
+        tls_worker_cert=tls.cert,
+        tls_worker_key=tls.key,
+        tls_client_cert=tls.cert,
+        tls_client_key=tls.key,
+        require_encryption=True,
+    )
+
+
+async def _worker(request: WorkerRequest) -> int:
+    import dask.config  # noqa: PLC0415
+    from distributed import Worker  # noqa: PLC0415
+
+    from aetherflow_dask.on_worker import LABEL, PLENTY, AttemptsPlugin  # noqa: PLC0415
+
+    if request.folder:
+        os.environ["AETHERFLOW_WORK_ROOT"] = request.folder
+    resources = {name: float(amount) for name, amount in request.resources.items()}
+    resources |= {f"{LABEL}{label}": PLENTY for label in request.labels}
+    protocol, host, port = _listens(request)
+    with dask.config.set({"distributed.worker.profile.enabled": False}):
+        worker = Worker(
+            request.address or None,
+            scheduler_file=request.scheduler_file or None,
+            nthreads=request.threads,
+            name=request.name or None,
+            resources=resources,
+            security=_security(request.tls),
+            protocol=protocol,
+            host=host,
+            port=port,
+            contact_address=request.contact or None,
+            memory_limit=0,
+            death_timeout=request.give_up_after,
+            plugins=(AttemptsPlugin(),),
+        )
+        try:
+            await worker
+        except (OSError, TimeoutError) as error:
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+            return UNREACHABLE_CODE
+        threads = "a step" if request.threads == 1 else f"{request.threads} steps"
+        _say(f"{worker.name} runs {threads} at once for the scheduler at {worker.scheduler.address}")
+        return await _until_asked(worker.finished(), worker.close)
+
+
+def _listens(request: WorkerRequest) -> tuple[str | None, str | None, int | None]:
+    """Return the protocol, host and port that a worker listens on; None: what Dask chooses."""
+    protocol, _, place = request.listen.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if not host:
+        host = "127.0.0.1" if "//127.0.0.1:" in request.address else ""
+    return protocol or None, host or None, int(port) if port.isdigit() else None
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the process that started this one reads it
+
+
+async def _until_asked(finished: Awaitable[Any], close: Any) -> int:
+    """Wait until it has ended by itself, SIGTERM or SIGINT asks it to, or standard input ends."""
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    ended = asyncio.ensure_future(finished)
+    stop = asyncio.ensure_future(asked.wait())
+    await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not asked.is_set():
+        return LOST_CODE
+    with suppress(TimeoutError, OSError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await close()
+    return 0
+
+
+def _end_with_input() -> None:
+    """End this process at once with its input; its guardian ends the programs of its steps."""
+    while sys.stdin.buffer.readline():
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # threads of steps that do not end must not keep it

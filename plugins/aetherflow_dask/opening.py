@@ -1,0 +1,132 @@
+"""Open the executor: start a cluster if the options say so, connect, and connect again when it is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+import anyio.to_thread
+from msgspec.structs import replace
+
+from aetherflow import ConfigError, ExecutorError, one_error
+from aetherflow_dask.client import EngineClient
+from aetherflow_dask.connection import Connection
+from aetherflow_dask.local_cluster import local_cluster
+from aetherflow_dask.options import DaskOptions
+
+CLOSE_SECONDS = 5.0
+PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def opened(options: DaskOptions, log: Callable[[str, str], None]) -> AsyncIterator[Connection]:
+    """Have a cluster, and be connected to it; see `Executor.open`.
+
+    Raises:
+        ConfigError: the options cannot be used.
+        ExecutorError: the cluster cannot be reached, or not be started.
+    """
+    async with _cluster(options, log) as cluster, one_error() as tasks:
+        connection = Connection(cluster, tasks, log)
+        link = _Link(cluster, connection, log)
+        await link.connect()
+        tasks.start_soon(connection.watch)
+        tasks.start_soon(link.keep)
+        try:
+            yield connection
+        finally:
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                await connection.close()
+            tasks.cancel_scope.cancel()
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                await link.close()
+
+
+@asynccontextmanager
+async def _cluster(options: DaskOptions, log: Callable[[str, str], None]) -> AsyncIterator[DaskOptions]:
+    """Have the cluster of the options; yield them with its address and its certificates."""
+    if options.address:
+        yield options
+    elif options.cluster in (None, "local"):
+        async with local_cluster(options, log) as (address, security):
+            yield replace(options, address=address, security=security, cluster=None, resources={}, labels=[])
+    else:
+        raise ConfigError(f"cluster: {options.cluster} is not supported", code="AF814")
+
+
+class _Link:
+    """Holds the connection to the scheduler."""
+
+    def __init__(self, options: DaskOptions, connection: Connection, log: Callable[[str, str], None]) -> None:
+        self._options, self._connection, self._log = options, connection, log
+        self._client: EngineClient | None = None
+        self._lost = anyio.Event()
+
+    async def connect(self) -> None:
+        """Connect for the first time, and wait for a worker.
+
+        Raises:
+            ExecutorError: nobody answers in time, or no worker is there.
+        """
+        options = self._options
+        problem = "no answer"
+        with anyio.move_on_after(options.connect_within) as within:
+            while self._client is None:
+                try:
+                    await self._try()
+                except OSError as error:
+                    problem = str(error) or type(error).__name__
+                    await anyio.sleep(PAUSE_SECONDS)
+            problem = "it has no workers"
+            await self._connection.has_workers.wait()
+        if within.cancelled_caught:
+            await self.close()
+            raise ExecutorError(
+                f"the Dask cluster at {options.address} cannot be used: {problem}",
+                hint="start its scheduler (dask scheduler) and workers (aetherflow worker ADDRESS), "
+                "or correct address and security",
+                code="AF883",
+            )
+
+    async def keep(self) -> None:
+        """Connect again whenever the scheduler is lost, sooner or later."""
+        while True:
+            await self._lost.wait()
+            self._connection.disconnected()
+            self._log("warning", f"the connection to the scheduler at {self._options.address} is lost")
+            await self.close()
+            pause = PAUSE_SECONDS
+            while self._client is None:
+                await anyio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                with suppress(OSError):
+                    await self._try()
+            self._log("info", f"the scheduler at {self._options.address} is there again")
+
+    async def close(self) -> None:
+        """End the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(OSError, TimeoutError):
+                await client.close(timeout=CLOSE_SECONDS)
+
+    async def _try(self) -> None:
+        """Connect once.
+
+        Raises:
+            OSError: the scheduler does not answer.
+        """
+        self._lost = lost = anyio.Event()
+        client = EngineClient(
+            self._options.address, self._options, on_lost=lost.set, on_done=self._connection.done
+        )
+        try:
+            await client
+            await self._connection.use(client)
+        except BaseException:
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True), suppress(OSError, TimeoutError):
+                await client.close(timeout=1)
+            raise
+        self._client = client

@@ -1,0 +1,115 @@
+"""`aetherflow worker`: keeps a worker of a Dask cluster running, as a process of its own that may die.
+
+The worker is a child of this process. It is started again when it has died, was killed by its watchdog as it
+hung, or has lost its scheduler. When this process is killed, the worker and the programs of its steps end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from aetherflow import ConfigError, ExecutorError, WorkerRequest
+from aetherflow_dask.child import LOST_CODE, UNREACHABLE_CODE, WorkerRole
+
+PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+"""A worker that ran so long is started again without a longer pause."""
+
+
+def serve(request: WorkerRequest, log: Callable[[str, str], None]) -> int:
+    """Run a worker until SIGTERM or SIGINT asks it to stop; see `aetherflow.Executor.serve`.
+
+    Raises:
+        ConfigError: the request cannot be used.
+        ExecutorError: the scheduler cannot be reached.
+    """
+    if not request.address and not request.scheduler_file:
+        raise ConfigError("a worker needs the address of its scheduler", code="AF814")
+    if request.address.startswith("tls://") and request.tls is None:
+        raise ConfigError(
+            f"{request.address} is encrypted, and the worker has no certificate",
+            hint="give --tls-ca, --tls-cert and --tls-key",
+            code="AF814",
+        )
+    return _Kept(request, log).run()
+
+
+class _Kept:
+    """The worker process, kept running."""
+
+    def __init__(self, request: WorkerRequest, log: Callable[[str, str], None]) -> None:
+        self._request, self._log = request, log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_asked = threading.Event()
+
+    def run(self) -> int:
+        """Start the worker again and again until it is asked to stop; return the exit code.
+
+        Raises:
+            ExecutorError: the scheduler cannot be reached.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+        if self._request.ends_with_stdin:
+            threading.Thread(target=self._end_with_input, daemon=True).start()
+        pause = PAUSE_SECONDS
+        while not self._is_asked.is_set():
+            begun = time.monotonic()
+            code = self._once()
+            if self._is_asked.is_set():
+                break
+            if code == UNREACHABLE_CODE:
+                raise ExecutorError(
+                    f"the scheduler at {self._request.address or self._request.scheduler_file} "
+                    f"cannot be reached for {self._request.give_up_after:.0f} s",
+                    hint="start it (dask scheduler), or correct the address and the certificates",
+                    code="AF883",
+                )
+            pause = PAUSE_SECONDS if time.monotonic() - begun > STEADY_SECONDS else pause
+            why = "has lost its scheduler" if code == LOST_CODE else f"has ended ({_ended(code)})"
+            self._log("warning", f"the worker {why}; it is started again")
+            self._is_asked.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        self._log("info", "the worker has stopped")
+        return 0
+
+    def _once(self) -> int:
+        """Run the worker to its end, and return its exit code."""
+        process = self._process = subprocess.Popen(
+            [sys.executable, "-m", "aetherflow_dask.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for this process, which ends it in order
+        )
+        with process:
+            if process.stdin is not None and process.stdout is not None:
+                process.stdin.write(msgspec.json.encode(WorkerRole(self._request)) + b"\n")
+                process.stdin.flush()
+                if self._is_asked.is_set():
+                    process.terminate()
+                for line in process.stdout:
+                    self._log("info", line.decode(errors="replace").rstrip())
+            return process.wait()
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        self._is_asked.set()
+        if self._process is not None:
+            self._process.terminate()
+
+    def _end_with_input(self) -> None:
+        while sys.stdin.buffer.readline():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _ended(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,379 @@
+"""The executor `dask` carries messages between the engine and real workers, and sees attempts lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import msgspec
+import pytest
+import pytest_asyncio
+from aetherflow_dask.connection import Connection, resources_of
+from aetherflow_dask.executor import DaskExecutor
+from aetherflow_dask.options import DaskOptions
+from distributed.scheduler import KilledWorker, NoValidWorkerError
+
+from aetherflow import (
+    AttemptLost,
+    ConfigError,
+    ExecutorError,
+    Needs,
+    Place,
+    StepError,
+    WorkerRequest,
+    one_error,
+)
+from aetherflow.errors import ErrorInfo
+from aetherflow.execution.ports import Directories, StepCall
+from aetherflow.execution.worker_messages import (
+    Accepted,
+    Begin,
+    End,
+    FromWorker,
+    Go,
+    Refuse,
+    Reply,
+    Request,
+    Work,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CALL = StepCall(
+    step_type="check_items",
+    version="1",
+    inputs={},
+    flow_id="f",
+    run_id="r",
+    job_id="j",
+    step_id="s",
+    attempt=1,
+    execution=1,
+    idempotency_key="",
+    environment="",
+    directories=Directories("", "", {}),
+)
+SECONDS = 60.0
+
+
+class Attempt:
+    """An attempt whose worker is refused the package of its run, so that it ends at once; or not answered."""
+
+    def __init__(self, *, waits: bool = False, needs: Needs | None = None, package: str = "p") -> None:
+        self.key = f"r/j/s/{uuid.uuid4().hex}"
+        self.needs = needs or Needs()
+        self.waits, self.package = waits, package
+        self.place: Place | None = None
+        self.begun, self.asked, self.over = anyio.Event(), anyio.Event(), anyio.Event()
+        self.said: list[FromWorker] = []
+        self.starts: list[str] = []
+        self.reply: Callable[[bytes], None] = lambda _message: None
+
+    def deliver(self, start: str, message: bytes, reply: Callable[[bytes], None]) -> None:
+        """Answer as an engine does."""
+        said: FromWorker = msgspec.json.decode(message, type=FromWorker)
+        self.said.append(said)
+        self.reply = reply
+        if start not in self.starts:
+            self.starts.append(start)
+        if isinstance(said, Begin):
+            self.place = said.place
+            reply(msgspec.json.encode(Go(Work(CALL, self.package))))
+            self.begun.set()
+        if isinstance(said, Request):
+            self.asked.set()
+            if not self.waits:
+                self.end()
+        if isinstance(said, End):
+            reply(msgspec.json.encode(Accepted()))
+            self.over.set()
+
+    def end(self) -> None:
+        """Let the worker end it."""
+        self.reply(msgspec.json.encode(Reply(1, error=ErrorInfo("TEST", "there is no package"))))
+
+    async def ended(self) -> None:
+        """Return when the worker has answered."""
+        await self.over.wait()
+
+    @property
+    def answer(self) -> End:
+        """What the worker answered."""
+        (answer,) = (one for one in self.said if isinstance(one, End))
+        return answer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster() -> AsyncIterator[Connection]:
+    """Two workers on this machine, kept by a task of its own: a fixture begins and ends in different ones."""
+    options = DaskOptions(workers=2, threads=4, resources={"SFTP": 1}, labels=["here"], lost_after=5.0)
+    there: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+    enough = anyio.Event()
+
+    async def keep() -> None:
+        async with DaskExecutor().open(options, lambda *_: None) as opened:
+            assert isinstance(opened, Connection)
+            there.set_result(opened)
+            await enough.wait()
+
+    keeping = asyncio.create_task(keep())
+    keeping.add_done_callback(lambda _: there.done() or there.cancel())
+    await there
+    await _until(lambda: there.result().slots == 8)
+    yield there.result()
+    enough.set()
+    await keeping
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    """Return when something is so."""
+    with anyio.fail_after(SECONDS):
+        while not is_so():  # noqa: ASYNC110 - nobody says when
+            await anyio.sleep(0.02)
+
+
+async def test_workers_say_what_they_are_and_offer(cluster: Connection) -> None:
+    first, second = await cluster.workers()
+
+    assert {first.place.worker, second.place.worker} == {"worker-1", "worker-2"}
+    assert (first.threads, first.resources, list(first.labels)) == (4, {"SFTP": 1.0}, ["here"])
+    assert first.python == ".".join(map(str, sys.version_info[:3]))
+    assert first.place.process_id not in (os.getpid(), second.place.process_id)
+
+
+async def test_the_cluster_is_encrypted_and_its_clock_is_right(cluster: Connection) -> None:
+    found = {one.subject: one.state for one in await cluster.check()}
+
+    assert found["encryption"] == "ok"
+    assert "latency" in found
+    assert not {"clock", "Dask", "allowed-failures"} & found.keys()
+
+
+async def test_many_attempts_at_once_end_each_once(cluster: Connection) -> None:
+    attempts = [Attempt() for _ in range(50)]
+
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for attempt in attempts:
+                tasks.start_soon(cluster.run, attempt)
+
+    for attempt in attempts:
+        assert [type(one) for one in attempt.said] == [Begin, Request, End]
+        assert len(attempt.starts) == 1
+        assert attempt.answer.answer.error is not None
+        assert attempt.answer.answer.error.code == "TEST"
+
+
+async def test_a_message_that_is_larger_than_a_frame_arrives_whole(cluster: Connection) -> None:
+    attempt = Attempt(package="x" * 5_000_000)
+
+    with anyio.fail_after(SECONDS):
+        await cluster.run(attempt)
+
+    (asked,) = (one for one in attempt.said if isinstance(one, Request))
+    assert asked.ask.package == attempt.package  # type: ignore[union-attr]
+
+
+async def test_an_attempt_goes_where_its_needs_are_met(cluster: Connection) -> None:
+    assert resources_of(Needs({"SFTP": 1}, "here")) == {"SFTP": 1.0, "label here": 1.0}
+    first, second, third = (Attempt(needs=Needs({"SFTP": 1}, "here"), waits=True) for _ in range(3))
+
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for attempt in (first, second, third):
+                tasks.start_soon(cluster.run, attempt)
+            await first.begun.wait()
+            await second.begun.wait()
+            assert first.place is not None
+            assert second.place is not None
+            assert first.place.worker != second.place.worker
+            assert not third.begun.is_set()
+            await first.asked.wait()
+            await second.asked.wait()
+            first.end()
+            second.end()
+            await third.asked.wait()
+            third.end()
+
+
+async def test_an_attempt_that_was_given_up_is_stopped_on_its_worker(cluster: Connection) -> None:
+    attempt = Attempt(waits=True)
+
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cluster.run, attempt)
+            await attempt.asked.wait()
+            assert await cluster.find([attempt.key, "another"]) == {attempt.key}
+            tasks.cancel_scope.cancel()
+        while await cluster.find([attempt.key]):
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_an_attempt_that_a_worker_has_is_joined_by_another_engine(cluster: Connection) -> None:
+    attempt = Attempt(waits=True)
+    address = cluster._options.address
+    options = DaskOptions(address=address, security=cluster._options.security, lost_after=5.0)
+
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cluster.run, attempt)
+            await attempt.asked.wait()
+            async with DaskExecutor().open(options, lambda *_: None) as other:
+                joined = Attempt()
+                joined.key = attempt.key
+                assert await other.find([attempt.key, "another"]) == {attempt.key}
+                await other.run(joined)
+            assert joined.starts == attempt.starts
+            assert isinstance(joined.said[0], Begin)
+            assert joined.said[0].has_begun
+            assert joined.answer
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_second_start_of_an_attempt_can_be_refused(cluster: Connection) -> None:
+    """As a scheduler may start a task twice, both starts reach the engine, which decides."""
+    attempt = Attempt(waits=True)
+
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cluster.run, attempt)
+            await attempt.asked.wait()
+            refused: list[str] = []
+            deliver = attempt.deliver
+
+            def gate(start: str, message: bytes, reply: Callable[[bytes], None]) -> None:
+                if start in attempt.starts:
+                    deliver(start, message, reply)
+                else:
+                    refused.append(start)
+                    reply(msgspec.json.encode(Refuse("another start has it")))
+
+            attempt.deliver = gate  # type: ignore[method-assign]
+            answer = attempt.reply
+            client = cluster._client
+            assert client is not None
+            from aetherflow_dask import on_worker  # noqa: PLC0415 - beside what it is used for
+
+            await client.submit(on_worker.run_attempt, attempt.key, cluster.topic, 5.0, pure=False)
+            assert len(refused) == 1
+            attempt.reply = answer
+            attempt.end()
+
+
+async def test_a_worker_that_dies_loses_its_attempts_and_is_started_again(cluster: Connection) -> None:
+    attempt = Attempt(waits=True)
+
+    with anyio.fail_after(SECONDS):
+        async with one_error() as tasks:
+            tasks.start_soon(_killed, attempt, signal.SIGKILL)
+            with pytest.raises(AttemptLost, match=r"^the worker worker-\d has died or was cut off$") as lost:
+                await cluster.run(attempt)
+    assert (lost.value.code, lost.value.info().kind) == ("AF882", "lost")
+    await _until(lambda: cluster.slots == 8)
+
+
+async def test_a_worker_that_hangs_is_killed_and_its_attempts_are_lost(cluster: Connection) -> None:
+    attempt = Attempt(waits=True)
+
+    with anyio.fail_after(SECONDS):
+        async with one_error() as tasks:
+            tasks.start_soon(_killed, attempt, signal.SIGSTOP)
+            with pytest.raises(AttemptLost, match=r"has died or was cut off|has been silent"):
+                await cluster.run(attempt)
+    assert attempt.place is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(attempt.place.process_id, 0)
+
+
+async def _killed(attempt: Attempt, number: signal.Signals) -> None:
+    await attempt.asked.wait()
+    assert attempt.place is not None
+    os.kill(attempt.place.process_id, number)
+
+
+async def test_a_task_that_dask_cannot_run_fails_with_its_reason() -> None:
+    found: list[StepError] = []
+
+    async def run(connection: Connection, attempt: Attempt) -> None:
+        try:
+            await connection.run(attempt)
+        except StepError as error:
+            found.append(error)
+
+    for error in (NoValidWorkerError("t", set(), set(), {}, 1.0), ModuleNotFoundError("aetherflow_dask")):
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                connection = Connection(DaskOptions(), tasks, lambda *_: None)
+                attempt = Attempt(needs=Needs({"GPU": 2}, "far"))
+                tasks.start_soon(run, connection, attempt)
+                await asyncio.sleep(0)
+                connection._submitted["key"] = connection._links[attempt.key]
+                connection.done("key", error)
+
+    assert [error.code for error in found] == ["AF811", "AF812"]
+    assert "(GPU: 2, runs_on: far)" in found[0].message
+    assert "ModuleNotFoundError: aetherflow_dask" in found[1].message
+
+
+async def test_an_attempt_that_has_not_begun_is_given_to_another_worker_when_its_own_dies() -> None:
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            connection = Connection(DaskOptions(), tasks, lambda *_: None)
+            tasks.start_soon(connection.run, Attempt())
+            await asyncio.sleep(0)
+            (link,) = connection._links.values()
+            submitted: list[object] = []
+            killed = KilledWorker("key", None, 0)  # type: ignore[arg-type]  # which worker does not matter
+            connection._submit = submitted.append  # type: ignore[assignment,method-assign]
+            connection._submitted["key"] = link
+            connection.done("key", killed)
+            assert submitted == [link]
+            link.times = 10
+            connection.done("key", killed)
+            assert isinstance(link.failure, AttemptLost)
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_worker_without_the_plugin_is_named() -> None:
+    class Client:
+        async def run(self, *_: Any, **__: Any) -> dict[str, Exception]:
+            return {"tcp://a:1": ModuleNotFoundError("No module named 'aetherflow_dask'")}
+
+    async with anyio.create_task_group() as tasks:
+        connection = Connection(DaskOptions(), tasks, lambda *_: None)
+        connection._client = Client()  # type: ignore[assignment]
+        with pytest.raises(StepError, match="the worker tcp://a:1 cannot run attempts: No module") as caught:
+            await connection.workers()
+    assert caught.value.code == "AF813"
+
+
+async def test_a_scheduler_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    with pytest.raises(ExecutorError) as caught:
+        async with DaskExecutor().open(DaskOptions(), lambda *_: None):
+            pass
+    assert caught.value.code == "AF815"
+
+
+async def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
+    options = DaskOptions(address="tcp://127.0.0.1:1", connect_within=1.0)
+
+    with pytest.raises(ExecutorError, match=r"the Dask cluster at tcp://127\.0\.0\.1:1 cannot") as caught:
+        async with DaskExecutor().open(options, lambda *_: None):
+            pass
+    assert caught.value.code == "AF883"
+
+
+@pytest.mark.parametrize("request_", [WorkerRequest(), WorkerRequest(address="tls://a:1")])
+async def test_a_worker_that_cannot_be_started_says_why(request_: WorkerRequest) -> None:
+    with pytest.raises(ConfigError) as caught:
+        DaskExecutor().serve(request_, lambda *_: None)
+    assert caught.value.code == "AF814"
