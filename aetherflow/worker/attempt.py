@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.event_loop import protect_task, run_loop
+from aetherflow.execution.ports import LogLine
 from aetherflow.execution.worker_messages import (
     Accepted,
     Answer,
@@ -32,11 +33,13 @@ from aetherflow.execution.worker_messages import (
     Work,
 )
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.process import guardian
 from aetherflow.redaction import Redactor
 from aetherflow.runs.run_package import RunPackage, decoded
 from aetherflow.sdk.executor import Place, Send
 from aetherflow.task_errors import one_error
 from aetherflow.worker.engine_link import EngineLink
+from aetherflow.worker.known_secrets import learn_secrets
 from aetherflow.worker.performed import PerformedStep, failure_here
 from aetherflow.worker.run_on_worker import RunOnWorker, open_run
 from aetherflow.worker.runs_here import RunsHere
@@ -126,6 +129,7 @@ class AttemptOnWorker:
         try:
             run_loop(self._main)
         finally:
+            self._link.close()  # for a thread that outlives its step
             with self._lock:
                 arrived, self._arrived = self._arrived, []
                 self._loop, self._has_ended = None, True
@@ -235,12 +239,19 @@ class AttemptOnWorker:
 
     async def _opened(self, package: str) -> RunOnWorker:
         """Return the run, opened when an attempt of it comes here for the first time."""
-        run = self._runs.get(package)
-        if run is None:
-            text = await self._link.ask(GetPackage(package))
-            run = await _opening_threads.run(self._opens, decoded(text), self.place)
-            self._runs.add(package, run)
-        return run
+        if (run := self._runs.get(package)) is not None:
+            return run
+        found = decoded(await self._link.ask(GetPackage(package)))
+
+        def open_it() -> RunOnWorker:
+            run = self._opens(found, self.place)
+            problems = learn_secrets(run, lambda: {guardian.MARK: guardian.new_mark(found.run_id)})
+            for problem in problems:
+                line = f"{run.redactor.text(problem)}; on this worker what it holds is not masked"
+                self._link.say(LogLine(line, "debug"))
+            return run
+
+        return await _opening_threads.run(self._runs.opened, package, open_it, abandon_on_cancel=True)
 
 
 async def _in_own_task(step: PerformedStep) -> Answer:

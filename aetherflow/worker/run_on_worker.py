@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from aetherflow.config.environment import Environment
 from aetherflow.config.prepared_resource import (
+    PreparedResource,
     known_secrets,
     missing_references,
     prepare_resource,
@@ -28,7 +29,7 @@ from aetherflow.runs.run_package import RunPackage
 from aetherflow.sdk.connector import Connector, Resource
 from aetherflow.sdk.executor import Place
 from aetherflow.sdk.step import StepType
-from aetherflow.spec.flow import ProfileSpec
+from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.worker.environment_here import environment_here
 
 Mark = Callable[[], Mapping[str, str]]
@@ -49,6 +50,14 @@ class Types(Protocol):
     def connector_class(self, name: str) -> type[Connector]:
         """Return the class of a connector `kind:driver`; raises ConfigError if there is none."""
         ...
+
+
+class ReadyResource(msgspec.Struct, frozen=True):
+    """A resource and its profile as they are written, with the secrets of this worker in place."""
+
+    spec: ResourceSpec
+    profiles: Mapping[str, ProfileSpec] | None
+    prepared: PreparedResource
 
 
 class RunOnWorker(msgspec.Struct, frozen=True):
@@ -95,11 +104,11 @@ class RunOnWorker(msgspec.Struct, frozen=True):
         self._check_set(references.names_in(value))
         return references.reveal(value, self.environment.variables.__getitem__)
 
-    def resource(self, name: str, *, mark: Mark, warn: Callable[[str], None]) -> Resource:
-        """Return a resource, resolved with the variables and the secrets of this worker; blocking.
+    def prepared(self, name: str) -> ReadyResource:
+        """Return a resource with what it refers to here, as far as it is known without fetching anything.
 
         Raises:
-            ConfigError: it is not declared, or cannot be resolved here.
+            ConfigError: it is not declared, or this worker lacks a value that it refers to.
         """
         spec = self.package.resources.get(name)
         if spec is None:
@@ -124,11 +133,20 @@ class RunOnWorker(msgspec.Struct, frozen=True):
             )
         secrets = known_secrets(prepared, env).values()
         self._check_set(one.name for one in secrets if one.provider == "env")
+        return ReadyResource(spec, profiles, prepared)
+
+    def resource(self, name: str, *, mark: Mark, warn: Callable[[str], None]) -> Resource:
+        """Return a resource, resolved with the variables and the secrets of this worker; blocking.
+
+        Raises:
+            ConfigError: it is not declared, or cannot be resolved here.
+        """
+        ready = self.prepared(name)
         return resolved_resource(
             name,
-            spec,
+            ready.spec,
             self.environment,
-            profiles,
+            ready.profiles,
             self.redactor,
             mark=mark,
             warn=warn,

@@ -62,6 +62,10 @@ async def mine(context, inputs):
     context.log(f"{found} {inputs}")
     print(found, inputs)
     context.progress_note = str(inputs)
+    if "reads" in inputs:
+        text = (context.flow_place.folder / inputs["reads"]).read_text()
+        context.log(text)
+        return {"read": text}
     if inputs.get("fails"):
         raise RuntimeError(f"{found} {inputs}")
     return {"config": {key: digest(value) for key, value in found.items()},
@@ -191,6 +195,15 @@ def test_no_byte_of_a_secret_travels_and_the_step_has_them_all(project: Project,
     texts = {key: str(value) for key, value in INPUTS.items()}
     assert answer.result.outputs["inputs"] == digests({**texts, "fails": "False"})
     assert "postgres://u:***@h/db" in answer.result.outputs["said"]
+
+
+def test_what_a_step_prints_of_a_resource_that_it_does_not_open_is_masked(project: Project) -> None:
+    project.write("says.txt", f"{CANARIES['file']} {CANARIES['decoded']} {CANARIES['profile']}")
+    answer = project.perform({"reads": "says.txt"})
+    assert answer.result is not None, answer
+    assert answer.result.outputs["read"] == "*** *** ***"
+    sent = project.travelled()
+    assert [name for name, canary in CANARIES.items() if canary in sent] == []
 
 
 def test_the_environment_of_the_engine_does_not_travel(project: Project) -> None:
