@@ -159,7 +159,7 @@ _HOMES = {
         "sdk.effects": ("NOT_DONE", "Effect"),
         "sdk.executor": (
             *("Executor", "ExecutorAttempt", "Needs", "OpenExecutor"),
-            *("Place", "TlsFiles", "WorkerFacts", "WorkerRequest"),
+            *("Place", "Shipping", "TlsFiles", "WorkerFacts", "WorkerRequest"),
         ),
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),

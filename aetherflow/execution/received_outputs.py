@@ -19,8 +19,9 @@ import msgspec
 from aetherflow.errors import StepError
 from aetherflow.execution.file_messages import ListOutputs, ShippedFile, WriteOutput
 from aetherflow.execution.published_files import file_threads
-from aetherflow.execution.shipped_inputs import HINT, ShippingLimits
+from aetherflow.execution.shipped_inputs import HINT
 from aetherflow.file_access import FileAccess, make_folder, open_file, set_mode
+from aetherflow.sdk.executor import Shipping
 from aetherflow.sdk.removal import make_own
 
 _LIST = "list"
@@ -36,7 +37,7 @@ class ReceivedOutputs:
         limits: how much may be sent.
     """
 
-    def __init__(self, job_folder: Path, key: str, access: FileAccess, limits: ShippingLimits) -> None:
+    def __init__(self, job_folder: Path, key: str, access: FileAccess, limits: Shipping) -> None:
         self._job = job_folder
         self._access = access
         self._limits = limits

@@ -18,22 +18,11 @@ from aetherflow.execution.named_paths import named_paths
 from aetherflow.execution.ports import StepCall
 from aetherflow.execution.published_files import file_threads
 from aetherflow.run_ids import folder_name
+from aetherflow.sdk.executor import Shipping
 
 HINT = (
     "use artifacts: shared, if there is a folder that all machines see, or run the step with executor: local"
 )
-
-
-class ShippingLimits(msgspec.Struct, frozen=True):
-    """How much is sent for an attempt, to its worker and back, each way.
-
-    Attributes:
-        bytes: of all files together.
-        files: how many files, folders and links.
-    """
-
-    bytes: int = 64 * 2**20
-    files: int = 10_000
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -54,7 +43,7 @@ class ShippedInputs:
         limits: how much may be sent.
     """
 
-    def __init__(self, call: StepCall, flow_folder: str, limits: ShippingLimits) -> None:
+    def __init__(self, call: StepCall, flow_folder: str, limits: Shipping) -> None:
         self._call = call
         self._limits = limits
         self._roots: dict[Root, Path] = {"work": Path(call.directories.work)}

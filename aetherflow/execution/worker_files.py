@@ -21,9 +21,10 @@ from aetherflow.execution.file_messages import (
 from aetherflow.execution.ports import StepCall
 from aetherflow.execution.published_files import PublishedFiles, too_late
 from aetherflow.execution.received_outputs import ReceivedOutputs
-from aetherflow.execution.shipped_inputs import ShippedInputs, ShippingLimits
+from aetherflow.execution.shipped_inputs import ShippedInputs
 from aetherflow.execution.worker_logs import WorkerLogs
 from aetherflow.run_ids import folder_name
+from aetherflow.sdk.executor import Shipping
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class WorkerFiles:
     before another attempt may begin.
     """
 
-    def __init__(self, call: StepCall, *, flow_folder: str = "", ships: ShippingLimits | None = None) -> None:
+    def __init__(self, call: StepCall, *, flow_folder: str = "", ships: Shipping | None = None) -> None:
         """Take what the attempt is about; nothing is read or written yet.
 
         Args:

@@ -97,12 +97,29 @@ class ExecutorAttempt(Protocol):
         ...
 
 
+class Shipping(msgspec.Struct, frozen=True):
+    """How much is sent for an attempt, to its worker and back, each way.
+
+    Attributes:
+        bytes: of all files together.
+        files: how many files, folders and links.
+    """
+
+    bytes: int = 64 * 2**20
+    files: int = 10_000
+
+
 class OpenExecutor(Protocol):
     """A connection to the workers of a cluster, shared by all attempts of the process that use it."""
 
     @property
     def slots(self) -> int:
         """How many attempts the workers run at once; 0 if unknown. It may change."""
+        ...
+
+    @property
+    def ships(self) -> Shipping | None:
+        """How much is sent to workers and back; None: they see the same folders as the engine."""
         ...
 
     async def run(self, attempt: ExecutorAttempt) -> None:
@@ -125,6 +142,14 @@ class OpenExecutor(Protocol):
 
     async def workers(self) -> list[WorkerFacts]:
         """Return what the workers are and offer now."""
+        ...
+
+    async def ask(self, question: bytes) -> dict[str, bytes]:
+        """Let every worker answer a question, by `answer_of_worker` in a thread there.
+
+        Returns:
+            the answers by the names of the workers; one that does not answer is left out.
+        """
         ...
 
     async def check(self) -> list[CheckResult]:

@@ -13,9 +13,9 @@ import msgspec
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.execution import file_messages as m
 from aetherflow.execution.ports import StepCall
-from aetherflow.execution.shipped_inputs import ShippingLimits
 from aetherflow.execution.worker_files import WorkerFiles
 from aetherflow.execution.worker_messages import Answer
+from aetherflow.sdk.executor import Shipping
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow_place import FlowPlace
 from tests.worker.engine_double import EngineDouble, on_worker, package_of
@@ -80,7 +80,7 @@ class FilesOfEngine:
 
 @contextmanager
 def engine_with_files(
-    call: StepCall, *types: StepType, flow: Path | None = None, ships: ShippingLimits | None = None
+    call: StepCall, *types: StepType, flow: Path | None = None, ships: Shipping | None = None
 ) -> Iterator[tuple[EngineDouble, FilesOfEngine, Callable[[], Answer]]]:
     """Yield an engine, its files, and a function that runs the attempt."""
     place = FlowPlace(str(flow / "flow.yaml"), str(flow)) if flow else FlowPlace()

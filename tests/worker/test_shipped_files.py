@@ -24,9 +24,9 @@ from aetherflow.execution.file_messages import (
     WriteOutput,
 )
 from aetherflow.execution.ports import LogLine, StepCall
-from aetherflow.execution.shipped_inputs import ShippingLimits
 from aetherflow.execution.worker_messages import Answer
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.executor import Shipping
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_decorator import step
 from aetherflow.steps.external_process import external_process
@@ -55,7 +55,7 @@ class Machine:
         self,
         body: Body | StepType,
         *,
-        limits: ShippingLimits | None = None,
+        limits: Shipping | None = None,
         before: Callable[[Any], Any] | None = None,
         accept: bool = True,
         **inputs: Any,
@@ -63,7 +63,7 @@ class Machine:
         """Run a step; return its answer, what was wrong with its acceptance, and what it asked."""
         kind = body if isinstance(body, StepType) else step("body")(body)
         call = self.call(kind.name, **inputs)
-        with engine_with_files(call, kind, flow=self.flow, ships=limits or ShippingLimits()) as found:
+        with engine_with_files(call, kind, flow=self.flow, ships=limits or Shipping()) as found:
             engine, files, run = found
             files.before = before or files.before
             answer = run()
@@ -270,7 +270,7 @@ def test_a_link_out_of_the_job_is_not_sent_back(machine: Machine) -> None:
 
 def test_too_much_is_refused_on_both_ways(machine: Machine) -> None:
     (machine.artifacts / "large").write_bytes(b"x" * 1001)
-    limits = ShippingLimits(bytes=1000, files=10)
+    limits = Shipping(bytes=1000, files=10)
     answer, _, _ = machine.run(nothing, file="large", limits=limits)
     assert answer.error is not None
     assert answer.error.code == "AF841"
@@ -404,7 +404,7 @@ def test_a_hostile_worker_writes_nothing_outside(machine: Machine, tmp_path: Pat
     (tmp_path / "outside").mkdir()
     (machine.artifacts / "out").symlink_to(tmp_path / "outside")
     before = all_below(tmp_path)
-    with engine_with_files(machine.call(), flow=machine.flow, ships=ShippingLimits()) as (_, files, _run):
+    with engine_with_files(machine.call(), flow=machine.flow, ships=Shipping()) as (_, files, _run):
         refused = files.refused(ListOutputs([file]))
         assert refused.code == "AF846"
         assert files.refused(WriteOutput(0, 0, Chunk.of(b"x"))).code == "AF846"
@@ -416,7 +416,7 @@ def test_a_hostile_worker_reads_only_what_was_offered(machine: Machine) -> None:
     (machine.artifacts / "in").write_text("in")
     (machine.artifacts / "other").write_text("other")
     call = machine.call(file="in")
-    with engine_with_files(call, flow=machine.flow, ships=ShippingLimits()) as (_, files, _run):
+    with engine_with_files(call, flow=machine.flow, ships=Shipping()) as (_, files, _run):
         for path in (b"demo/a/run-1/artifacts/other", b"../../etc/passwd", b"/etc/passwd"):
             assert files.refused(ReadInput(path, "work", 0)).code == "AF846"
         got = files.answer(ReadInput(b"demo/a/run-1/artifacts/in", "work", 0))
@@ -426,11 +426,11 @@ def test_a_hostile_worker_reads_only_what_was_offered(machine: Machine) -> None:
 
 def test_an_engine_that_takes_over_accepts_what_an_earlier_one_received(machine: Machine) -> None:
     file = ShippedFile(b"artifacts/a", "file", size=2, mode=0o600)
-    with engine_with_files(machine.call(), flow=machine.flow, ships=ShippingLimits()) as (_, files, _run):
+    with engine_with_files(machine.call(), flow=machine.flow, ships=Shipping()) as (_, files, _run):
         assert files.answer(ListOutputs([file])) is None
         assert files.answer(WriteOutput(0, 0, Chunk.of(b"x"))) is None
         # This engine is killed: neither `accept` nor `close` is called.
-    with engine_with_files(machine.call(), flow=machine.flow, ships=ShippingLimits()) as (_, files, _run):
+    with engine_with_files(machine.call(), flow=machine.flow, ships=Shipping()) as (_, files, _run):
         assert files.answer(WriteOutput(0, 0, Chunk.of(b"x"))) is None  # its reply was lost: it comes again
         assert files.answer(WriteOutput(0, 1, Chunk.of(b"y"))) is None
         assert files.end() is None
