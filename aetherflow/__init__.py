@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Needs,
         OpenExecutor,
         Place,
+        Shipping,
         TlsFiles,
         WorkerFacts,
         WorkerRequest,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from aetherflow.transfer.steps import transfer_steps
     from aetherflow.worker.attempt import AttemptOnWorker
     from aetherflow.worker.facts import worker_facts
+    from aetherflow.worker.questions import answer_of_worker
 
 __all__ = [
     "NOT_DONE",
@@ -106,6 +108,7 @@ __all__ = [
     "RemoteProgram",
     "RemoteShell",
     "Resource",
+    "Shipping",
     "Skipped",
     "SourceChanged",
     "SourceRequest",
@@ -119,6 +122,7 @@ __all__ = [
     "WorkerFacts",
     "WorkerRequest",
     "__version__",
+    "answer_of_worker",
     "certificate_check",
     "checks",
     "connector",
@@ -177,6 +181,7 @@ _HOMES = {
         "transfer.steps": ("transfer_steps",),
         "worker.attempt": ("AttemptOnWorker",),
         "worker.facts": ("worker_facts",),
+        "worker.questions": ("answer_of_worker",),
     }.items()
     for name in names
 }

@@ -113,7 +113,7 @@ async def check_shared_folders(
         raise ConfigError(
             f"the executor {name!r} has artifacts: shared, but workers do not see the folders of the run:\n"
             + "\n".join(lines),
-            hint="mount the folder there by the same path, set the work root to a folder that all machines see, "
+            hint="mount the folder there by the same path, let the work root be a folder that all see, "
             "or use artifacts: ship",
             code="AF844",
         )

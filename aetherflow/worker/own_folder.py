@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import glob
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-_PREFIX = "aetherflow-worker-"
+_PREFIX = f"aetherflow-worker-{socket.gethostname()}-"
 _LOCK = "in-use"
 _lock = threading.Lock()
 _made: dict[tuple[int, str], Path] = {}
@@ -55,7 +57,7 @@ def _new(above: Path) -> Path:
 
 def _remove_left(above: Path) -> None:
     """Remove the folders of workers of this user that have ended."""
-    for folder in above.glob(f"{_PREFIX}*"):
+    for folder in above.glob(f"{glob.escape(_PREFIX)}*"):
         with suppress(OSError):  # another one removes it, or it is another user's
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue

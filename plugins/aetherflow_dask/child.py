@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -110,7 +111,7 @@ async def _worker(request: WorkerRequest) -> int:
     from aetherflow_dask.on_worker import LABEL, PLENTY, AttemptsPlugin  # noqa: PLC0415
 
     if request.folder:
-        os.environ["AETHERFLOW_WORK_ROOT"] = request.folder
+        tempfile.tempdir = request.folder
     resources = {name: float(amount) for name, amount in request.resources.items()}
     resources |= {f"{LABEL}{label}": PLENTY for label in request.labels}
     protocol, host, port = _listens(request)

@@ -25,6 +25,7 @@ from aetherflow import (
     CheckResult,
     ExecutorAttempt,
     Needs,
+    Shipping,
     StepError,
     WorkerFacts,
 )
@@ -154,6 +155,12 @@ class Connection:
         """How many attempts the workers run at once; see `OpenExecutor.slots`."""
         return self._threads
 
+    @property
+    def ships(self) -> Shipping | None:
+        """How much is sent to workers and back; see `OpenExecutor.ships`."""
+        options = self._options
+        return Shipping(options.ship_at_most) if options.artifacts == "ship" else None
+
     async def run(self, attempt: ExecutorAttempt) -> None:
         """Let a worker run the attempt; see `OpenExecutor.run`.
 
@@ -207,6 +214,13 @@ class Connection:
                 )
             found.append(msgspec.json.decode(answer, type=WorkerFacts))
         return found
+
+    async def ask(self, question: bytes) -> dict[str, bytes]:
+        """Let every worker answer a question; see `OpenExecutor.ask`."""
+        if self._client is None:
+            return {}
+        answers = await self._client.run(on_worker.answer, question, on_error="ignore")
+        return {self._names.get(worker, worker): answer for worker, answer in answers.items()}
 
     async def check(self) -> list[CheckResult]:
         """Check what only Dask knows; see `OpenExecutor.check`."""

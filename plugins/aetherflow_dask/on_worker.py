@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import msgspec
 from distributed import WorkerPlugin, get_worker
 from distributed.core import Status
 
-from aetherflow import WorkerFacts, worker_facts
+from aetherflow import WorkerFacts, answer_of_worker, worker_facts
 from aetherflow_dask.attempts_here import attempts_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def take(batch: bytes, dask_worker: Worker) -> list[str]:
 def keys_here(keys: Collection[str], dask_worker: Worker) -> list[str]:
     """Return those of these keys whose attempts are here."""
     return sorted(set(keys) & set(attempts_of(dask_worker).keys()))
+
+
+async def answer(question: bytes) -> bytes:
+    """Answer a question of the engine, which may take a while."""
+    return await asyncio.to_thread(answer_of_worker, question)
 
 
 def facts(dask_worker: Worker) -> bytes:

@@ -29,6 +29,7 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         workers: how many workers are started.
         threads: how many attempts each of them runs at once.
         artifacts: whether all machines see the folders of a run, or files travel through the engine.
+        ship_at_most: with `artifacts: ship`, how much is sent for an attempt, each way (bytes).
         lost_after: seconds of silence after which a worker and its attempts are lost.
         connect_within: seconds in which the scheduler, and a first worker, must answer.
     """
@@ -43,6 +44,7 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     workers: Count = 2
     threads: Count = 4
     artifacts: Literal["shared", "ship"] = "shared"
+    ship_at_most: Annotated[int, Meta(ge=1)] = 64 * 2**20
     lost_after: Annotated[Duration, Meta(ge=5)] = 30.0
     connect_within: Seconds = 60.0
 

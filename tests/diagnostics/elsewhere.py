@@ -53,6 +53,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF841": ("files that are sent to workers", "tests/worker/test_shipped_files.py"),
     "AF842": ("files that workers send back", "tests/worker/test_shipped_files.py"),
     "AF843": ("a file that grows while it is sent", "tests/worker/test_shipped_files.py"),
+    "AF844": ("workers without the shared folder", "tests/execution/test_shared_folders.py"),
     "AF845": ("a worker that writes elsewhere", "tests/worker/test_shipped_files.py"),
     "AF846": ("a hostile worker", "tests/execution/test_worker_files.py"),
     "AF312": ("a name that is in use", "tests/transfer/test_local_files.py"),
