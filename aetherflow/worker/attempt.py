@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import assert_never
 
 import anyio
@@ -144,7 +145,8 @@ class AttemptOnWorker:
             if not self._has_ended:
                 self._arrived.append(message)
                 if self._loop is not None:
-                    self._loop.call_soon_threadsafe(self._take_arrived)
+                    with suppress(RuntimeError):  # it is closed: `run` takes what has arrived
+                        self._loop.call_soon_threadsafe(self._take_arrived)
                 return
         self._take_at_the_end(message)
 
