@@ -58,10 +58,10 @@ class AppendedFile:
                 self._file = FileIO(self.path, "ab+", opener=opener(self.access))
                 data = self._marked(self._file) + data
             if self._left is not None and len(data) > self._left:
-                self.problem = (
-                    f"{self.path} has reached its limit of {self.limit} bytes; the rest is missing from it"
-                )
-                data = data[: self._left] + f"\n[aetherflow: {self.problem}]\n".encode()
+                why = f"has reached its limit of {self.limit} bytes; the rest is missing from it"
+                self.problem = f"{self.path} {why}"
+                # Without its path, which may be another one where the file is read.
+                data = data[: self._left] + f"\n[aetherflow: this file {why}]\n".encode()
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]

@@ -175,7 +175,8 @@ class StepContext(StepIdentity):
             for left in remove_incomplete(path, self.idempotency_key):
                 self.log(f"removed {left}, which was left incomplete when the run was killed")
         self._written.add(path)
-        with atomic_write(path, access=self.access_of(path), owner=self.idempotency_key) as temporary:
+        by = self._services.publisher  # also in a thread that the step has started
+        with atomic_write(path, access=self.access_of(path), owner=self.idempotency_key, by=by) as temporary:
             yield temporary
 
     def make_folder(self, path: Path) -> None:

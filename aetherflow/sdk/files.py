@@ -48,7 +48,12 @@ same file. So its publisher asks the engine, which decides.
 
 @contextmanager
 def atomic_write(
-    path: Path, *, fsync: bool = True, access: FileAccess | None = None, owner: str = ""
+    path: Path,
+    *,
+    fsync: bool = True,
+    access: FileAccess | None = None,
+    owner: str = "",
+    by: Publisher | None = None,
 ) -> Iterator[Path]:
     """Yield a temporary path to write to; rename it to `path` when the block ends without an error.
 
@@ -63,6 +68,7 @@ def atomic_write(
             empty file.
         access: who may read a new file and the folders that are made for it; None: as the umask says.
         owner: who writes, in any words; see `remove_incomplete`.
+        by: gives the file its name; by default the publisher of the context, if there is one.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     _check_replaceable(path)
@@ -75,10 +81,10 @@ def atomic_write(
         if fsync:
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-        if (by := publisher.get()) is None:
+        if (publishes := by or publisher.get()) is None:
             temporary.replace(path)
         else:
-            by(str(temporary), str(path), "replace")
+            publishes(str(temporary), str(path), "replace")
     except OSError as error:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)

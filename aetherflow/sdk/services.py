@@ -22,6 +22,7 @@ from aetherflow.events.trace_ids import RunTrace
 from aetherflow.ports import OutputStore
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.files import Publisher
 from aetherflow.sdk.lock_wait import OnLockWait, report_to_nobody
 from aetherflow.sdk.marks import Marks, MemoryMarks
 from aetherflow.sdk.pools import NO_POOLS, Pools
@@ -151,6 +152,7 @@ class RunServices(msgspec.Struct, frozen=True):
         trace: the trace that the programs of steps continue; None: that of a run that began inside none.
         messages: decides what messages about the run are sent.
         programs_of: whose end ends what programs left behind; empty: the run's. On a worker the attempt's.
+        publisher: gives files their final names; None: this process, at once.
     """
 
     flow_id: str
@@ -179,3 +181,4 @@ class RunServices(msgspec.Struct, frozen=True):
     trace: RunTrace | None = None
     messages: Messages = msgspec.field(default_factory=NoMessages)
     programs_of: str = ""
+    publisher: Publisher | None = None

@@ -45,6 +45,7 @@ class AttemptFiles:
     Attributes:
         call: the step, with the paths of this worker.
         place: where the flow is here.
+        publisher: gives files their names.
     """
 
     def __init__(self, work: Work, place: FlowPlace, ask: AskEngine, report: Callable[[str], None]) -> None:
@@ -64,7 +65,7 @@ class AttemptFiles:
         self._folder = attempt_folder()
         logs, root, flow = (self._folder / name for name in ("logs", "work", "flow"))
         self.place, self._shipped = place, None
-        publishes: Publisher = EnginePublisher(ask)
+        self.publisher: Publisher = EnginePublisher(ask)
         folders = {directories.logs: logs}
         changed: dict[str, Any] = {"logs": str(logs)}
         if work.artifacts == "ship":
@@ -74,7 +75,7 @@ class AttemptFiles:
             job = root / call.flow_id / call.job_id / folder_name(call.run_id)
             layout = directories.layout.values()
             self._shipped = ShippedFolder({"work": root, "flow": flow}, job, layout, ask, report)
-            publishes = self._shipped.publish
+            self.publisher = self._shipped.publish
         self._paths = TranslatedPaths(folders)
         if self._shipped:
             self.place = FlowPlace(self._paths.here(place.file), self._paths.here(place.directory))
@@ -82,7 +83,6 @@ class AttemptFiles:
             call, directories=replace(directories, **changed), inputs=self._paths.here(call.inputs)
         )
         self._logs = SentLogs(logs / folder_name(call.run_id) / call.job_id, ask, report)
-        self._publishes = publishes
 
     @asynccontextmanager
     async def used(self) -> AsyncIterator[None]:
@@ -91,7 +91,7 @@ class AttemptFiles:
         Raises:
             StepError: files cannot be sent.
         """
-        token = publisher.set(self._publishes)
+        token = publisher.set(self.publisher)
         try:
             async with one_error() as tasks:
                 tasks.start_soon(self._logs.run)

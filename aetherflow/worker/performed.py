@@ -181,6 +181,7 @@ class PerformedStep:
                 execution=package.execution,
             ),
             programs_of=self._programs,
+            publisher=self._files.publisher,
         )
 
     def _nested_type(self, name: str) -> StepType:

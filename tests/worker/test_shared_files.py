@@ -28,6 +28,19 @@ def write_sync(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
     return inputs
 
 
+@step("write_in_thread")
+def write_in_thread(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Write a file in a thread that the step starts itself."""
+    thread = in_thread(lambda: write_sync_part(context))
+    thread.join()
+    return inputs
+
+
+def write_sync_part(context: StepContext) -> None:
+    with context.writing(context.path("a.txt")) as part:
+        part.write_text("a")
+
+
 @step("write_async")
 async def write_async(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
     """Write a file, which blocks the event loop of the attempt until the engine has answered."""
@@ -45,9 +58,15 @@ def names(folder: Path) -> list[str]:
 
 
 def test_every_file_gets_its_name_from_the_engine(tmp_path: Path) -> None:
-    for name, expected in (("write_sync", ["a.txt", "b.txt"]), ("write_async", ["a.txt"])):
+    one = ["a.txt"]
+    for name, expected in (
+        ("write_sync", ["a.txt", "b.txt"]),
+        ("write_async", one),
+        ("write_in_thread", one),
+    ):
         root = tmp_path / name
-        with engine_with_files(call_of(root, name), write_sync, write_async) as (_, files, run):
+        types = (write_sync, write_async, write_in_thread)
+        with engine_with_files(call_of(root, name), *types) as (_, files, run):
             assert run().error is None
             files.end()
         finals = [Path(ask.final.decode()).name for ask in files.asked if isinstance(ask, PublishFile)]
