@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from aetherflow.engine.state import RunState
 
 
@@ -15,3 +17,20 @@ def attempt_key(state: RunState, job_id: str, step_id: str) -> str:
     step = state.jobs[job_id].steps[step_id]
     started = state.started_at.strftime("%Y%m%dT%H%M%S%f") if state.started_at else ""
     return f"{state.run_id}/{job_id}/{step_id}/{step.attempt}/{step.began}.{started}"
+
+
+class AttemptInFlight(NamedTuple):
+    """An attempt that was given to an executor and whose end nobody knows."""
+
+    executor: str
+    key: str
+
+
+def attempts_in_flight(state: RunState) -> dict[tuple[str, str], AttemptInFlight]:
+    """Return the attempts that workers may still have when a run is resumed, by job id and step id."""
+    return {
+        (job_id, step_id): AttemptInFlight(step.executor, attempt_key(state, job_id, step_id))
+        for job_id, job in state.jobs.items()
+        for step_id, step in job.steps.items()
+        if step.status == "RUNNING" and step.executor
+    }

@@ -1,7 +1,8 @@
 """The commands that the state machine returns and the executor performs. Pure data.
 
 The machine turns those that need no work into events at once; the executor performs the others (`RunAttempt`,
-`ScheduleRetry`, `CancelAttempt`, and `StartStep` of a step that needs slots) after their events are durable.
+`JoinAttempt`, `ScheduleRetry`, `CancelAttempt`, and `StartStep` of a step that needs slots) after their
+events are durable.
 """
 
 from __future__ import annotations
@@ -79,6 +80,15 @@ class RunAttempt(JobCommand, frozen=True):
 
     step: StepPlan
     attempt: int
+
+
+class JoinAttempt(JobCommand, frozen=True):
+    """Take up the attempt of a step that a worker has begun for an earlier process of the run.
+
+    `number` is the place of the step in the job.
+    """
+
+    number: int
 
 
 class ScheduleRetry(JobCommand, frozen=True):

@@ -16,6 +16,7 @@ from aetherflow.engine.commands import (
     EndJob,
     EndRun,
     EndUnstartedStep,
+    JoinAttempt,
     RunAttempt,
     ScheduleRetry,
     StartHooks,
@@ -125,7 +126,9 @@ def _next_step(state: RunState, instance: JobInstance, number: int) -> list[Comm
                     following.append(EndUnstartedStep(instance, steps[number], "SKIPPED", followed.reason))
                 number += 1
                 continue  # after a failure it stays PENDING: a resume may still have to run it
-            if state.cancelling:
+            if known is not None and known.status == "RUNNING":
+                following.append(JoinAttempt(instance, number))  # of a resumed run, which has just begun
+            elif state.cancelling:
                 following.append(EndJob(instance, "CANCELLED", state.cancel_reason))
             else:
                 following.append(_end_interrupted(state, instance, number) or StartStep(instance, number))

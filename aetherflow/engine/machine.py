@@ -19,6 +19,7 @@ from aetherflow.engine.commands import (
     EndRun,
     EndUnstartedStep,
     JobCommand,
+    JoinAttempt,
     RunAttempt,
     ScheduleRetry,
     StartHooks,
@@ -26,7 +27,7 @@ from aetherflow.engine.commands import (
     StartStep,
 )
 from aetherflow.engine.decide import decide, next_start, unmasked
-from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue
+from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue, whole_job
 from aetherflow.engine.resume import refused_readers
 from aetherflow.engine.stale_results import stale_results
 from aetherflow.engine.state import RunState, apply
@@ -112,6 +113,7 @@ class RunMachine:
         self._redact = redact
         self._executor_of = executor_of
         self._started = clock.monotonic()
+        self._has_continued = not state.reattached
         self._common: dict[str, Any] = {}  # what every event of a reaction has
 
     def react(self, reported: Iterable[e.Event]) -> Reaction:
@@ -123,6 +125,9 @@ class RunMachine:
         state = self.state
         self._common = {"at": self.clock.now(), "flow_id": state.flow_id, "run_id": state.run_id}
         reaction = Reaction([], [])
+        if not self._has_continued:
+            self._has_continued = True
+            self._continue_reattached(reaction)
         for event in reported:
             self.ready_queue.note_pace(event)
             instance = self.ready_queue.instance(event.job_id) if isinstance(event, e.JobEvent) else None
@@ -133,6 +138,21 @@ class RunMachine:
                 raise TypeError(f"{type(command).__name__} does not begin or end anything")
             self._follow(made, _instance_of(command), reaction)
         return reaction
+
+    def _continue_reattached(self, reaction: Reaction) -> None:
+        """Continue the jobs whose attempts workers still have, before anything else, and out of turn.
+
+        They work, so no limit keeps them waiting, and whatever is requested next finds them RUNNING.
+        """
+        for job_id, step_id in sorted(self.state.reattached):
+            instance = self.ready_queue.instance(job_id)
+            if instance.item != WHOLE and self.state.job(instance.job.id).status == "PENDING":
+                mapped = whole_job(instance.job)
+                started = self._job_started(StartJob(mapped, self.state.jobs[mapped.id].items))
+                self._follow(started, mapped, reaction)
+            numbers = {step.id: number for number, step in enumerate(instance.job.steps)}
+            self.ready_queue.at_step[job_id] = numbers[step_id]
+            self._follow(self._job_started(StartJob(instance)), instance, reaction)
 
     def executor_of(self, instance: JobInstance, step: StepPlan) -> str:
         """Return the executor that an attempt of a step is given to; empty: it runs in this process."""
@@ -169,7 +189,7 @@ class RunMachine:
     def _event_of(self, command: Command) -> e.Event | None:
         """Return the event for a command that needs no work, or None."""
         match command:  # the most frequent ones first
-            case RunAttempt() | ScheduleRetry() | CancelAttempt():
+            case RunAttempt() | JoinAttempt() | ScheduleRetry() | CancelAttempt():
                 return None
             case StartStep():
                 return self._step_started(command)

@@ -250,3 +250,6 @@ class ReadyQueue:
     def _leave_ready(self, index: int) -> None:
         if self._ready and self._ready[0] == index:
             heapq.heappop(self._ready)
+        elif index in self._ready:  # out of turn: a worker still has an attempt of it
+            self._ready.remove(index)
+            heapq.heapify(self._ready)

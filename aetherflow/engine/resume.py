@@ -26,6 +26,7 @@ from aetherflow.engine.state import (
     step_entry,
 )
 from aetherflow.errors import UsageError
+from aetherflow.events.event_words import place_text
 from aetherflow.events.stale_readers import (
     job_of,
     names_to_run,
@@ -41,15 +42,25 @@ DECISIONS_STORED = 1000
 """How many decisions of each kind the journal names; the others are only counted."""
 
 ResumeKind = Literal[
-    "keep", "rerun", "stale", "end_interrupted", "changed", "never_run", "upgraded", "exclude", "remove"
+    "keep",
+    "reattach",
+    "rerun",
+    "stale",
+    "end_interrupted",
+    "changed",
+    "never_run",
+    "upgraded",
+    "exclude",
+    "remove",
 ]
 """What a resume decides about a job or a step.
 
-keep: it is finished and does not run again. rerun: it runs again. stale: it is kept, but
-what it had read runs again, or has. end_interrupted: it was cut off and ends
-without running again (`on_interrupt`). changed: it is kept, but the flow defines it otherwise now. never_run:
-its kept job ended without it. upgraded: it is kept, but its step type has another version now. exclude: its
-job takes no part this time. remove: the flow does not have it any more.
+keep: it is finished and does not run again. reattach: a worker still has its attempt, which
+goes on. rerun: it runs again. stale: it is kept, but what it had read runs again, or has.
+end_interrupted: it was cut off and ends without running again (`on_interrupt`). changed: it is kept, but the
+flow defines it otherwise now. never_run: its kept job ended without it. upgraded: it is kept, but its step
+type has another version now. exclude: its job takes no part this time. remove: the flow does not have it any
+more.
 """
 
 KINDS: tuple[ResumeKind, ...] = get_args(ResumeKind)
@@ -83,6 +94,7 @@ class ResumePlan(msgspec.Struct, frozen=True):
         removed: jobs and steps that the flow no longer has.
         stale: the results that stay although what they had read runs again, or has: by reader, what it had
             read.
+        reattached: the steps whose attempts go on.
     """
 
     decisions: list[ResumeDecision]
@@ -91,10 +103,11 @@ class ResumePlan(msgspec.Struct, frozen=True):
     excluded_jobs: list[str]
     removed: list[str]
     stale: dict[str, list[str]] = {}
+    reattached: list[str] = []
 
     def event_fields(self) -> dict[str, Any]:
         """Return what the resume changes in the state, as fields of `RunResumed`."""
-        names = ("rerun", "reopened", "excluded_jobs", "removed", "stale")
+        names = ("rerun", "reopened", "excluded_jobs", "removed", "stale", "reattached")
         return {name: getattr(self, name) for name in names}
 
     def of_kind(self, kind: ResumeKind) -> list[ResumeDecision]:
@@ -122,6 +135,7 @@ def plan_resume(
     only: str = "",
     selected: Collection[int] | None = None,
     option: str = "--rerun",
+    found: Collection[tuple[str, str]] = (),
 ) -> ResumePlan:
     """Decide how the run is resumed with this plan.
 
@@ -135,6 +149,7 @@ def plan_resume(
         only: a job that runs again with all its steps; what depends on it does not, for this reason.
         selected: indexes of the jobs that take part; None means all.
         option: how a message names where `rerun` came from.
+        found: the steps, by job and id, whose last attempts workers still have.
 
     Raises:
         UsageError: `rerun` names a job or step that the flow does not have, `only` cannot run alone, or a
@@ -159,7 +174,8 @@ def plan_resume(
             stale = stale_results(plan, state, _again(state, taking_part, causes, reopened))
     if stale and plan.flow.on_stale == "fail":
         raise _refusal(stale, only, option)
-    planner = _Planner(plan, state, causes, reopened, stale)
+    again = _again(state, taking_part, causes, reopened) if found else set()
+    planner = _Planner(plan, state, causes, reopened, stale, found=found, again=again)
     planner.decide(taking_part)
     if selected is not None:
         planner.exclude(selected)
@@ -226,6 +242,13 @@ def _was_skipped_unstarted(job: JobState) -> bool:
     return job.status == "SKIPPED" and not job.steps and job.items is None
 
 
+def _where(step: StepState) -> str:
+    """Return which attempt of a step a worker still has, and where."""
+    place = step.place
+    where = place_text(place.executor, place.worker, place.host) if place else step.executor
+    return f"attempt {step.attempt} on {where}"
+
+
 class _Planner(msgspec.Struct, eq=False):
     """Collects the decisions of one resume."""
 
@@ -234,6 +257,9 @@ class _Planner(msgspec.Struct, eq=False):
     rerun: dict[str, str]  # why each entry runs again
     reopened: list[str]
     stale: dict[str, list[str]]
+    found: Collection[tuple[str, str]] = ()
+    again: Collection[str] = ()
+    reattached: list[str] = []
     excluded_jobs: list[str] = []
     removed: list[str] = []
     decisions: dict[ResumeDecision, None] = {}
@@ -247,6 +273,7 @@ class _Planner(msgspec.Struct, eq=False):
             self.excluded_jobs,
             self.removed,
             dict(islice(self.stale.items(), DECISIONS_STORED)),
+            self.reattached,
         )
 
     def decide(self, taking_part: Sequence[JobPlan]) -> None:
@@ -317,7 +344,34 @@ class _Planner(msgspec.Struct, eq=False):
             ended = known.steps.get(step.id)
             if ended is not None:
                 continues = not is_done or bool(named)
-                self._decide_step(job_id, step, ended, is_named=step.id in named, continues=continues)
+                if (job_id, step.id) in self.found and not named and self._may_go_on(job, job_id, step):
+                    self.reattached.append(step_entry(job_id, step.id))
+                    self._add("reattach", job_id, step.id, _where(ended))
+                else:
+                    self._decide_step(job_id, step, ended, is_named=step.id in named, continues=continues)
+
+    def _may_go_on(self, job: JobPlan, job_id: str, step: StepPlan) -> bool:
+        """Whether an attempt that a worker still has is what the flow would begin here now.
+
+        Not if the step is another one now, or if something that it follows runs first, or once more. The
+        hooks of an ending begin anew.
+        """
+        known = self.state.job(job_id)
+        ended = known.steps[step.id]
+        befores = {self.plan.jobs[index].id: index in job.needs for index in (*job.needs, *job.after)}
+        return (
+            ended.status == "RUNNING"
+            and not is_hook(job_id)
+            and (not ended.definition or step.is_defined_as(ended.definition))
+            and all(
+                (other := known.steps.get(earlier.id)) is not None and other.status in DONE
+                for earlier in job.steps[: job.steps.index(step)]
+            )
+            and not any(before in self.again for before in befores)
+            and all(
+                self.state.job(before).status == "SUCCESS" for before, is_need in befores.items() if is_need
+            )
+        )
 
     def _decide_step(
         self, job_id: str, step: StepPlan, ended: StepState, *, is_named: bool, continues: bool

@@ -20,6 +20,8 @@ lost, all decided before (`aetherflow.engine.resume`), so that the fold decides 
 done (SUCCESS, SKIPPED) and makes the rest PENDING again. A step that was RUNNING becomes INTERRUPTED:
 PENDING, but remembered in `interrupted` until it begins again, since `on_interrupt` may want it to fail or
 to be skipped instead. INTERRUPTED is no stored status; the table has rows for it, as it has for the others.
+A step whose attempt a worker still has (`reattached`) was not cut off: it stays RUNNING, and its job, PENDING
+like the others, continues with it.
 
 A run that has ended can be resumed and ends again. The hooks of each ending are jobs of their own
 (`@on_exit`, `@on_exit.2`); those of endings that are over (`endings`) stay as they are.
@@ -182,6 +184,7 @@ class RunState(msgspec.Struct, gc=False):
         timezone: the zone of the run's dates; empty: UTC.
         recoveries: how often in a row a server died in a step of the run, and no step has succeeded since.
         interrupted: the steps that were cut off and have not begun again, by job id and step id.
+        reattached: the steps whose attempts go on, on workers, since the run was resumed: job id, step id.
         marks: the marks that steps have used successfully, by name.
         event_count: how many events have led here.
         stale: the readers whose results are stale, with what they had read, as its last event has it.
@@ -205,6 +208,7 @@ class RunState(msgspec.Struct, gc=False):
     endings: int = 0
     jobs: dict[str, JobState] = {}
     interrupted: dict[tuple[str, str], Interruption] = {}
+    reattached: set[tuple[str, str]] = set()
     marks: dict[str, MarkOfRun] = {}
     event_count: int = 0
     stale: dict[str, list[str]] = {}
@@ -269,6 +273,8 @@ def _keep_step(state: RunState, job: JobState, step: StepState, event: e.StepEve
     job.steps[event.step_id] = step
     if state.interrupted:
         state.interrupted.pop((event.job_id, event.step_id), None)
+    if state.reattached:
+        state.reattached.discard((event.job_id, event.step_id))
 
 
 def _step_waits(state: RunState, event: e.StepWaiting) -> None:
@@ -380,6 +386,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
     state.cancelling, state.cancel_reason = None, ""
     state.outcome, state.outcome_reason, state.stale = None, "", event.stale
     state.endings = max(state.endings, event.ending_count)
+    state.reattached = set()
     _forget(state, event.removed)
     _reopen(state, event)
 
@@ -439,7 +446,7 @@ def _forget(state: RunState, removed: Sequence[str]) -> None:
 def _reopen(state: RunState, event: e.RunResumed) -> None:
     """Make everything that is not done, and what is named, PENDING again; note what was running."""
     rerun, reopened = frozenset(event.rerun), frozenset(event.reopened)
-    excluded = frozenset(event.excluded_jobs)
+    excluded, reattached = frozenset(event.excluded_jobs), frozenset(event.reattached)
     for job_id, job in state.jobs.items():
         if is_hook(job_id) and ending_of(job_id) <= state.endings:
             continue
@@ -450,19 +457,24 @@ def _reopen(state: RunState, event: e.RunResumed) -> None:
         if job.status in DONE and not whole_job and not named and job_id not in reopened:
             continue
         for step_id, step in job.steps.items():
-            if step_id in named or step.status not in DONE:
-                effects = {} if step_id in named else step.effects
-                job.steps[step_id] = StepState(step_type=step.step_type, effects=effects)
-                if step_id in named:
-                    state.interrupted.pop(
-                        (job_id, step_id), None
-                    )  # explicitly requested: forget the interruption
-                elif step.status == "RUNNING":
-                    state.interrupted[job_id, step_id] = Interruption(step.attempt, event.at)
+            if step.status == "RUNNING" and step_entry(job_id, step_id) in reattached:
+                state.reattached.add((job_id, step_id))
+            elif step_id in named or step.status not in DONE:
+                _reopen_step(state, job_id, step_id, event.at, is_named=step_id in named)
         job.status, job.reason, job.error = "PENDING", "", None
         if whole_job:
             job.items, job.for_each, job.began, job.listed = None, "", 0, 0
         job.outputs = _promoted(job)
+
+
+def _reopen_step(state: RunState, job_id: str, step_id: str, at: datetime, *, is_named: bool) -> None:
+    steps = state.jobs[job_id].steps
+    step = steps[step_id]
+    steps[step_id] = StepState(step_type=step.step_type, effects={} if is_named else step.effects)
+    if is_named:
+        state.interrupted.pop((job_id, step_id), None)  # explicitly requested: forget the interruption
+    elif step.status == "RUNNING":
+        state.interrupted[job_id, step_id] = Interruption(step.attempt, at)
 
 
 def _promoted(job: JobState) -> dict[str, Any]:

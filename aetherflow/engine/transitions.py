@@ -64,7 +64,9 @@ RESUMED_JOBS: Mapping[str, frozenset[str]] = {
 RESUMED_STEPS: Mapping[str, frozenset[str]] = {
     "PENDING": frozenset({"PENDING"}),
     INTERRUPTED: frozenset({INTERRUPTED, "PENDING"}),  # PENDING: named by `rerun`
-    "RUNNING": frozenset({INTERRUPTED, "PENDING", "RUNNING"}),  # RUNNING: its job does not run again
+    "RUNNING": frozenset(
+        {INTERRUPTED, "PENDING", "RUNNING"}
+    ),  # RUNNING: it is reattached, or its job does not run again
     "SUCCESS": frozenset({"SUCCESS", "PENDING"}),
     "SKIPPED": frozenset({"SKIPPED", "PENDING"}),
     "FAILED": frozenset({"PENDING", "FAILED"}),  # FAILED: its job does not run again

@@ -9,8 +9,8 @@ import anyio
 import msgspec
 
 from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.events.event_words import place_text
 from aetherflow.events.marks import MarkUse
-from aetherflow.events.run_events import place_text
 from aetherflow.execution.ports import Directories, Placement, StepCall
 from aetherflow.language.reference import Lenient
 from aetherflow.plan.plan import StepPlan

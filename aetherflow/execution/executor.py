@@ -38,7 +38,14 @@ from functools import partial
 import anyio
 import anyio.abc
 
-from aetherflow.engine.commands import CancelAttempt, Command, RunAttempt, ScheduleRetry, StartStep
+from aetherflow.engine.commands import (
+    CancelAttempt,
+    Command,
+    JoinAttempt,
+    RunAttempt,
+    ScheduleRetry,
+    StartStep,
+)
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.state import apply
@@ -286,6 +293,11 @@ class Executor:
         match command:
             case RunAttempt(instance, step, attempt):
                 self._turns.begin(instance, partial(self._task(instance).run, step, attempt))
+            case JoinAttempt(instance, number):
+                step = instance.job.steps[number]
+                attempt = self._machine.state.jobs[instance.id].steps[step.id].attempt
+                self._turns.take(instance.id)  # it works already
+                self._task(instance).run(step, attempt)
             case ScheduleRetry(instance, step, attempt, seconds):
                 self._task(instance).start(step, attempt, seconds)
             case StartStep(instance, number):  # only one that needs slots of a pool: the others start at once

@@ -39,6 +39,10 @@ class Turns:
             self._waiting[instance.id] = work
             heapq.heappush(self._order, (instance.job.index, instance.item, instance.id))
 
+    def take(self, job_id: str) -> None:
+        """Give a job its turn, also if too many have one."""
+        self._working.add(job_id)
+
     def begin_at_once(self, job_id: str) -> None:
         """Let a job work that waits for its turn: it is cancelled, and reports that."""
         if (work := self._waiting.pop(job_id, None)) is not None:

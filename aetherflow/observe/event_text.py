@@ -16,6 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.event_words import place_text, progress_text, waits_for, waits_for_lock
 from aetherflow.events.marks import MarkUse
 from aetherflow.events.run_events import (
     CancelRequested,
@@ -40,10 +41,6 @@ from aetherflow.events.run_events import (
     StepRetrying,
     StepStarted,
     StepWaiting,
-    place_text,
-    progress_text,
-    waits_for,
-    waits_for_lock,
 )
 from aetherflow.observe.event_level import level_of
 from aetherflow.observe.line_writer import json_line

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.event_words import place_text
 from aetherflow.events.nested_steps import outer_step
 from aetherflow.events.planned_jobs import PlannedJob, is_hook
 from aetherflow.events.run_events import (
@@ -32,7 +33,6 @@ from aetherflow.events.run_events import (
     StepRetrying,
     StepStarted,
     StepWaiting,
-    place_text,
 )
 from aetherflow.events.stale_readers import job_of
 from aetherflow.observe.step_pace import Pace

@@ -31,6 +31,8 @@ def resume_notices(plan: ResumePlan, option: str, events: EventFactory) -> list[
     notices = []
     if kept := plan.texts("keep"):
         notices.append(events.notice("info", f"kept: {_listed(kept)}"))
+    if goes_on := plan.texts("reattach"):
+        notices.append(events.notice("info", f"goes on, as workers still have it: {_listed(goes_on)}"))
     again = plan.texts("rerun")
     listed = _listed(again) if again else "no step"
     notices.append(events.notice("info", f"runs again: {listed}"))

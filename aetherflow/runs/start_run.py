@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 
 import msgspec
 
@@ -43,8 +44,16 @@ class RunStart(msgspec.Struct, frozen=True):
     notices: list[e.Notice]
 
 
-def start_run(run: ResolvedRun, stored: StoredRun, owner: ProcessIdentity, clock: Clock) -> RunStart:
+def start_run(
+    run: ResolvedRun,
+    stored: StoredRun,
+    owner: ProcessIdentity,
+    clock: Clock,
+    found: Collection[tuple[str, str]] = (),
+) -> RunStart:
     """Start a run, or resume it if it has a history.
+
+    `found` are the steps, by job and id, whose last attempts workers still have.
 
     Raises:
         UsageError: the request does not fit the flow, or the run belongs to another flow.
@@ -54,7 +63,7 @@ def start_run(run: ResolvedRun, stored: StoredRun, owner: ProcessIdentity, clock
         return _start(run, stored.state, owner, clock)
     if run.request.is_recovery:
         refuse_ended(run, stored)
-    return _resume(run, stored, owner, clock)
+    return _resume(run, stored, owner, clock, found)
 
 
 def refuse_ended(run: ResolvedRun, stored: StoredRun) -> None:
@@ -116,7 +125,13 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
     return RunStart(started, state, secrets, notices)
 
 
-def _resume(run: ResolvedRun, stored: StoredRun, owner: ProcessIdentity, clock: Clock) -> RunStart:
+def _resume(
+    run: ResolvedRun,
+    stored: StoredRun,
+    owner: ProcessIdentity,
+    clock: Clock,
+    found: Collection[tuple[str, str]],
+) -> RunStart:
     state, checked, request, plan = stored.state, run.checked, run.request, run.checked.plan
     if state.flow_id != plan.flow_id:
         raise UsageError(
@@ -137,10 +152,14 @@ def _resume(run: ResolvedRun, stored: StoredRun, owner: ProcessIdentity, clock: 
         only=request.only,
         selected=run.selected,
         option=request.rerun_option,
+        found=found,
     )
-    # A run of which nothing was executed did not kill its server, nor one that its server left in order.
+    # A run of which nothing was executed did not kill its server, nor one that its server left in order, nor
+    # a step that ran elsewhere.
     was_in_a_step = state.cancelling != "stop" and any(
-        step.status == "RUNNING" for job in state.jobs.values() for step in job.steps.values()
+        step.status == "RUNNING" and not step.executor
+        for job in state.jobs.values()
+        for step in job.steps.values()
     )
     events = EventFactory(clock, plan.flow_id, run.run_id)
     resumed = events.make(

@@ -19,9 +19,10 @@ from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.events.event_words import progress_text
 from aetherflow.events.lineage import Dataset, Statement
 from aetherflow.events.marks import Mark
-from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProgress, progress_text
+from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProgress
 from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.plugin_output import Level
 from aetherflow.ports import EffectLog, EffectState, MarkLog

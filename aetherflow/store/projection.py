@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from aetherflow.events import run_events as e
+from aetherflow.events.event_words import waits_for
 from aetherflow.events.marks import Mark
-from aetherflow.events.run_events import waits_for
 
 UPSERT_RUN = """
 INSERT INTO run_state (
@@ -55,7 +55,9 @@ UPDATE step_state SET status = 'PENDING', attempt = 0, started_at = NULL, finish
 WHERE run_id = ?1 AND (
     job_id IN (SELECT value FROM json_each(?2))
     OR job_id || '/' || step_id IN (SELECT value FROM json_each(?2))
-    OR (status NOT IN ('SUCCESS', 'SKIPPED') AND job_id IN (
+    OR (status NOT IN ('SUCCESS', 'SKIPPED')
+        AND NOT (status = 'RUNNING' AND job_id || '/' || step_id IN (SELECT value FROM json_each(?3)))
+        AND job_id IN (
         SELECT job_id FROM job_state WHERE run_id = ?1 AND status = 'PENDING')))
 """
 UPSERT_JOB = """
@@ -216,7 +218,7 @@ def _run_resumed(rows: Rows, event: e.RunResumed) -> None:
         rows.runs += [(FORGET_JOBS, (run_id, removed)), (FORGET_STEPS, (run_id, removed))]
     rows.runs += [
         (REOPEN_JOBS, (run_id, rerun, event.ending_count, reopened, excluded)),
-        (REOPEN_STEPS, (run_id, rerun)),
+        (REOPEN_STEPS, (run_id, rerun, _json(event.reattached))),
         (RESUME_RUN, (event.attempt, event.owner, event.flow_file, event.flow_file, run_id)),
     ]
 

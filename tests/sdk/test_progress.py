@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.events.run_events import StepProgress, progress_text
+from aetherflow.events.event_words import progress_text
+from aetherflow.events.run_events import StepProgress
 from aetherflow.testing import FakeClock, FakeRun
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from aetherflow.admin.run_events import stored_events
+from aetherflow.events.event_words import waits_for
 from aetherflow.events.run_events import (
     TRANSIENT,
     Event,
@@ -17,7 +18,6 @@ from aetherflow.events.run_events import (
     StepRetrying,
     StepStarted,
     StepWaiting,
-    waits_for,
 )
 from aetherflow.observe.event_level import level_of
 from aetherflow.observe.event_text import duration

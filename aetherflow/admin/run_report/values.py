@@ -20,6 +20,7 @@ MOST_ROWS = 200
 DECISIONS_SHOWN = 5
 _DECIDED: Mapping[str, str] = {
     "keep": "kept",
+    "reattach": "continued on their workers",
     "rerun": "run again",
     "end_interrupted": "not run again after an interruption",
     "changed": "kept although the flow defines them differently now",
