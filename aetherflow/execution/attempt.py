@@ -74,18 +74,29 @@ class AttemptPlace:
     Attributes:
         executor: the executor that the attempt was given to; empty: it runs in this process.
         worker: the worker that has begun it; empty while none has.
+        is_reattached: a worker has begun it for an earlier process of the run.
         may_have_run: whether a worker has begun it, as far as anybody knows.
+        spent_seconds: how long it had run when the run was resumed.
+        began: when it began, on the monotonic clock; None: not yet, or it runs in this process.
         lost: why nobody knows how it ended; None: it ended in order, or goes on.
     """
 
     def __init__(
-        self, executor: str, report: Callable[[AttemptPlace], None], *, is_reattached: bool = False
+        self,
+        executor: str,
+        report: Callable[[AttemptPlace], None],
+        *,
+        is_reattached: bool = False,
+        spent_seconds: float = 0,
     ) -> None:
         """Wait for a worker of the executor, if there is one; `report` is called when it begins."""
         self.executor = executor
         self.worker = ""
         self.host = ""
+        self.is_reattached = is_reattached
         self.may_have_run = is_reattached or not executor
+        self.spent_seconds = spent_seconds
+        self.began: float | None = None
         self.lost: ErrorInfo | None = None
         self._report = report
         self._begun = anyio.Event()

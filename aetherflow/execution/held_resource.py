@@ -83,9 +83,15 @@ class HeldResource:
         """Wait until it is held, or it is known why not."""
         await self._settled.wait()
 
-    async def work(self, attempt: Callable[[], Awaitable[AttemptOutcome]]) -> AttemptOutcome:
-        """Run an attempt of a step once the resource is held; if it cannot be held, return its error."""
-        await self.wait_until_settled()
+    async def work(
+        self, attempt: Callable[[], Awaitable[AttemptOutcome]], *, at_once: bool = False
+    ) -> AttemptOutcome:
+        """Run an attempt of a step once the resource is held; if it cannot be held, return its error.
+
+        With `at_once` it does not wait for the resource: the attempt runs already, on a worker.
+        """
+        if not at_once:
+            await self.wait_until_settled()
         if self.error is not None:
             return AttemptOutcome(error=self.error)
         outcome: AttemptOutcome | None = None

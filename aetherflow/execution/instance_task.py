@@ -19,6 +19,7 @@ from aetherflow.clock import wait_within
 from aetherflow.engine.decide import interrupted_end
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
+from aetherflow.engine.state import StepState
 from aetherflow.engine.template_scope import job_scope
 from aetherflow.errors import ErrorInfo
 from aetherflow.event_loop import protect_task
@@ -120,7 +121,7 @@ class InstanceTask:
     async def _work(self, step: StepPlan, attempt: int, scope: anyio.CancelScope) -> Report:
         """Run one attempt; return the report how it ended."""
         known = self._machine.state.jobs[self.instance.id].steps[step.id]
-        place = AttemptPlace(known.executor, partial(self._report_place, step, attempt))
+        place = self._place_of(known, step, attempt)
         started = self._clock.monotonic()
         effects = StepEffects(
             known.effects,
@@ -145,10 +146,11 @@ class InstanceTask:
         with scope:
             if self._machine.state.cancelling is not None:
                 scope.cancel()
-            await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
+            if not place.is_reattached:  # that must be joined, to be ended
+                await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
             work: Callable[[], Awaitable[AttemptOutcome]] = partial(self._attempt, context, step, place)
             for held in (self._slots, self._parts.locks.of(self.instance.job.id)):
-                work = work if held is None else partial(held.work, work)
+                work = work if held is None else partial(held.work, work, at_once=place.is_reattached)
             outcome = await work()
         effects.close()
         place.close()
@@ -156,7 +158,7 @@ class InstanceTask:
         if outcome is None or outcome.result is None:
             marks.release()
         self._give_back_slots()
-        duration = round(self._clock.monotonic() - started, 6)
+        duration = round(self._clock.monotonic() - (started if place.began is None else place.began), 6)
         if (end := self._end_of_lost(step, attempt, place)) is not None:
             return partial(self._finish, step, attempt, duration=duration, **end)
         if outcome is None or (scope.cancel_called and outcome.result is None):
@@ -165,6 +167,16 @@ class InstanceTask:
                 reason = _with_progress(reason, context)
             return partial(self._finish, step, attempt, "CANCELLED", duration, reason=reason)
         return partial(self._report, step, attempt, outcome, duration)
+
+    def _place_of(self, known: StepState, step: StepPlan, attempt: int) -> AttemptPlace:
+        """Return where an attempt runs; one that is taken up again needs the slots of its pool again."""
+        report = partial(self._report_place, step, attempt)
+        if (self.instance.id, step.id) not in self._machine.state.reattached:
+            return AttemptPlace(known.executor, report)
+        if step.spec.pool is not None:
+            self._hold_slots(step, step.spec.pool, _ignore)
+        spent = (self._clock.now() - known.place.since).total_seconds() if known.place else 0.0
+        return AttemptPlace(known.executor, report, is_reattached=True, spent_seconds=max(spent, 0.0))
 
     def _end_of_lost(self, step: StepPlan, attempt: int, place: AttemptPlace) -> dict[str, Any] | None:
         """Return the end of a step whose attempt is lost and which must not run twice; None if it may.
@@ -184,7 +196,7 @@ class InstanceTask:
         scope = job_scope(machine.names, machine.state, self.instance, machine.resolve)
         limit, _ = self._timer.limit(step)
         placement = self._parts.placements[place.executor]
-        token = self._token(step) if place.executor else NO_TOKEN
+        token = self._token(step, is_reattached=place.is_reattached) if place.executor else NO_TOKEN
         attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit, token)
         if isinstance(step.spec, MessageStep):
             attempt = partial(
@@ -198,10 +210,10 @@ class InstanceTask:
                 return await attempt()
             return await self._in_own_task(attempt, step, place, context)
 
-    def _token(self, step: StepPlan) -> Token:
+    def _token(self, step: StepPlan, *, is_reattached: bool) -> Token:
         from aetherflow.engine.attempt_keys import attempt_key  # noqa: PLC0415 - only with an executor
 
-        return Token(attempt_key(self._machine.state, self.instance.id, step.id))
+        return Token(attempt_key(self._machine.state, self.instance.id, step.id), is_reattached)
 
     async def _in_own_task(
         self,
@@ -340,17 +352,13 @@ class InstanceTask:
 
         The wait counts for the time of the job and of the run, not for that of the step.
         """
-        slots = self._slots = HeldResource()
 
         def report(wait: PoolWait) -> None:
             if not slots.is_over:
                 fields = {"slots": wait.slots, "size": wait.size, "held_by": list(wait.held_by)}
                 self._post(e.StepWaiting, step, attempt, pool=wait.pool, ahead=wait.ahead, **fields)
 
-        holding = self._services.pools.hold(
-            pool, step.spec.slots, job_id=self.instance.id, step_id=step.id, on_wait=report
-        )
-        self._parts.tasks.start_soon(slots.hold, holding)
+        slots = self._hold_slots(step, pool, report)
         left = self._timer.left()
         if left == math.inf:
             await slots.wait_until_settled()
@@ -360,10 +368,19 @@ class InstanceTask:
             slots.fail(self._timer.limit(step)[1])
             slots.give_back()
 
+    def _hold_slots(self, step: StepPlan, pool: str, on_wait: Callable[[PoolWait], None]) -> HeldResource:
+        slots = self._slots = HeldResource()
+        holding = self._services.pools.hold(
+            pool, step.spec.slots, job_id=self.instance.id, step_id=step.id, on_wait=on_wait
+        )
+        self._parts.tasks.start_soon(slots.hold, holding)
+        return slots
+
     def _report_place(self, step: StepPlan, attempt: int, place: AttemptPlace) -> None:
         """Report that a worker begins an attempt."""
+        place.began = self._clock.monotonic() - place.spent_seconds
         fields = {"executor": place.executor, "worker": place.worker, "host": place.host}
-        self._post(e.StepPlaced, step, attempt, **fields)
+        self._post(e.StepPlaced, step, attempt, **fields, is_reattached=place.is_reattached)
 
     def _report_lock_wait(self, step: StepPlan, attempt: int, wait: LockWait) -> None:
         """Report that a step which runs waits for a lock, or has it now."""
@@ -411,6 +428,10 @@ class InstanceTask:
             attempt=attempt,
             **fields,
         )
+
+
+def _ignore(_wait: PoolWait) -> None:
+    """Report no wait for slots: the step works already."""
 
 
 def _is_foreign(step_type: StepType | None) -> bool:

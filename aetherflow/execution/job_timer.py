@@ -49,7 +49,7 @@ class JobTimer:
         hint = "raise timeout_seconds if the work needs that long"
         return own, ErrorInfo("AF710", message, kind="timeout", hint=hint)
 
-    async def expire(self, step: StepPlan, place: AttemptPlace, spent_seconds: float = 0) -> ErrorInfo:
+    async def expire(self, step: StepPlan, place: AttemptPlace) -> ErrorInfo:
         """Return the error of an attempt when its time is over.
 
         While it waits for a worker only the time of its job passes.
@@ -58,7 +58,7 @@ class JobTimer:
             await wait_within(self._clock, left, place.wait_until_begun)
         elif not place.has_begun:
             await place.wait_until_begun()
-        seconds, over = self.limit(step, spent_seconds)
+        seconds, over = self.limit(step, place.spent_seconds)
         if seconds is None:
             await anyio.sleep_forever()
         elif seconds:

@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from aetherflow.clock import Clock
 from aetherflow.sdk.context import StepContext
+from aetherflow.task_errors import one_error
 from tests.execution.live_run import LiveRun, live
 from tests.execution.worker_double import WorkerDouble
 
@@ -22,12 +21,12 @@ def nothing(_context: StepContext, _inputs: dict[str, Any]) -> None:
 
 @asynccontextmanager
 async def executing(
-    text: str, folder: Path, workers: WorkerDouble, clock: Clock | None = None
+    text: str, folder: Path, workers: WorkerDouble, clock: Clock | None = None, **more: Any
 ) -> AsyncIterator[LiveRun]:
     """Execute a run on the workers beside a block, and to its end after it."""
     async with (
-        live(text, folder, {"t": nothing}, placement=workers, clock=clock) as run,
-        anyio.create_task_group() as tasks,
+        live(text, folder, {"t": nothing}, placement=workers, clock=clock, **more) as run,
+        one_error() as tasks,
     ):
         tasks.start_soon(run.run)
         yield run

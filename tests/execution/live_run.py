@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,7 @@ async def live(
     has_output_files: bool = False,
     rerun: Sequence[str] = (),
     pools: Pools = NO_POOLS,
+    found: Collection[tuple[str, str]] = (),
 ) -> AsyncIterator[LiveRun]:
     """Take up the run of a flow in `folder`, new or again; `await run()` executes it."""
     clock = clock or SystemClock()
@@ -136,7 +137,7 @@ async def live(
     state = fold(await database.read(lambda raw: read_events(raw, RUN_ID)))
     beginning: e.Event
     if state.event_count:
-        resumption = plan_resume(plan, state, rerun)
+        resumption = plan_resume(plan, state, rerun, found=found)
         beginning = e.RunResumed(
             at=clock.now(),
             flow_id=plan.flow_id,
