@@ -354,7 +354,7 @@ class _Planner(msgspec.Struct, eq=False):
         """Whether an attempt that a worker still has is what the flow would begin here now.
 
         Not if the step is another one now, or if something that it follows runs first, or once more. The
-        hooks of an ending begin anew.
+        hooks of an ending begin again.
         """
         known = self.state.job(job_id)
         ended = known.steps[step.id]

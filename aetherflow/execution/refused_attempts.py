@@ -14,7 +14,7 @@ from aetherflow.sdk.executor import Needs, OpenExecutor, Send
 from aetherflow.task_errors import one_error
 
 STOP_SECONDS = 15.0
-"""How long a worker may take to end such an attempt, until it is only told that it does not count."""
+"""How long a worker may take to end such an attempt; then it only learns that the attempt does not count."""
 
 WHY = "the resumed run does not continue this attempt"
 
@@ -31,7 +31,7 @@ class RefusedAttempt:
         self._replies: dict[str, Send] = {}
 
     async def ended(self) -> None:
-        """Return when the worker has ended the attempt, and was told that it does not count."""
+        """Return when the worker has ended the attempt, and knows that it does not count."""
         await self._refused.wait()
 
     def deliver(self, start: str, message: bytes, reply: Send) -> None:
@@ -48,7 +48,7 @@ class RefusedAttempt:
                 self.refuse()
 
     def refuse(self) -> None:
-        """Tell the worker that the attempt does not count, as far as it has been heard of."""
+        """Say that the attempt does not count, to each start that has been heard of."""
         for reply in self._replies.values():
             _send(reply, Refuse(WHY))
         self._refused.set()
