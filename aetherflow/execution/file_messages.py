@@ -86,8 +86,8 @@ class ListInputs(msgspec.Struct, frozen=True, tag="list_inputs"):
     """Return the files that the inputs of the step name, as a list of `ShippedFile`."""
 
 
-Root = Literal["work", "flow"]
-"""Where a path starts: the root of the workspace, or the folder of the flow file."""
+Root = Literal["work", "flow", "logs"]
+"""Where a path starts: the root of the workspace, the folder of the flow file, or the root of the logs."""
 
 
 class ShippedFile(msgspec.Struct, frozen=True, omit_defaults=True):

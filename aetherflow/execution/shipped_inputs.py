@@ -46,7 +46,8 @@ class ShippedInputs:
     def __init__(self, call: StepCall, flow_folder: str, limits: Shipping) -> None:
         self._call = call
         self._limits = limits
-        self._roots: dict[Root, Path] = {"work": Path(call.directories.work)}
+        directories = call.directories
+        self._roots: dict[Root, Path] = {"work": Path(directories.work), "logs": Path(directories.logs)}
         if flow_folder:
             self._roots["flow"] = Path(flow_folder)
         self._files: dict[tuple[Root, bytes], ShippedFile] = {}
@@ -149,7 +150,7 @@ class ShippedInputs:
             if entry.is_symlink():
                 yield from self._link(named, path, inner)
             elif entry.is_dir():
-                if path not in self._roots.values() and path != Path(self._call.directories.logs):
+                if path not in self._roots.values():
                     yield from self._folder(named, path, inner)
             else:
                 yield self._file(named, path, inner, entry.stat())
@@ -181,7 +182,7 @@ class ShippedInputs:
         real = path.resolve()
         if not any(real.is_relative_to(root.resolve()) for root in self._roots.values()):
             raise StepError(
-                f"{name} names {path}, a link that leads out of the workspace and the folder of the flow",
+                f"{name} names {path}, a link that leads out of the folders that files are sent from",
                 hint=HINT,
                 code="AF841",
             )

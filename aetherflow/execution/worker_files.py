@@ -91,6 +91,11 @@ class WorkerFiles:
         if self._outputs:
             await self._outputs.accept()
 
+    async def leave(self) -> None:
+        """Give nothing a name any more, and keep what was sent: the next engine takes over the attempt."""
+        self._is_over = True
+        await self._published.close()
+
     async def close(self) -> None:
         """Let nothing get a name any more, and forget what was sent and not accepted."""
         self._is_over = True

@@ -63,20 +63,22 @@ class AttemptFiles:
         call, directories = work.call, work.call.directories
         self._report = report
         self._folder = attempt_folder()
-        logs, root, flow = (self._folder / name for name in ("logs", "work", "flow"))
+        logs, root, flow, read = (self._folder / name for name in ("logs", "work", "flow", "read-logs"))
         self.place, self._shipped = place, None
         self.publisher: Publisher = EnginePublisher(ask)
-        folders = {directories.logs: logs}
+        folders: dict[str, Path] = {}
         changed: dict[str, Any] = {"logs": str(logs)}
         if work.artifacts == "ship":
-            folders |= {directories.work: root, place.directory: flow}
-            allowed = None if directories.allowed is None else [*directories.allowed, str(flow)]
+            folders = {directories.work: root, place.directory: flow, directories.logs: read}
+            allowed = None if directories.allowed is None else [*directories.allowed, str(flow), str(read)]
             changed |= {"work": str(root), "allowed": allowed}
             job = root / call.flow_id / call.job_id / folder_name(call.run_id)
             layout = directories.layout.values()
-            self._shipped = ShippedFolder({"work": root, "flow": flow}, job, layout, ask, report)
+            self._shipped = ShippedFolder(
+                {"work": root, "flow": flow, "logs": read}, job, layout, ask, report
+            )
             self.publisher = self._shipped.publish
-        self._paths = TranslatedPaths(folders)
+        self._paths = TranslatedPaths(folders, {directories.logs: logs})
         if self._shipped:
             self.place = FlowPlace(self._paths.here(place.file), self._paths.here(place.directory))
         self.call = replace(
@@ -134,7 +136,8 @@ class AttemptFiles:
     async def _finish(self, seconds: float) -> None:
         with anyio.move_on_after(seconds, shield=True) as finishing:
             await self._logs.finish()
-            await _threads.run(_remove, self._folder, abandon_on_cancel=True)
+            if self._folder.exists():  # most attempts have made nothing here
+                await _threads.run(_remove, self._folder, abandon_on_cancel=True)
         if finishing.cancelled_caught:
             self._report(f"the end of the log did not reach the engine within {seconds:g} s")
 

@@ -15,12 +15,15 @@ class TranslatedPaths:
 
     Args:
         folders: the paths of this worker, by those of the engine. They are random texts.
+        made: the same of folders that only the attempt writes to, so that nothing of the engine's is in them.
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, Path], made: Mapping[str, Path]) -> None:
         by_length = sorted(((path.rstrip("/"), str(here)) for path, here in folders.items()), reverse=True)
         self._here = {path: here for path, here in by_length if path}
-        self._there = {here: path for path, here in self._here.items()}
+        self._there = {
+            str(here): path.rstrip("/") for path, here in (*folders.items(), *made.items()) if path
+        }
         either = "|".join(map(re.escape, sorted(self._here, key=len, reverse=True)))
         # A whole path, or the beginning of one: not /data in /big/data or in /data.old.
         self._found = (

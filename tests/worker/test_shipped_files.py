@@ -205,6 +205,26 @@ def test_a_program_finds_the_files_in_its_command(machine: Machine) -> None:
     assert (machine.artifacts / "out.csv").read_text() == "a\nb\nc\n"
 
 
+def test_the_log_of_an_earlier_step_is_sent(machine: Machine) -> None:
+    log = machine.root / "logs" / "run-1" / "b" / "before.1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("what b printed")
+
+    def body(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+        context.log_file.parent.mkdir(parents=True)
+        context.log_file.write_text("mine")
+        text = Path(inputs["attachments"][0]).read_text()
+        return {"text": text, "log": str(context.log_file), "before": inputs["attachments"]}
+
+    answer, problem, _ = machine.run(body, attachments=[str(log)])
+    assert (answer.error, problem) == (None, None)
+    assert answer.result is not None
+    mine = machine.root / "logs" / "run-1" / "a" / "s.1.log"
+    expected = {"text": "what b printed", "log": str(mine), "before": [str(log)]}
+    assert answer.result.outputs == expected
+    assert mine.read_text() == "mine"
+
+
 def test_patterns_name_files(machine: Machine) -> None:
     for name in ("a.csv", "b.csv", "c.txt", "deep/d.csv"):
         path = machine.artifacts / name
