@@ -13,6 +13,8 @@ ENDS_BY_ITSELF = {
     "aetherflow/bundle/sync.py: _Sync._read": "closes one local file",
     "aetherflow/execution/bus.py: _Subscription.__init__": "Bus.aclose cancels it after FLUSH_SECONDS",
     "aetherflow/execution/executor.py: Executor.run": "it ends when its steps have (runs/forced_end.py)",
+    "aetherflow/execution/worker_placement.py: WorkerPlacement._until_finished": "_stop gives the attempt up",
+    "aetherflow/execution/worker_placement.py: WorkerPlacement.perform": "renames what it has begun to",
     "aetherflow/observe/time_order.py: TimeOrder.__init__": "its aclose, which the bus limits, cancels it",
     "aetherflow/process/pipes.py: OutputPipe.__init__": "the process that reads it calls stop() or abandon()",
     "aetherflow/process/pipes.py: OutputPipe.resume": "as above; at the end of the run",

@@ -125,7 +125,11 @@ class Executor:
             with anyio.CancelScope(shield=True):
                 async with one_error() as tasks:
                     self._parts = self._parts_of(tasks)
-                    await self._conduct(first_events, tasks)
+                    try:
+                        await self._conduct(first_events, tasks)
+                    except BaseException:  # the journal fails: a resume finds what the workers still have
+                        self._leave_workers()
+                        raise
                     tasks.cancel_scope.cancel()
             watch.cancel_scope.cancel()
         if self._failure is not None:
@@ -175,8 +179,14 @@ class Executor:
     def fail(self, error: AetherFlowError) -> None:
         """Give up the run without writing to its journal, which another process may own now."""
         self._failure = error
+        self._leave_workers()
         self._inbox.wake()
         self._bus.hurry()
+
+    def _leave_workers(self) -> None:
+        """Leave what workers do to the next process of the run."""
+        for placement in self._placements.values():
+            placement.leave()
 
     def _parts_of(self, tasks: anyio.abc.TaskGroup) -> RunParts:
         services, local = self._services, LocalPlacement(self._machine.plan.step_types)
@@ -246,8 +256,7 @@ class Executor:
         """End the attempts; store what they report, but not that they were cut off, as after a crash."""
         state = self._machine.state
         self._turns.close()
-        for placement in self._parts.placements.values():
-            placement.leave()
+        self._leave_workers()
         reports.append(self._machine.events.make(e.CancelRequested, reason=self._leaves, cause="stop"))
         while True:
             facts = [report for report in reports if not _is_cut_off(report)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 import anyio.lowlevel
@@ -16,17 +16,19 @@ class Inbox:
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._filled = anyio.Event()
-        self._uncommitted: dict[int, anyio.Event] = {}
+        self._uncommitted: dict[int, Callable[[], object]] = {}
 
-    def post(self, event: Event) -> None:
-        """Leave a report; never waits."""
+    def post(self, event: Event, then: Callable[[], object] | None = None) -> None:
+        """Leave a report; never waits. `then` is called when it is durable."""
+        if then is not None:
+            self._uncommitted[id(event)] = then
         self._events.append(event)
         self._filled.set()
 
     async def commit(self, event: Event) -> None:
         """Leave a report and return when it is durable."""
-        committed = self._uncommitted[id(event)] = anyio.Event()
-        self.post(event)
+        committed = anyio.Event()
+        self.post(event, committed.set)
         await committed.wait()
 
     def wake(self) -> None:
@@ -55,5 +57,5 @@ class Inbox:
     def committed(self, reports: Sequence[Event]) -> None:
         """Let those continue who wait until their reports are durable."""
         for report in reports if self._uncommitted else ():
-            if (waiting := self._uncommitted.pop(id(report), None)) is not None:
-                waiting.set()
+            if (then := self._uncommitted.pop(id(report), None)) is not None:
+                then()

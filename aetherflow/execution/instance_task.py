@@ -100,6 +100,7 @@ class InstanceTask:
         self._timer = JobTimer(instance.job, self._clock)
         self._slots: HeldResource | None = None
         self._lineage: dict[str, Any] = {}
+        self._stored: Callable[[], None] | None = None
 
     def run(self, step: StepPlan, attempt: int) -> None:
         """Run an attempt; its start must be durable."""
@@ -197,6 +198,8 @@ class InstanceTask:
         limit, _ = self._timer.limit(step)
         placement = self._parts.placements[place.executor]
         token = self._token(step, is_reattached=place.is_reattached) if place.executor else NO_TOKEN
+        if place.executor:
+            self._stored = partial(placement.stored, token.key)
         attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit, token)
         if isinstance(step.spec, MessageStep):
             attempt = partial(
@@ -409,7 +412,8 @@ class InstanceTask:
     def _end(self, kind: type[e.StepEvent], step: StepPlan, attempt: int, **fields: Any) -> None:
         """Report how an attempt, or the wait for it, ended."""
         self.is_busy = False
-        self._post(kind, step, attempt, **fields)
+        stored, self._stored = self._stored, None
+        self._parts.inbox.post(self._make(kind, step, attempt, **fields), stored)
 
     def _post(self, kind: type[e.StepEvent], step: StepPlan, attempt: int, **fields: Any) -> None:
         self._parts.inbox.post(self._make(kind, step, attempt, **fields))

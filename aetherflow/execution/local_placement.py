@@ -46,6 +46,9 @@ class LocalPlacement:
         finally:
             await context.release_connectors()
 
+    def stored(self, key: str) -> None:
+        """Do nothing: nobody keeps what it returned."""
+
     def leave(self) -> None:
         """Do nothing: what runs in this process ends with it."""
 

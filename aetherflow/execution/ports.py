@@ -145,6 +145,10 @@ class Placement(Protocol):
         """
         ...
 
+    def stored(self, key: str) -> None:
+        """Take note that the end of an attempt is durable, and that nobody needs its answer any more."""
+        ...
+
     def leave(self) -> None:
         """Let attempts that are cancelled from now on run on, if they can do without this process.
 

@@ -69,7 +69,8 @@ class StepContext(StepIdentity):
     Attributes:
         progress_note: how far the step came, in words; shown if a time limit ends the step.
         on_interrupt: what the flow says about a step that nobody knows the end of: `rerun`, `fail`, `skip`.
-        is_foreign, marks, noted_lineage, on_placed: see `StepType`, `mark` and `Placement`; the engine's own.
+        is_foreign, effects, marks, noted_lineage, on_placed: the engine's own; see `StepType`, `effect`,
+            `mark` and `Placement`.
     """
 
     def __init__(
@@ -92,8 +93,8 @@ class StepContext(StepIdentity):
         self.is_foreign = is_foreign
         self.progress_note = ""
         self._last_call: ThreadCall | None = None
-        self._effects: EffectLog = effects or NoEffects()
-        self._earlier_effects = dict(self._effects.stored())
+        self.effects: EffectLog = effects or NoEffects()
+        self._earlier_effects = dict(self.effects.stored())
         self.marks: MarkLog = marks or NoMarks()
         self._on_lock_wait = on_lock_wait
         self.on_placed = on_placed
@@ -283,7 +284,7 @@ class StepContext(StepIdentity):
             key,
             detail=detail or {},
             verify=verify,
-            log=self._effects,
+            log=self.effects,
             redactor=self.redactor,
             run_async=self.run_async,
         )
@@ -330,7 +331,7 @@ class StepContext(StepIdentity):
             step_id=f"{self.step_id}.{step_id}",
             step_type=step_type,
             attempt=self.attempt,
-            effects=NestedEffects(self._effects, step_id),
+            effects=NestedEffects(self.effects, step_id),
             marks=self.marks,
             on_lock_wait=self._on_lock_wait,
             on_interrupt=self.on_interrupt,

@@ -5,6 +5,11 @@ from __future__ import annotations
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF186": ("packages of 0.0 in the same environment", "tests/test_shared_environment.py"),
     "AF160": ("a project file of another user", "tests/config/test_project.py"),
+    "AF800": ("a worker that does not stop", "tests/execution/test_worker_placement.py"),
+    "AF801": ("a worker that closes", "tests/execution/test_worker_placement.py"),
+    "AF802": ("an executor with a fault", "tests/execution/test_worker_placement.py"),
+    "AF884": ("a hostile worker", "tests/execution/test_worker_attempt.py"),
+    "AF885": ("a worker that comes back", "tests/execution/test_worker_attempt.py"),
     "AF805": ("a worker without a variable", "tests/worker/test_secrets.py"),
     "AF807": ("a secret that only the engine knows", "tests/worker/test_secrets.py"),
     "AF808": ("a worker without the secrets provider", "tests/worker/test_secrets.py"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -19,12 +19,12 @@ from aetherflow import Mark, StepResult
 from aetherflow.errors import StepError
 from aetherflow.events import run_events as e
 from aetherflow.execution.output_files import LARGE_BYTES
-from aetherflow.execution.ports import StepCall
+from aetherflow.execution.worker_messages import Accepted, FromEngine, Go, Reply
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import Skipped, StepType
 from aetherflow.sdk.step_decorator import step
-from tests.execution.json_placement import JsonPlacement
 from tests.execution.live_run import ENVIRONMENT, LiveRun, flow, live, one_step, query
+from tests.execution.thread_executor import ThreadExecutor, on_threads
 from tests.polling import eventually
 from tests.store.clock_double import FakeClock
 
@@ -37,22 +37,30 @@ class Bench:
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
         self.folder = folder
-        self.remote: JsonPlacement | None = None
+        self.workers = ThreadExecutor([], {})
 
     def live(self, text: str, functions: Functions, **more: Any) -> AbstractAsyncContextManager[LiveRun]:
         """Open a run of these steps."""
         return self.live_types(text, [step(name)(function) for name, function in functions.items()], **more)
 
-    def live_types(
-        self, text: str, types: list[StepType], **more: Any
-    ) -> AbstractAsyncContextManager[LiveRun]:
+    @asynccontextmanager
+    async def live_types(self, text: str, types: list[StepType], **more: Any) -> AsyncIterator[LiveRun]:
         """Open a run of these step types."""
-        self.remote = JsonPlacement({kind.name: kind for kind in types}, ENVIRONMENT)
-        placement = self.remote if self.kind == "json" else None
-        return live(text, self.folder, types, placement=placement, **more)
+        if self.kind == "local":
+            async with live(text, self.folder, types, **more) as run:
+                yield run
+            return
+        self.workers = ThreadExecutor(types, {})
+        runs: list[LiveRun] = []
+        async with (
+            on_threads(self.workers, lambda: runs[0].services) as placement,
+            live(text, self.folder, types, placement=placement, **more) as run,
+        ):
+            runs.append(run)
+            yield run
 
 
-@pytest.fixture(params=["local", "json"])
+@pytest.fixture(params=["local", "thread"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     return Bench(request.param, tmp_path)
 
@@ -192,14 +200,14 @@ async def test_a_step_cannot_pretend_that_its_job_lost_its_lock_or_its_time(benc
 
 
 @pytest.mark.asyncio
-async def test_messages_that_no_step_may_send_are_ignored(tmp_path: Path) -> None:
-    bench = Bench("json", tmp_path)
+async def test_messages_that_no_step_may_send_are_ignored_and_reported(tmp_path: Path) -> None:
+    bench = Bench("thread", tmp_path)
 
     async def quiet(context: StepContext, inputs: dict[str, Any]) -> None:
-        del context, inputs
+        del inputs
+        context.log("now")
 
     async with bench.live(one_step(), {"t": quiet}) as run:
-        assert bench.remote is not None
         finished = e.StepFinished(
             at=run.services.clock.now(),
             flow_id="demo",
@@ -209,15 +217,20 @@ async def test_messages_that_no_step_may_send_are_ignored(tmp_path: Path) -> Non
             step_type="t",
             status="FAILED",
         )
-        bench.remote.forged = [
+        forged = [
             msgspec.json.encode(finished),
             b'{"type": "log", "message": "real", "level": "info", "job_id": "other", "run_id": "other"}',
             b'{"type": "log", "message": "x", "level": "fatal"}',
             b"[]",
         ]
+        bench.workers.before = lambda sent: forged if b"now" in sent else [sent]
         assert (await run.run()).phase == "SUCCESS"
-    (notice,) = run.seen.of(e.Notice)
-    assert (notice.message, notice.job_id, notice.step_id, notice.run_id) == ("real", "a", "s", "run-1")
+    notices = run.seen.of(e.Notice)
+    assert [(one.level, one.code) for one in notices] == [("warning", "AF884")] * 1 + [("info", "")] + [
+        ("warning", "AF884")
+    ] * 2
+    assert {(one.job_id, one.step_id, one.run_id) for one in notices} == {("a", "s", "run-1")}
+    assert notices[1].message == "real"
 
 
 @pytest.mark.asyncio
@@ -363,7 +376,7 @@ async def test_a_large_output_is_a_file_and_the_next_step_sees_its_value(bench: 
 
 @pytest.mark.asyncio
 async def test_a_step_that_needs_the_coordinator_runs_there_and_others_elsewhere(tmp_path: Path) -> None:
-    bench = Bench("json", tmp_path)
+    bench = Bench("thread", tmp_path)
 
     @step("here", placement="coordinator")
     async def here(context: StepContext, inputs: dict[str, Any]) -> None:
@@ -378,7 +391,7 @@ async def test_a_step_that_needs_the_coordinator_runs_there_and_others_elsewhere
     text = flow("{id: a, steps: [{id: s, type: here}, {id: t, type: there, timeout_seconds: 9}]}")
     async with bench.live_types(text, [here, there]) as run:
         assert (await run.run()).phase == "SUCCESS"
-    assert bench.remote is not None
-    (call,) = bench.remote.calls
-    assert (call.step_id, call.time_limit_seconds) == ("t", 9)
-    assert msgspec.json.decode(msgspec.json.encode(call), type=StepCall) == call
+    got = [msgspec.json.decode(message, type=FromEngine) for message in bench.workers.got]
+    (work,) = [message.work for message in got if isinstance(message, Go)]
+    assert (work.call.step_id, work.call.time_limit_seconds) == ("t", 9)
+    assert [type(message) for message in got] == [Go, Reply, Accepted]  # the package was asked for

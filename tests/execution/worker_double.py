@@ -37,12 +37,14 @@ class WorkerDouble:
     Attributes:
         attempts: in the order in which they were given to the workers.
         is_left: whether the run was left to the next process.
+        stored_keys: the attempts whose end is durable.
         at_cancel: what a cancelled attempt raises instead of ending.
     """
 
     def __init__(self) -> None:
         self.attempts: list[FarAttempt] = []
         self.is_left = False
+        self.stored_keys: list[str] = []
         self.at_cancel: Exception | None = None
         self._taken = 0
         self._changed = anyio.Event()
@@ -75,6 +77,10 @@ class WorkerDouble:
                 await self._changed.wait()
         self._taken += 1
         return self.attempts[self._taken - 1]
+
+    def stored(self, key: str) -> None:
+        """Note that the end of an attempt is durable."""
+        self.stored_keys.append(key)
 
     def leave(self) -> None:
         """Note that attempts are left to the next process."""

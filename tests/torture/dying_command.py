@@ -82,10 +82,10 @@ def die_before_acknowledge(pass_point: Callable[[], None]) -> None:
     """Die when the work of a step has been done and its end has not been published."""
     post = inbox.Inbox.post
 
-    def dying(self: inbox.Inbox, event: e.Event) -> None:
+    def dying(self: inbox.Inbox, event: e.Event, then: Callable[[], object] | None = None) -> None:
         if isinstance(event, e.StepFinished):
             pass_point()
-        post(self, event)
+        post(self, event, then)
 
     inbox.Inbox.post = dying  # type: ignore[method-assign]  # a failpoint
 
