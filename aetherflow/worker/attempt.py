@@ -39,7 +39,7 @@ from aetherflow.redaction import Redactor
 from aetherflow.runs.run_package import RunPackage, decoded
 from aetherflow.sdk.executor import Place, Send
 from aetherflow.task_errors import one_error
-from aetherflow.worker.engine_link import EngineLink
+from aetherflow.worker.engine_link import EngineError, EngineLink
 from aetherflow.worker.known_secrets import learn_secrets
 from aetherflow.worker.performed import PerformedStep, failure_here
 from aetherflow.worker.run_on_worker import RunOnWorker, open_run
@@ -97,6 +97,7 @@ class AttemptOnWorker:
         self._is_accepted = False
         self._is_stopped = False
         self._why_stopped = ""
+        self._lock_error: EngineError | None = None
 
     def receive(self, message: bytes) -> None:
         """Take a message of the engine; from any thread, and also after the end of `run`.
@@ -122,8 +123,7 @@ class AttemptOnWorker:
         It gets a Begin that says that the attempt has begun, and after its Go the questions that wait for an
         answer, and the End.
         """
-        self._link.send_to(send)
-        self._link.say(Begin(self.place, has_begun=self._work is not None))
+        self._link.join(send, Begin(self.place, has_begun=self._work is not None))
 
     def run(self) -> None:
         """Run the attempt to its end in this thread; it may have to wait for the engine's verdict."""
@@ -158,13 +158,16 @@ class AttemptOnWorker:
 
     def _take(self, message: FromEngine | _Withdrawn) -> None:
         match message:
-            case Go() if self._work is not None:
-                self._say_again()
             case Go(work):
-                self._work = work
+                self._work = self._work or work
                 self._decided.set()
+                self._say_again()
             case Reply():
-                self._link.take(message)
+                try:
+                    self._link.take(message)
+                except EngineError as error:
+                    self._lock_error = error
+                    self._scope.cancel()
             case Stop():
                 self._is_stopped = True
                 self._scope.cancel()
@@ -196,8 +199,7 @@ class AttemptOnWorker:
 
     def _say_again(self) -> None:
         """Say to an engine that took over what it has to know."""
-        self._link.ask_again()
-        if self._answer is not None:
+        if self._link.joined() and self._answer is not None:
             self._link.say(End(self._answer))
 
     async def _main(self) -> None:
@@ -237,6 +239,8 @@ class AttemptOnWorker:
                 return step, step.failed(error)
             info, trace = failure_here(error, Redactor(), self.place)
             return None, Answer(error=info, trace=trace)
+        if self._lock_error is not None and step is not None:
+            return step, step.failed(self._lock_error)
         return step, Answer() if step is None else step.stopped()
 
     async def _opened(self, package: str) -> RunOnWorker:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import msgspec
 
 from aetherflow.errors import ErrorInfo, StepError
-from aetherflow.execution.worker_messages import Ask, FromWorker, Reply, Request
+from aetherflow.execution.worker_messages import Ask, Begin, End, FromWorker, Reply, Request, TakeLock
 from aetherflow.sdk.executor import Send
 from aetherflow.sdk.json_values import as_text
 
@@ -43,7 +44,7 @@ class _Question:
             StepError: there is none, as the attempt was ended.
         """
         if self.reply is None:
-            raise StepError("the engine did not answer, as the attempt was ended", kind="cancelled")
+            raise _unanswered()
         if self.reply.error is not None:
             raise EngineError(self.reply.error)
         return self.reply.value
@@ -54,40 +55,45 @@ class EngineLink:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._sending = threading.RLock()  # a carrier may pass an answer on at once
-        self._changing = threading.Lock()
+        self._lock = threading.RLock()  # a carrier may pass an answer on at once, while something is sent
         self._open: dict[int, _Question] = {}
         self._locks: dict[int, Request] = {}
         self._last = 0
+        self._joins = self._has_ended = False
         self.is_closed = False
 
     def say(self, message: FromWorker) -> None:
-        """Send a message."""
-        data = msgspec.json.encode(message, enc_hook=as_text)
-        with self._sending:
-            self._send(data)
+        """Send a message; nothing follows an End.
 
-    def request(self, ask: Ask) -> Request:
-        """Return a question with the next number; nothing is sent."""
-        with self._changing:
-            self._last += 1
-            return Request(self._last, ask)
+        While the attempt joins another engine, that gets a Request or an End when it has said Go.
+        """
+        with self._lock:
+            if self._has_ended and not isinstance(message, Begin | End):
+                return
+            self._has_ended = self._has_ended or isinstance(message, End)
+            if not (self._joins and isinstance(message, Request | End)):
+                self._send(msgspec.json.encode(message, enc_hook=as_text))
 
-    async def ask(self, ask: Ask | Request) -> Any:
+    async def ask(self, ask: Ask, noted: Callable[[int], object] = int) -> Any:
         """Ask the engine; return its answer, as plain JSON. Only on the event loop of the attempt.
+
+        Args:
+            ask: what to ask.
+            noted: called with the number of the question when it is asked.
 
         Raises:
             EngineError: the engine answered with an error.
             StepError: the attempt was ended.
         """
-        request = ask if isinstance(ask, Request) else self.request(ask)
         answered = anyio.Event()
-        question = _Question(request, answered)
-        if self._put(question):
-            try:
-                await answered.wait()
-            finally:
-                self._remove(question)
+        question = self._asked(ask, answered)
+        if question is None:
+            raise _unanswered()
+        noted(question.request.id)
+        try:
+            await answered.wait()
+        finally:
+            self._remove(question)
         return question.value
 
     def ask_and_block(self, ask: Ask) -> Any:
@@ -96,68 +102,84 @@ class EngineLink:
         It waits until `close`: the answer comes through another thread.
         """
         answered = threading.Event()
-        question = _Question(self.request(ask), answered)
-        if self._put(question):
-            answered.wait()
-            self._remove(question)
+        question = self._asked(ask, answered)
+        if question is None:
+            raise _unanswered()
+        answered.wait()
+        self._remove(question)
         return question.value
 
     def take(self, reply: Reply) -> None:
-        """Pass an answer to who asked; on the event loop of the attempt."""
-        with self._changing:
-            question = self._open.get(reply.id)
+        """Pass an answer to who asked; on the event loop of the attempt.
+
+        Raises:
+            EngineError: another engine could not take a lock that this attempt holds.
+        """
+        with self._lock:
+            question, lock = self._open.get(reply.id), self._locks.get(reply.id)
         if question is not None:  # else it was asked by something that has been cancelled
             question.reply = reply
             question.answered.set()
+        elif lock is not None and reply.error is not None:
+            raise EngineError(reply.error)
 
     def take_for_thread(self, reply: Reply) -> bool:
         """Pass an answer to a thread that asked, if one did; the event loop may wait for it too."""
-        with self._changing:
+        with self._lock:
             question = self._open.get(reply.id)
         if question is None or not isinstance(question.answered, threading.Event):
             return False
         self.take(reply)
         return True
 
-    def hold(self, lock: Request) -> None:
-        """Remember a lock that the engine holds for this attempt."""
-        with self._changing:
-            self._locks[lock.id] = lock
+    def released(self, lock: int) -> None:
+        """Forget a lock, named by the number of the question that took it."""
+        with self._lock:
+            self._locks.pop(lock, None)
 
-    def drop(self, lock: Request) -> None:
-        """Forget a lock that is not needed any more."""
-        with self._changing:
-            self._locks.pop(lock.id, None)
+    def join(self, send: Send, begin: Begin) -> None:
+        """Send to another engine from now on, and ask it whether the attempt counts."""
+        with self._lock:
+            self._send, self._joins = send, True
+            self.say(begin)
 
-    def send_to(self, send: Send) -> None:
-        """Send to another engine from now on."""
-        with self._sending:
-            self._send = send
-
-    def ask_again(self) -> None:
-        """Send all that waits for an answer, and the locks that are held, to an engine that took over."""
-        with self._changing:
+    def joined(self) -> bool:
+        """Return whether the attempt was joining an engine that has said Go; it gets the open questions."""
+        with self._lock:
+            if not self._joins:
+                return False
+            self._joins = False
             known = {number: question.request for number, question in self._open.items()} | self._locks
-        for _, request in sorted(known.items()):
-            self.say(request)
+            for _, request in sorted(known.items()):
+                self.say(request)
+            return True
 
     def close(self) -> None:
         """Let no thread wait for an answer any more, as none comes; tasks are cancelled by the attempt."""
-        with self._changing:
+        with self._lock:
             self.is_closed = True
             waiting = [one.answered for one in self._open.values()]
         for answered in waiting:
             if isinstance(answered, threading.Event):
                 answered.set()
 
-    def _put(self, question: _Question) -> bool:
-        with self._changing:
-            if self.is_closed:
-                return False
-            self._open[question.request.id] = question
-        self.say(question.request)
-        return True
+    def _asked(self, ask: Ask, answered: anyio.Event | threading.Event) -> _Question | None:
+        """Send a question, numbers in the order of sending; None if nobody would answer it."""
+        with self._lock:
+            if self.is_closed or self._has_ended:
+                return None
+            self._last += 1
+            question = _Question(Request(self._last, ask), answered)
+            self._open[self._last] = question
+            if isinstance(ask, TakeLock):
+                self._locks[self._last] = question.request
+            self.say(question.request)
+            return question
 
     def _remove(self, question: _Question) -> None:
-        with self._changing:
+        with self._lock:
             self._open.pop(question.request.id, None)
+
+
+def _unanswered() -> StepError:
+    return StepError("the engine does not answer, as the attempt was ended", kind="cancelled")

@@ -120,13 +120,13 @@ class LocksOfEngine:
         Raises:
             EngineError: another step holds the lock.
         """
-        request = self._link.request(TakeLock(key, ttl_seconds, wait_seconds))
-        self._link.hold(request)
+        asked: list[int] = []
         try:
-            await self._link.ask(request)
+            await self._link.ask(TakeLock(key, ttl_seconds, wait_seconds), asked.append)
             yield
         finally:  # also after a wait that was given up, for the engine may have taken the lock meanwhile
-            self._link.drop(request)
-            if not self._link.is_closed:
-                with anyio.move_on_after(RELEASE_SECONDS, shield=True):
-                    await self._link.ask(ReleaseLock(request.id))
+            for number in asked:
+                self._link.released(number)
+                if not self._link.is_closed:
+                    with anyio.move_on_after(RELEASE_SECONDS, shield=True):
+                        await self._link.ask(ReleaseLock(number))

@@ -288,3 +288,91 @@ def test_an_engine_that_comes_back_gets_the_open_questions_and_the_end(tmp_path:
     assert [type(one) for one in last.heard] == [Begin, End]
     assert [*over, attempt.is_over] == [False, True]
     assert [one.ask for one in engine.heard if isinstance(one, Request)][1:] == [IntendEffect("new", {})]
+
+
+def test_a_lock_that_another_engine_cannot_take_ends_the_attempt(tmp_path: Path) -> None:
+    @step("lock")
+    async def lock(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+        async with context.lock("k", ttl_seconds=5):
+            context.log("inside")
+            await anyio.sleep_forever()
+
+    engine, attempt = on_worker(call_of(tmp_path, "lock"), lock)
+    thread = in_thread(attempt.run)
+    engine.wait_for(LogLine)
+    later, _ = on_worker(call_of(tmp_path, "lock"), lock)
+    later.attempt = attempt
+    later.answers[TakeLock] = ErrorInfo("AF620", "another run holds it", is_temporary=True)
+    attempt.attach(later.send)
+    thread.join(PATIENCE_SECONDS)
+    assert asked(later.heard)[0] == TakeLock("k", 5, 0)
+    assert later.answer.error == ErrorInfo("AF620", "another run holds it", is_temporary=True)
+
+
+def test_an_engine_that_takes_over_gets_questions_in_their_order_and_not_before_its_go(
+    tmp_path: Path,
+) -> None:
+    asks = threading.Event()
+
+    @step("send")
+    async def send(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+
+        async def effect(key: str) -> None:
+            async with context.effect(key):
+                pass
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(effect, "first")
+            await anyio.to_thread.run_sync(asks.wait)
+            context.log("second")
+            tasks.start_soon(effect, "second")
+
+    engine, attempt = on_worker(call_of(tmp_path, "send"), send)
+    engine.answers[IntendEffect] = NOTHING
+    thread = in_thread(attempt.run)
+    engine.wait_for(Request, 2)
+    later, _ = on_worker(call_of(tmp_path, "send"), send)
+    later.attempt, go, later.first = attempt, later.first, None
+    attempt.attach(later.send)
+    asks.set()
+    later.wait_for(LogLine)
+    assert asked(later.heard) == []
+    assert go is not None
+    later.tell(go)
+    thread.join(PATIENCE_SECONDS)
+    numbers = [one.id for one in later.heard if isinstance(one, Request)]
+    assert numbers == sorted(set(numbers))
+    assert asked(later.heard)[0] == IntendEffect("first", {})
+    assert later.answer.result == StepResult()
+
+
+def test_nothing_is_said_after_the_end(tmp_path: Path) -> None:
+    ends, refused = threading.Event(), threading.Event()
+
+    def write_late(context: StepContext) -> None:
+        with context.writing(tmp_path / "late.txt") as part:
+            part.write_text("x")
+
+    @step("leave")
+    async def leave(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+
+        def late() -> None:
+            ends.wait()
+            context.log("late")
+            with pytest.raises(StepError, match="the attempt was ended"):
+                write_late(context)
+            refused.set()
+
+        threads.append(in_thread(late))
+
+    threads: list[threading.Thread] = []
+    engine, attempt = on_worker(call_of(tmp_path, "leave"), leave)
+    attempt.run()
+    ends.set()
+    threads[0].join(PATIENCE_SECONDS)
+    assert refused.is_set()
+    assert isinstance(engine.heard[-1], End)
+    assert not (tmp_path / "late.txt").exists()
