@@ -208,6 +208,7 @@ class WorkerAttempt:
         if self._error is not None:
             raise self._error
         if answer.error is not None:
+            await self._accept_files_of_failed()
             raise WorkerError(answer.error, answer.trace)
         if answer.result is None:
             await anyio.lowlevel.checkpoint_if_cancelled()
@@ -219,6 +220,13 @@ class WorkerAttempt:
             )
         await self._files.accept()
         return answer.result
+
+    async def _accept_files_of_failed(self) -> None:
+        """Give the files of a failed step their names, as it would have left them in this process."""
+        try:
+            await self._files.accept()
+        except StepError as error:  # its own error is the one that counts
+            self.report(f"files of the failed step are lost: {error.message}", error.code)
 
     def leave(self) -> None:
         """Leave the attempt to the next process of the engine."""

@@ -21,6 +21,7 @@ from aetherflow.events import run_events as e
 from aetherflow.execution.output_files import LARGE_BYTES
 from aetherflow.execution.worker_messages import Accepted, FromEngine, Go, Reply
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.executor import Shipping
 from aetherflow.sdk.step import Skipped, StepType
 from aetherflow.sdk.step_decorator import step
 from tests.execution.live_run import ENVIRONMENT, LiveRun, flow, live, one_step, query
@@ -50,7 +51,7 @@ class Bench:
             async with live(text, self.folder, types, **more) as run:
                 yield run
             return
-        self.workers = ThreadExecutor(types, {})
+        self.workers = ThreadExecutor(types, {}, Shipping() if self.kind == "ship" else None)
         runs: list[LiveRun] = []
         async with (
             on_threads(self.workers, lambda: runs[0].services) as placement,
@@ -60,7 +61,7 @@ class Bench:
             yield run
 
 
-@pytest.fixture(params=["local", "thread"])
+@pytest.fixture(params=["local", "thread", "ship"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     return Bench(request.param, tmp_path)
 

@@ -16,7 +16,7 @@ from aetherflow.execution.worker_placement import WorkerPlacement, WorkersOfRun,
 from aetherflow.runs.run_package import RunPackage, encoded
 from aetherflow.sdk.checks import CheckResult
 from aetherflow.sdk.connector import Connector
-from aetherflow.sdk.executor import ExecutorAttempt, Needs, Place, WorkerFacts
+from aetherflow.sdk.executor import ExecutorAttempt, Needs, Place, Shipping, WorkerFacts
 from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepType
 from aetherflow.worker.attempt import AttemptOnWorker
@@ -56,9 +56,16 @@ class ThreadExecutor:
         got: what they were sent.
         before: is given each message of a worker, and returns what passes in its place.
         attempts: the attempts on workers, in the order of their start.
+        ships: how much is sent; None: the threads see the same folders.
     """
 
-    def __init__(self, types: Sequence[StepType], connectors: Mapping[str, type[Connector]]) -> None:
+    def __init__(
+        self,
+        types: Sequence[StepType],
+        connectors: Mapping[str, type[Connector]],
+        ships: Shipping | None = None,
+    ) -> None:
+        self.ships = ships
         self.sent: list[bytes] = []
         self.got: list[bytes] = []
         self.before: Callable[[bytes], list[bytes]] = lambda message: [message]
@@ -71,10 +78,6 @@ class ThreadExecutor:
     def slots(self) -> int:
         """How many attempts run at once."""
         return 8
-
-    @property
-    def ships(self) -> None:
-        """Send no files: the threads see the same folders."""
 
     async def run(self, attempt: ExecutorAttempt) -> None:
         """Run an attempt in a thread of its own."""
