@@ -16,6 +16,7 @@ ENDS_BY_ITSELF = {
     "aetherflow/execution/worker_placement.py: WorkerPlacement._until_finished": "_stop gives the attempt up",
     "aetherflow/execution/worker_placement.py: WorkerPlacement.perform": "renames what it has begun to",
     "aetherflow/observe/time_order.py: TimeOrder.__init__": "its aclose, which the bus limits, cancels it",
+    "aetherflow/execution/shared_executors.py: _Entry.__init__": "its last user closes it, then cancels it",
     "aetherflow/process/pipes.py: OutputPipe.__init__": "the process that reads it calls stop() or abandon()",
     "aetherflow/process/pipes.py: OutputPipe.resume": "as above; at the end of the run",
     "aetherflow/runs/bundle_sync.py: _source": "each connector has CLOSE_SECONDS to close",

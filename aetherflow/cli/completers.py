@@ -205,6 +205,14 @@ def connectors(_: dict[str, Any]) -> Iterable[Offer]:
 
 
 @_offers
+def executors(_: dict[str, Any]) -> Iterable[Offer]:
+    """Offer the installed executors."""
+    from aetherflow.registry import executor_names  # noqa: PLC0415 - as above
+
+    return [("local", "in the process of the run"), *((name, "executor") for name in executor_names())]
+
+
+@_offers
 def codes(_: dict[str, Any]) -> Iterable[Offer]:
     """Offer the error codes."""
     return _codes()

@@ -35,6 +35,15 @@ LogFormat = Annotated[
         autocompletion=completers.log_formats,
     ),
 ]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Run steps there, unless they or their jobs say where: local, dask.",
+        metavar="NAME",
+        autocompletion=completers.executors,
+    ),
+]
 Plain = Annotated[
     bool, typer.Option("--plain", help="Lines instead of the live tree, without colours, on a terminal too.")
 ]

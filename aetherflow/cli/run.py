@@ -20,6 +20,7 @@ from aetherflow.cli.options import (
     BundleManifest,
     Debug,
     Events,
+    ExecutorName,
     Flow,
     FlowOption,
     Json,
@@ -77,6 +78,7 @@ def run(
             autocompletion=completers.jobs_and_steps,
         ),
     ] = None,
+    executor: ExecutorName = "",
     events: Events = "",
     log_format: LogFormat = "",
     plain: Plain = False,
@@ -94,7 +96,7 @@ def run(
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     _check(run_id, flow_job, rerun or [])
     with run_output(), source.in_use(warn=dry_run) as (file, bundle):
-        checked = load_checked_flow(file, os.environ, bundle)
+        checked = load_checked_flow(file, os.environ, bundle, executor=executor)
         checked.raise_if_invalid()
         print_warnings(checked, plugins_too=dry_run)
         request = RunRequest(

@@ -19,6 +19,7 @@ from aetherflow.cli.options import (
     AllowStale,
     Debug,
     Events,
+    ExecutorName,
     Json,
     LogFormat,
     MetricsFile,
@@ -76,6 +77,7 @@ def retry_run(
     ] = False,
     param: Params = None,
     params_file: ParamsFile = None,
+    executor: ExecutorName = "",
     events: Events = "",
     log_format: LogFormat = "",
     plain: Plain = False,
@@ -94,7 +96,7 @@ def retry_run(
     found = ask_state(database, lambda ask: ask.retry_target(run, flow_id))
     named = absolute(flow_yaml) if flow_yaml else None
     with run_output(), _flow_in_use(found, named, allow_stale=allow_stale_bundle) as (file, bundle):
-        checked = load_checked_flow(file, os.environ, bundle)
+        checked = load_checked_flow(file, os.environ, bundle, executor=executor)
         checked.raise_if_invalid()
         print_warnings(checked, plugins_too=False)
         request = RunRequest(

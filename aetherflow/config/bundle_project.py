@@ -30,6 +30,13 @@ def check_bundle_project(project: Project, mode: str) -> None:
                 hint="set it in the environment of the process, or in a project file beside the manifest",
                 code="AF873",
             )
+    if is_enterprise and project.written.spec.executors:
+        raise ConfigError(
+            f"{project.written.origin(('executors',))}: in enterprise mode the project file of a bundle "
+            "cannot give options of executors",
+            hint="give them in the environment of the process, or in a project file beside the manifest",
+            code="AF873",
+        )
     for path, text in paths_of(project.written.spec):
         if is_enterprise and not stays_inside(text):
             raise ConfigError(

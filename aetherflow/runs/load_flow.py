@@ -36,6 +36,7 @@ from aetherflow.spec.placed import placed_resource
 if TYPE_CHECKING:
     from aetherflow.config.secret_fields import SecretField
     from aetherflow.runs.bundle_in_use import OpenBundle
+    from aetherflow.runs.chosen_executors import Choices
 
 
 class CheckedFlow(msgspec.Struct, frozen=True):
@@ -49,6 +50,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
         bundle: where the flow comes from, if it comes from a bundle.
         restrictions: what the mode forbids.
         secret_fields: the fields of resources whose secrets must be fetched or decoded.
+        executors: those that the flow or the settings name, but for `local`.
     """
 
     plan: Plan
@@ -63,6 +65,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
     bundle: BundleUse | None = None
     restrictions: Restrictions = Restrictions()
     secret_fields: tuple[SecretField, ...] = ()
+    executors: Choices = {}
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -109,6 +112,7 @@ def load_checked_flow(
     *,
     job: str = "",
     text: bytes = b"",
+    executor: str = "",
 ) -> CheckedFlow:
     """Load, plan and check a flow.
 
@@ -119,6 +123,7 @@ def load_checked_flow(
         given: types beside those that are installed, by what they are and their name: those of a test.
         job: of the `on_late` steps of a scheduler file, only those of this item.
         text: is read instead of what the file has now.
+        executor: where steps run if neither they nor their jobs say it, whatever flow and settings say.
 
     Raises:
         InvalidInput: the file cannot be read as a flow at all.
@@ -129,7 +134,7 @@ def load_checked_flow(
         raise InvalidInput(found)
     redactor = Redactor()
     with held_back(redactor):
-        return _planned_and_checked(flow, loaded, found, process_env, bundle, given, redactor)
+        return _planned_and_checked(flow, loaded, found, process_env, bundle, given, redactor, executor)
 
 
 def _planned_and_checked(
@@ -140,9 +145,11 @@ def _planned_and_checked(
     bundle: OpenBundle | None,
     given: Mapping[tuple[str, str], object] | None,
     redactor: Redactor,
+    executor: str,
 ) -> CheckedFlow:
     """Plan and check a flow that was read; see `load_checked_flow`."""
     environment, ignored = _environment_of(flow, process_env, bundle, redactor)
+    loaded, environment = _with_executor(executor, loaded, environment)
     loaded = with_defaults(loaded, environment.projects, bundle.root if bundle else None)
     place = place_of(flow)
     environment = with_flow_variables(environment, place)
@@ -172,6 +179,12 @@ def _planned_and_checked(
         from aetherflow.runs.check_resources import check_resources  # noqa: PLC0415 - not every flow has some
 
         unset = check_resources(own, sink, *of_run, found_secrets=secrets)
+    executors: Choices = {}
+    if environment.settings.executor != "local" or loaded.spec.is_placed:
+        from aetherflow.runs.chosen_executors import check_executors  # noqa: PLC0415 - most runs are local
+
+        executors, elsewhere = check_executors(loaded.spec, plan, environment, redactor, sink)
+        ignored = (*ignored, *elsewhere)
     references = [*registry.diagnostics, *sink.diagnostics[about_the_flow:]]
     check_advice(plan, environment.variables, redactor, sink, severity)
     if sink.diagnostics:
@@ -198,7 +211,21 @@ def _planned_and_checked(
         bundle=bundle.use(flow) if bundle else None,
         restrictions=restrictions,
         secret_fields=tuple(secrets),
+        executors=executors,
     )
+
+
+def _with_executor(
+    name: str, loaded: FlowDocument, environment: Environment
+) -> tuple[FlowDocument, Environment]:
+    """Let an option of the command win over what the flow and the settings say of where steps run."""
+    if not name:
+        return loaded, environment
+    replace, settings = msgspec.structs.replace, environment.settings
+    sources = settings.sources | {"executor": "--executor"}
+    spec = replace(loaded.spec, flow=replace(loaded.spec.flow, executor=None))
+    changed = replace(settings, executor=name, sources=sources)
+    return replace(loaded, spec=spec), replace(environment, settings=changed)
 
 
 def _environment_of(

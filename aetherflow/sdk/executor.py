@@ -11,14 +11,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from aetherflow.sdk.checks import CheckResult
 
 Send = Callable[[bytes], None]
 """Passes a message to the other side, in order; returns at once. May be called from any thread."""
+
+
+IS_FILE = "file"
+"""The key in `Meta(extra=...)` of a text that is a path in options."""
+
+OptionPath = Annotated[str, Meta(extra={IS_FILE: True})]
+"""A path in options, or the text of a PEM file; a relative one starts at the folder of its file."""
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -166,9 +174,9 @@ class TlsFiles(msgspec.Struct, frozen=True, omit_defaults=True):
         key: its private key.
     """
 
-    ca: str
-    cert: str
-    key: str
+    ca: OptionPath
+    cert: OptionPath
+    key: OptionPath
 
 
 class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -229,6 +237,22 @@ class Executor(ABC):
             ExecutorError: the workers cannot be reached; the same may succeed later.
         """
         ...
+
+    def check(self, options: Any) -> list[CheckResult]:
+        """Check options without connecting to anything, for `validate` and before a run.
+
+        Args:
+            options: of `options_type`.
+
+        Returns:
+            An error forbids the run, a warning is shown.
+
+        Raises:
+            MissingExtra: a package that the executor needs is not installed.
+            ConfigError: the executor cannot be used here.
+        """
+        del options
+        return []
 
     def serve(self, request: WorkerRequest, log: Callable[[str, str], None]) -> int:
         """Run a worker until it is asked to stop (SIGTERM, SIGINT), and return the exit code; blocking.

@@ -368,6 +368,20 @@ class FlowFile(_Spec, frozen=True):
     jobs: Annotated[list[JobSpec], Meta(min_length=1)]
     resources: dict[str, ResourceSpec] = {}
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether it says anything about where its steps run."""
+        hooks = [step for name in HOOKS for step in getattr(self.flow, name)]
+        return (
+            self.flow.executor is not None
+            or any(_is_placed(job) or any(map(_is_placed, job.steps)) for job in self.jobs)
+            or any(map(_is_placed, hooks))
+        )
+
+
+def _is_placed(spec: JobSpec | StepSpec) -> bool:
+    return spec.executor is not None or spec.runs_on is not None or bool(spec.resources)
+
 
 class ProfileSpec(_Spec, frozen=True):
     """One entry of the profiles file: the part of a resource that differs between places.

@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
 
-from aetherflow import Executor, MissingExtra, OpenExecutor, WorkerRequest, run_blocking
+from aetherflow import CheckResult, Executor, MissingExtra, OpenExecutor, WorkerRequest, run_blocking
+from aetherflow_dask.address_check import address_checks
 from aetherflow_dask.options import DaskOptions
 
 
@@ -22,6 +23,11 @@ class DaskExecutor(Executor):
         """Connect to the cluster, or start one; see `Executor.open`."""
         _need_dask()
         return _opened(options, log)
+
+    def check(self, options: DaskOptions) -> list[CheckResult]:
+        """Check that Dask is installed, and who may use the cluster; see `Executor.check`."""
+        _need_dask()
+        return list(address_checks(options))
 
     def serve(self, request: WorkerRequest, log: Callable[[str, str], None]) -> int:
         """Run a worker until it is asked to stop; see `Executor.serve`."""

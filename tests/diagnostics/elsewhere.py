@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 ELSEWHERE: dict[str, tuple[str, str]] = {
+    "AF826": ("a worker with another version", "tests/runs/test_worker_check.py"),
+    "AF827": ("workers without a label", "tests/runs/test_worker_check.py"),
     "AF186": ("packages of 0.0 in the same environment", "tests/test_shared_environment.py"),
     "AF160": ("a project file of another user", "tests/config/test_project.py"),
     "AF800": ("a worker that does not stop", "tests/execution/test_worker_placement.py"),

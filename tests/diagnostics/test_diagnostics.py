@@ -24,6 +24,7 @@ from tests.diagnostics import (
     cases_configuration,
     cases_data,
     cases_excel,
+    cases_executors,
     cases_files,
     cases_language,
     cases_migration,
@@ -51,6 +52,7 @@ CASES: dict[str, Case | Told] = {
     **cases_transfer.CASES,
     **cases_data.CASES,
     **cases_excel.CASES,
+    **cases_executors.CASES,
     **cases_writing.CASES,
 }
 CHANGING = (

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.runs.worker_check import differences
 from aetherflow.sdk.executor import WorkerFacts
-from aetherflow.worker.facts import differences, worker_facts
+from aetherflow.worker.facts import worker_facts
 from tests.worker.engine_double import PLACE, call_of, on_worker
 from tests.worker.test_attempt import say
 
