@@ -32,7 +32,7 @@ def named_paths(inputs: Any, roots: Sequence[Path], bases: Sequence[Path]) -> di
     Args:
         inputs: the rendered inputs of a step.
         roots: paths outside of these folders are left out.
-        bases: where relative paths start.
+        bases: where relative paths start; `.` is the first of them.
     """
     found: dict[Path, str] = {}
     for name, text in _texts(inputs, ""):
@@ -66,6 +66,7 @@ def _paths_in(text: str, roots: Sequence[Path], bases: Sequence[Path]) -> Iterat
     for word in words - {".", ".."}:
         if not word.startswith("/"):  # an absolute path was found above
             yield from (path for path in _meant(word, roots, bases) if os.path.lexists(path))
+            yield from _matches(word, roots, bases)
 
 
 def _meant(text: str, roots: Sequence[Path], bases: Sequence[Path]) -> Iterator[Path]:
@@ -75,6 +76,8 @@ def _meant(text: str, roots: Sequence[Path], bases: Sequence[Path]) -> Iterator[
     given = Path(text)
     for base in [None] if given.is_absolute() else bases:
         path = Path(os.path.normpath(given if base is None else base / given))
+        if path == base and base != bases[0]:
+            continue  # `.` is the first of them
         if any(path.is_relative_to(root) for root in roots):
             yield path
 
