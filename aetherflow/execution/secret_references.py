@@ -29,6 +29,12 @@ class SecretOnlyHere(FinalError):
     default_code = "AF807"
 
 
+class NotSendable(FinalError):
+    """An input cannot be sent to a worker."""
+
+    default_code = "AF809"
+
+
 class SecretReferences(msgspec.Struct, frozen=True):
     """How the two sides of one run name secrets.
 
@@ -99,6 +105,7 @@ class Concealer:
 
         Raises:
             SecretOnlyHere: one holds a secret that is no variable: a worker could not know it.
+            NotSendable: one is no UTF-8.
         """
         return {
             self._text(key, f"a key of the inputs of step {step}"): self._tree(
@@ -157,7 +164,15 @@ class Concealer:
 
         Raises:
             SecretOnlyHere: it does.
+            NotSendable: it is no UTF-8.
         """
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise NotSendable(
+                f"{what} is no UTF-8, so it cannot be sent to a worker",
+                hint="run the step with executor: local, or write the value in UTF-8",
+            ) from None
         if self._redactor.text(text) == text:
             return text
         rest = concealed = text

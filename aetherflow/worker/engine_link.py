@@ -12,7 +12,7 @@ import msgspec
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.execution.worker_messages import Ask, Begin, End, FromWorker, Reply, Request, TakeLock
 from aetherflow.sdk.executor import Send
-from aetherflow.sdk.json_values import as_text
+from aetherflow.sdk.json_values import as_text, escaped
 
 
 class EngineError(StepError):
@@ -72,7 +72,7 @@ class EngineLink:
                 return
             self._has_ended = self._has_ended or isinstance(message, End)
             if not (self._joins and isinstance(message, Request | End)):
-                self._send(msgspec.json.encode(message, enc_hook=as_text))
+                self._send(_encoded(message))
 
     async def ask(self, ask: Ask, noted: Callable[[int], object] = int) -> Any:
         """Ask the engine; return its answer, as plain JSON. Only on the event loop of the attempt.
@@ -179,6 +179,14 @@ class EngineLink:
     def _remove(self, question: _Question) -> None:
         with self._lock:
             self._open.pop(question.request.id, None)
+
+
+def _encoded(message: FromWorker) -> bytes:
+    """Return a message as JSON; what is no UTF-8 in a text, such as a part of a file name, is escaped."""
+    try:
+        return msgspec.json.encode(message, enc_hook=as_text)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(escaped(msgspec.to_builtins(message, enc_hook=as_text)))
 
 
 def _unanswered() -> StepError:

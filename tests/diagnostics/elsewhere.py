@@ -12,6 +12,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF802": ("an executor with a fault", "tests/execution/test_worker_placement.py"),
     "AF884": ("a hostile worker", "tests/execution/test_worker_attempt.py"),
     "AF885": ("a worker that comes back", "tests/execution/test_worker_attempt.py"),
+    "AF809": ("an input that is no UTF-8", "tests/worker/test_secrets.py"),
     "AF805": ("a worker without a variable", "tests/worker/test_secrets.py"),
     "AF807": ("a secret that only the engine knows", "tests/worker/test_secrets.py"),
     "AF808": ("a worker without the secrets provider", "tests/worker/test_secrets.py"),

@@ -376,3 +376,20 @@ def test_nothing_is_said_after_the_end(tmp_path: Path) -> None:
     assert refused.is_set()
     assert isinstance(engine.heard[-1], End)
     assert not (tmp_path / "late.txt").exists()
+
+
+def test_texts_that_are_no_utf8_are_escaped(tmp_path: Path) -> None:
+    @step("odd")
+    async def odd(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+        del inputs
+        context.log("a\udcff")
+        context.progress(1, 2, "rows", "b\ud800")
+        context.progress_note = "c\udcff"
+        return {"d\udcff": "e\udcff"}
+
+    engine, attempt = on_worker(call_of(tmp_path, "odd"), odd)
+    attempt.run()
+    said = [one for one in engine.heard if isinstance(one, LogLine | Progress)]
+    assert said == [LogLine("a\\udcff"), Progress(1, 2, "rows", "b\\ud800")]
+    assert engine.answer.result == StepResult(outputs={"d\\udcff": "e\\udcff"})
+    assert engine.answer.progress_note == "c\\udcff"

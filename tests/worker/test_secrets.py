@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from aetherflow.events.trace_ids import RunTrace
-from aetherflow.execution.secret_references import Concealer, SecretOnlyHere, SecretReferences
+from aetherflow.execution.secret_references import Concealer, NotSendable, SecretOnlyHere, SecretReferences
 from aetherflow.execution.worker_messages import Answer, Go, Work
 from aetherflow.redaction import Redactor
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
@@ -286,3 +286,9 @@ def test_the_longest_value_is_replaced_first_and_short_ones_only_alone() -> None
         to("A_TOKEN"): None,
     }
     assert concealer.references.reveal(concealer.inputs("a.s", inputs), variables.__getitem__) == inputs
+
+
+def test_an_input_that_is_no_utf8_is_refused() -> None:
+    concealer = Concealer(SecretReferences("n"), {}, Redactor())
+    with pytest.raises(NotSendable, match=r"the input 'a' of step a\.s is no UTF-8"):
+        concealer.inputs("a.s", {"a": ["x\udcff"]})
