@@ -84,6 +84,12 @@ Contact = Annotated[
         "--contact", "--contact-address", help="What others call, if not --listen.", metavar="ADDRESS"
     ),
 ]
+MemoryLimit = Annotated[
+    str,
+    typer.Option(
+        "--memory-limit", help="Take no further steps above 80 % of it; default: none.", metavar="SIZE"
+    ),
+]
 Project = Annotated[
     Path | None,
     typer.Option(help="Work in this folder, with its project file; default: here.", metavar="DIR"),
@@ -136,6 +142,7 @@ def worker(
     work_root: WorkRoot = None,
     listen: Listen = "",
     contact: Contact = "",
+    memory_limit: MemoryLimit = "",
     project: Project = None,
     lost_after: LostAfter = "30s",
     give_up_after: GiveUpAfter = "60s",
@@ -164,6 +171,7 @@ def worker(
         folder=str(folder or absolute(settings.work_root)),
         listen=listen,
         contact=contact,
+        memory_limit=memory_limit,
         lost_after=_seconds("--lost-after", lost_after),
         give_up_after=_seconds("--give-up-after", give_up_after),
         ends_with_stdin=stdin,

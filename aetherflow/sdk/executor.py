@@ -193,6 +193,7 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         folder: where its attempts have their own folders.
         listen: the address that it listens on, as `tcp://10.0.0.7:9000`; empty: any port.
         contact: the address that others reach it by, if that is another one.
+        memory_limit: above 80 % of it, the worker takes no further attempts, as `4GiB`; empty: no limit.
         lost_after: seconds without the scheduler after which its attempts are stopped.
         give_up_after: seconds without the scheduler after which the worker ends.
         ends_with_stdin: whether it ends when its standard input does: the process that started it is gone.
@@ -208,6 +209,7 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     folder: str = ""
     listen: str = ""
     contact: str = ""
+    memory_limit: str = ""
     lost_after: float = 30.0
     give_up_after: float = 60.0
     ends_with_stdin: bool = False

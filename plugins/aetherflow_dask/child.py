@@ -34,9 +34,17 @@ CLOSE_SECONDS = 20.0
 
 
 class SchedulerRole(msgspec.Struct, frozen=True, tag="scheduler"):
-    """Be a scheduler on a free port of the loopback; its address is the first line of the output."""
+    """Be a scheduler; its address is the first line of the output.
+
+    Attributes:
+        security: the certificates of the cluster.
+        host: the address that it listens on; empty: all of this machine.
+        port: 0: any that is free.
+    """
 
     security: TlsFiles
+    host: str = "127.0.0.1"
+    port: int = 0
 
 
 class WorkerRole(msgspec.Struct, frozen=True, tag="worker"):
@@ -72,15 +80,16 @@ async def _scheduler(role: SchedulerRole) -> int:
         "distributed.scheduler.allowed-failures": 0,
         "distributed.scheduler.reuse-broadcast-comm": True,
         "distributed.admin.low-level-log-length": 100,
+        "distributed.scheduler.http.routes": [],
     }
     with dask.config.set(settings):
         scheduler = Scheduler(
-            host="127.0.0.1",
-            port=0,
+            host=role.host or None,
+            port=role.port,
             protocol="tls",
             security=_security(role.security),
             dashboard=False,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # not encrypted: for this machine only
         )
         await scheduler
         _say(scheduler.address)
@@ -127,7 +136,7 @@ async def _worker(request: WorkerRequest) -> int:
             host=host,
             port=port,
             contact_address=request.contact or None,
-            memory_limit=0,
+            memory_limit=request.memory_limit or 0,
             death_timeout=request.give_up_after,
             plugins=(AttemptsPlugin(),),
         )

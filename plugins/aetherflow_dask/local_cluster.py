@@ -30,7 +30,7 @@ ADDRESS_BYTES = 1000
 @asynccontextmanager
 async def local_cluster(
     options: DaskOptions, log: Callable[[str, str], None]
-) -> AsyncIterator[tuple[str, TlsFiles]]:
+) -> AsyncIterator[tuple[str, TlsFiles | None]]:
     """Start a scheduler and workers; yield the address of the scheduler and the certificates.
 
     All processes are started at once, and a worker learns the address when the scheduler has one. A worker

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import anyio
 import anyio.to_thread
 from msgspec.structs import replace
 
-from aetherflow import ConfigError, ExecutorError, one_error
+from aetherflow import ExecutorError, one_error
 from aetherflow_dask.client import EngineClient
+from aetherflow_dask.clusters.worker_command import Log, Started, WorkerCommand
 from aetherflow_dask.connection import Connection
 from aetherflow_dask.local_cluster import local_cluster
 from aetherflow_dask.options import DaskOptions
@@ -49,11 +50,43 @@ async def _cluster(options: DaskOptions, log: Callable[[str, str], None]) -> Asy
     """Have the cluster of the options; yield them with its address and its certificates."""
     if options.address:
         yield options
-    elif options.cluster in (None, "local"):
-        async with local_cluster(options, log) as (address, security):
-            yield replace(options, address=address, security=security, cluster=None, resources={}, labels=[])
-    else:
-        raise ConfigError(f"cluster: {options.cluster} is not supported", code="AF814")
+        return
+    async with _started(options, log) as (address, security):
+        yield replace(
+            options,
+            address=address,
+            security=security,
+            cluster=None,
+            ssh=None,
+            slurm=None,
+            kubernetes=None,
+            resources={},
+            labels=[],
+        )
+
+
+def _started(options: DaskOptions, log: Log) -> AbstractAsyncContextManager[Started]:
+    """Start the cluster of the options for the length of a block."""
+    workers = WorkerCommand(
+        threads=options.threads,
+        labels=options.labels,
+        resources=options.resources,
+        lost_after=options.lost_after,
+    )
+    if options.ssh is not None:
+        from aetherflow_dask.clusters.ssh import ssh_cluster  # noqa: PLC0415 - each has its own library
+
+        return ssh_cluster(options.ssh, workers, options.security, log)
+    if options.slurm is not None:
+        from aetherflow_dask.clusters.slurm import slurm_cluster  # noqa: PLC0415 - as above
+
+        return slurm_cluster(options.slurm, options.workers, workers, options.security, log)
+    if options.kubernetes is not None:
+        from aetherflow_dask.clusters.kubernetes import kubernetes_cluster  # noqa: PLC0415 - as above
+
+        seconds = options.connect_within
+        return kubernetes_cluster(options.kubernetes, options.workers, workers, seconds, log)
+    return local_cluster(options, log)
 
 
 class _Link:

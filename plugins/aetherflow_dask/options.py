@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from aetherflow import Duration, TlsFiles
+from aetherflow_dask.clusters.options import KubernetesOptions, SlurmOptions, SshOptions
 
 ClusterKind = Literal["local", "ssh", "slurm", "kubernetes"]
 Amount = Annotated[float, Meta(gt=0)]
@@ -21,9 +22,10 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     Attributes:
         address: of the scheduler of a cluster that runs already: `tcp://HOST:8786`, or `tls://`.
         cluster: which kind of cluster to start, where no address is given; None: `local`.
-        hosts: of a cluster `ssh`: the host of the scheduler, then those of the workers.
-        cluster_options: of a cluster `slurm` or `kubernetes`: what its Dask class takes besides.
-        security: the certificates of the cluster; a cluster `local` makes its own.
+        ssh: the hosts of a cluster `ssh`.
+        slurm: the jobs of a cluster `slurm`.
+        kubernetes: the pods of a cluster `kubernetes`.
+        security: the certificates of the cluster; a cluster that is started has its own without them.
         resources: how much of each resource each worker offers that is started.
         labels: what `runs_on` names, of each worker that is started.
         workers: how many workers are started.
@@ -36,8 +38,9 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
     address: str = ""
     cluster: ClusterKind | None = None
-    hosts: list[str] = []
-    cluster_options: dict[str, Any] = {}
+    ssh: SshOptions | None = None
+    slurm: SlurmOptions | None = None
+    kubernetes: KubernetesOptions | None = None
     security: TlsFiles | None = None
     resources: dict[str, Amount] = {}
     labels: list[str] = []
@@ -59,5 +62,13 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
                 "resources and labels are those of workers that are started here; "
                 "those of a cluster that runs are started with theirs: aetherflow worker --resource, --label"
             )
-        if self.cluster == "ssh" and len(self.hosts) < 2:  # noqa: PLR2004 - a scheduler and a worker
-            raise ValueError("a cluster ssh needs hosts: that of the scheduler, then those of the workers")
+        given = {"ssh": self.ssh, "slurm": self.slurm, "kubernetes": self.kubernetes}
+        if self.cluster in given and given[self.cluster] is None:
+            raise ValueError(f"cluster: {self.cluster} needs its options: {self.cluster}: {{...}}")
+        for kind, options in given.items():
+            if options is not None and self.cluster != kind:
+                raise ValueError(f"the options {kind} are those of cluster: {kind}")
+        if self.cluster in ("local", None) and self.security and not self.address:
+            raise ValueError("a cluster local has its own certificates: leave security out")
+        if self.cluster == "kubernetes" and self.security:
+            raise ValueError("a cluster kubernetes has no certificates: leave security out")

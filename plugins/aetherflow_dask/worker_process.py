@@ -101,9 +101,11 @@ class _Kept:
             return process.wait()
 
     def _ask(self, _number: int, _frame: object) -> None:
+        """End the worker in order; at once if it was asked before."""
+        is_second = self._is_asked.is_set()
         self._is_asked.set()
         if self._process is not None:
-            self._process.terminate()
+            (self._process.kill if is_second else self._process.terminate)()
 
     def _end_with_input(self) -> None:
         while sys.stdin.buffer.readline():

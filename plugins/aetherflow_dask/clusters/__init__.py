@@ -1,0 +1,1 @@
+"""Clusters that the executor `dask` starts itself, and ends when it is closed."""

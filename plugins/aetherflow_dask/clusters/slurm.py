@@ -1,0 +1,203 @@
+"""A cluster of workers that are jobs of Slurm, by dask-jobqueue, with a scheduler beside the engine.
+
+A job has the command line of a worker, so its certificate is in files that only this user can read, in a
+folder that the machines share. When the engine dies, the workers find no scheduler, and their jobs end.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+import msgspec
+from distributed.security import Security
+from distributed.utils import get_ip
+
+from aetherflow import ConfigError, ExecutorError, MissingExtra, TlsFiles
+from aetherflow_dask.certificates import temporary
+from aetherflow_dask.child import SchedulerRole
+from aetherflow_dask.clusters.options import SlurmOptions
+from aetherflow_dask.clusters.scheduler import own_scheduler
+from aetherflow_dask.clusters.worker_command import Log, Started, WorkerCommand
+
+CANCEL_SECONDS = 30.0
+"""How long it may take to cancel the jobs; those that are left end when they find no scheduler."""
+
+GIVE_UP_SECONDS = 60
+"""Without the scheduler for so long, a worker ends, and with it its job."""
+
+
+class JobOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job of Slurm is made from.
+
+    Attributes:
+        name: of the job and its worker.
+        address: of the scheduler.
+        tls: the paths of the certificates.
+    """
+
+    name: str
+    address: str
+    tls: TlsFiles
+    options: SlurmOptions
+    workers: WorkerCommand
+
+
+def slurm_job(order: JobOrder) -> Any:
+    """Return the job of a worker as dask-jobqueue makes it; nothing is submitted.
+
+    Raises:
+        MissingExtra: dask-jobqueue is not installed.
+        ConfigError: it does not take the options.
+    """
+    options, workers = order.options, order.workers
+    more = workers.options(project=options.project or str(Path.cwd()))
+    try:
+        return _library().SLURMJob(
+            order.address,
+            name=order.name,
+            job_name=order.name,
+            queue=options.queue or None,
+            account=options.account or None,
+            walltime=options.walltime or None,
+            cores=workers.threads,
+            job_cpu=options.cpus,
+            memory=options.memory,
+            processes=1,
+            security=_security(order.tls),
+            death_timeout=GIVE_UP_SECONDS,
+            worker_command="aetherflow worker",
+            worker_extra_args=[shlex.quote(word) for word in more],
+            job_extra_directives=options.directives,
+            job_script_prologue=options.prologue,
+            log_directory=options.log_folder or None,
+            python=shlex.quote(options.python or sys.executable),
+        )
+    except ValueError as error:
+        raise ConfigError(f"the options of slurm cannot be used: {error}", code="AF835") from None
+
+
+def _security(files: TlsFiles) -> Security:
+    return Security(
+        tls_ca_file=files.ca, tls_worker_cert=files.cert, tls_worker_key=files.key, require_encryption=True
+    )
+
+
+def _library() -> Any:
+    """Import the module of dask-jobqueue with the jobs of Slurm.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        return import_module("dask_jobqueue.slurm")
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"cluster: slurm needs the package {error.name!r}, which is not installed",
+            hint="pip install 'aetherflow[slurm]'",
+        ) from None
+
+
+@asynccontextmanager
+async def slurm_cluster(
+    options: SlurmOptions, number: int, workers: WorkerCommand, tls: TlsFiles | None, log: Log
+) -> AsyncIterator[Started]:
+    """Run a scheduler here and submit the jobs of the workers for the length of a block.
+
+    Args:
+        options: what the jobs are like.
+        number: how many.
+        workers: what they have in common.
+        tls: the certificates; None: new ones, for this cluster alone.
+        log: shows the numbers of the jobs.
+
+    Raises:
+        ConfigError: the options cannot be used.
+        ExecutorError: Slurm does not take a job.
+    """
+    if shutil.which("sbatch") is None:
+        raise ConfigError(
+            "cluster: slurm: there is no program sbatch here",
+            hint="start the engine where you submit jobs to Slurm",
+            code="AF835",
+        )
+    _library()
+    given, tls = tls, tls or temporary()
+    host = options.scheduler_host or get_ip()
+    with _files(given, tls, options.shared_folder) as files:
+        async with own_scheduler(SchedulerRole(tls, "", options.scheduler_port or 0)) as address:
+            seen = f"{address.partition('://')[0]}://{host}:{address.rpartition(':')[2]}"
+            stem = f"aetherflow-{address.rpartition(':')[2]}"
+            orders = [
+                JobOrder(name=f"{stem}-{one}", address=seen, tls=files, options=options, workers=workers)
+                for one in range(1, number + 1)
+            ]
+            async with _submitted(orders, log):
+                yield address, tls
+
+
+@contextmanager
+def _files(given: TlsFiles | None, tls: TlsFiles, shared_folder: str) -> Iterator[TlsFiles]:
+    """Yield the paths of the certificates; those that are texts are in files for the length of the block.
+
+    Raises:
+        ConfigError: the shared folder cannot be written.
+    """
+    if given is not None:
+        yield given
+        return
+    folder = Path(shared_folder).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        made = TemporaryDirectory(prefix=".aetherflow-cluster-", dir=folder)  # only this user can enter it
+    except OSError as error:
+        raise ConfigError(
+            f"shared_folder of slurm cannot be written: {folder}: {error.strerror or error}", code="AF835"
+        ) from None
+    with made as place:
+        paths = {name: Path(place) / f"{name}.pem" for name in ("ca", "cert", "key")}
+        for name, path in paths.items():
+            path.touch(mode=0o600)
+            path.write_text(getattr(tls, name))
+        yield TlsFiles(**{name: str(path) for name, path in paths.items()})
+
+
+@asynccontextmanager
+async def _submitted(orders: list[JobOrder], log: Log) -> AsyncIterator[None]:
+    """Submit jobs, and cancel them at the end of the block.
+
+    Raises:
+        ExecutorError: Slurm does not take one.
+    """
+    jobs = []
+    try:
+        for order in orders:
+            job = slurm_job(order)
+            await _submit(job, order)
+            jobs.append(job)
+            log("info", f"{order.name}: submitted to Slurm as job {job.job_id}")
+        yield
+    finally:
+        with anyio.move_on_after(CANCEL_SECONDS, shield=True):
+            for job in jobs:
+                await job.close()
+
+
+async def _submit(job: Any, order: JobOrder) -> None:
+    try:
+        await job.start()
+    except (RuntimeError, ValueError, OSError) as error:
+        said = str(error).rstrip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise ExecutorError(
+            f"Slurm does not take the job {order.name}: {said}",
+            hint="the job is submitted with sbatch; try it by hand with these options: srun",
+            code="AF836",
+        ) from None
