@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 BEAT_SECONDS = 2.0
+IDLE_SECONDS = 0.5
 BEATS_MISSED = 5
 """So many beats at least fit into the time after which a worker is lost."""
 
@@ -165,6 +166,7 @@ class AttemptsHere:
         start = _Start(self, key, topic, lost_after)
         with self._lock:
             self._starts[start.id] = start
+        self._loop.call_soon_threadsafe(self._watchdog.beat, lost_after * SHARE_OF_LOST)
         try:
             start.attempt.run()
         finally:
@@ -172,43 +174,32 @@ class AttemptsHere:
             if start.is_over:
                 self._forget(start)
 
-    def keys(self) -> list[str]:
-        """Return the keys of all attempts that are here and have begun."""
-        return [start.key for start in self._all() if start.is_heard and not start.is_over]
+    def begun(self) -> dict[str, str]:
+        """Return the starts that an engine has let begin, by the keys of their attempts."""
+        return {start.key: start.id for start in self._all() if start.is_heard and not start.is_over}
 
     def take(self, batch: bytes) -> list[str]:
-        """Take what an engine sends; return the starts and keys that are not here."""
+        """Take what an engine sends; return the starts that are not here."""
         unknown: list[str] = []
         for message in batch_of(batch):
-            if isinstance(message, Attach):
-                found = [one for one in self._all() if one.key == message.key and not one.is_over]
-                for start in found:
-                    start.attach(message.topic, message.lost_after)
-                unknown += [] if found else [message.key]
-            elif not self._take(message):
+            start = self._starts.get(message.frame.start if isinstance(message, Deliver) else message.start)
+            if start is None:
                 unknown.append(message.frame.start if isinstance(message, Deliver) else message.start)
+                continue
+            match message:
+                case Deliver(frame):
+                    self._deliver(start, frame)
+                case Acknowledge(number=number):
+                    start.acknowledge(number)
+                case SendAgain(number=number):
+                    start.send_again(number)
+                case Attach(topic=topic, lost_after=lost_after):
+                    start.attach(topic, lost_after)
+                case Forget(why=why):
+                    self._give_up(start, why)
+                case _:
+                    assert_never(message)
         return unknown
-
-    def _take(self, message: Deliver | Acknowledge | SendAgain | Forget) -> bool:
-        """Take what is for one start; return whether it is here."""
-        start = self._starts.get(message.frame.start if isinstance(message, Deliver) else message.start)
-        if start is None:
-            return False
-        match message:
-            case Deliver(frame):
-                self._deliver(start, frame)
-            case Acknowledge(number=number):
-                start.acknowledge(number)
-            case SendAgain(number=number):
-                start.send_again(number)
-            case Forget(why=why):
-                start.is_unwanted = True
-                start.attempt.stop(why)
-                if start.ended:
-                    self._forget(start)
-            case _:
-                assert_never(message)
-        return True
 
     def put(self, topic: str, frame: Frame) -> None:
         """Send a frame soon, together with others; from any thread."""
@@ -233,11 +224,21 @@ class AttemptsHere:
 
     def _deliver(self, start: _Start, frame: Frame) -> None:
         start.is_heard = True
-        message = start.incoming.add(frame)
+        try:
+            message = start.incoming.add(frame)
+        except LookupError:
+            self._give_up(start, "messages of the engine are missing")
+            return
         if message is not None:
             start.attempt.receive(message)
             if start.is_over and start.ended:
                 self._forget(start)
+
+    def _give_up(self, start: _Start, why: str) -> None:
+        start.is_unwanted = True
+        start.attempt.stop(why)
+        if start.ended:
+            self._forget(start)
 
     def _all(self) -> list[_Start]:
         with self._lock:
@@ -280,7 +281,7 @@ class AttemptsHere:
         while True:
             starts = self._all()
             lost_after = min((start.lost_after for start in starts), default=0.0)
-            pause = min(BEAT_SECONDS, lost_after / BEATS_MISSED) if starts else BEAT_SECONDS
+            pause = min(BEAT_SECONDS, lost_after / BEATS_MISSED) if starts else IDLE_SECONDS
             if starts:
                 self._watchdog.beat(lost_after * SHARE_OF_LOST)
                 self._tidy(starts)
@@ -311,8 +312,7 @@ class AttemptsHere:
             if start.ended and (start.is_over or now - start.ended > UNREAD_SECONDS):
                 self._forget(start)
             elif not start.is_heard and now - start.begun > max(UNHEARD_SECONDS, 2 * start.lost_after):
-                start.is_unwanted = True
-                start.attempt.stop("no engine has answered")
+                self._give_up(start, "no engine has answered")
 
 
 def attempts_of(worker: Worker) -> AttemptsHere:

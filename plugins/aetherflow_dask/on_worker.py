@@ -47,9 +47,9 @@ def take(batch: bytes, dask_worker: Worker) -> list[str]:
     return attempts_of(dask_worker).take(batch)
 
 
-def keys_here(keys: Collection[str], dask_worker: Worker) -> list[str]:
-    """Return those of these keys whose attempts are here."""
-    return sorted(set(keys) & set(attempts_of(dask_worker).keys()))
+def starts_here(keys: Collection[str], dask_worker: Worker) -> dict[str, str]:
+    """Return the starts of the attempts of these keys that are here, by the keys."""
+    return {key: start for key, start in attempts_of(dask_worker).begun().items() if key in set(keys)}
 
 
 async def answer(question: bytes) -> bytes:

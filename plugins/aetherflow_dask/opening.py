@@ -113,7 +113,7 @@ class _Link:
                     problem = str(error) or type(error).__name__
                     await anyio.sleep(PAUSE_SECONDS)
             problem = "it has no workers"
-            await self._connection.has_workers.wait()
+            await self._connection.presence.has_workers.wait()
         if within.cancelled_caught:
             await self.close()
             raise ExecutorError(

@@ -60,9 +60,9 @@ class SendAgain(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Attach(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """The attempt of this key belongs from now on to the engine of another topic."""
+    """A start belongs from now on to the engine of another topic."""
 
-    key: str
+    start: str
     topic: str
     lost_after: float
 

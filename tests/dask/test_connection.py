@@ -15,7 +15,8 @@ import anyio.lowlevel
 import msgspec
 import pytest
 import pytest_asyncio
-from aetherflow_dask.connection import Connection, resources_of
+from aetherflow_dask.connection import Connection
+from aetherflow_dask.dask_tasks import resources_of
 from aetherflow_dask.executor import DaskExecutor
 from aetherflow_dask.options import DaskOptions
 from distributed.scheduler import KilledWorker, NoValidWorkerError
@@ -41,6 +42,7 @@ from aetherflow.execution.worker_messages import (
     Refuse,
     Reply,
     Request,
+    Stop,
     Work,
 )
 
@@ -203,7 +205,7 @@ async def test_an_attempt_goes_where_its_needs_are_met(cluster: Connection) -> N
             third.end()
 
 
-async def test_an_attempt_that_was_given_up_is_stopped_on_its_worker(cluster: Connection) -> None:
+async def test_what_a_given_up_attempt_says_is_still_delivered(cluster: Connection) -> None:
     attempt = Attempt(waits=True)
 
     with anyio.fail_after(SECONDS):
@@ -212,6 +214,10 @@ async def test_an_attempt_that_was_given_up_is_stopped_on_its_worker(cluster: Co
             await attempt.asked.wait()
             assert await cluster.find([attempt.key, "another"]) == {attempt.key}
             tasks.cancel_scope.cancel()
+        assert not attempt.over.is_set()
+        attempt.reply(msgspec.json.encode(Stop()))
+        await attempt.over.wait()
+        assert attempt.answer.answer.result is None
         while await cluster.find([attempt.key]):
             await anyio.lowlevel.checkpoint()
 
@@ -314,7 +320,7 @@ async def test_a_task_that_dask_cannot_run_fails_with_its_reason() -> None:
                 attempt = Attempt(needs=Needs({"GPU": 2}, "far"))
                 tasks.start_soon(run, connection, attempt)
                 await asyncio.sleep(0)
-                connection._submitted["key"] = connection._links[attempt.key]
+                connection._dask._submitted["key"] = connection._carried[attempt.key]
                 connection.done("key", error)
 
     assert [error.code for error in found] == ["AF811", "AF812"]
@@ -328,27 +334,34 @@ async def test_an_attempt_that_has_not_begun_is_given_to_another_worker_when_its
             connection = Connection(DaskOptions(), tasks, lambda *_: None)
             tasks.start_soon(connection.run, Attempt())
             await asyncio.sleep(0)
-            (link,) = connection._links.values()
-            submitted: list[object] = []
+            (carried,) = connection._carried.values()
+            dask = connection._dask
+            assert dask._waiting == [carried]
+            dask._waiting.clear()
             killed = KilledWorker("key", None, 0)  # type: ignore[arg-type]  # which worker does not matter
-            connection._submit = submitted.append  # type: ignore[assignment,method-assign]
-            connection._submitted["key"] = link
+            dask._submitted["key"] = carried
             connection.done("key", killed)
-            assert submitted == [link]
-            link.times = 10
+            assert dask._waiting == [carried]
+            carried.times = 10
             connection.done("key", killed)
-            assert isinstance(link.failure, AttemptLost)
+            assert isinstance(carried.failure, AttemptLost)
             tasks.cancel_scope.cancel()
 
 
 async def test_a_worker_without_the_plugin_is_named() -> None:
     class Client:
+        scheduler: Any = None
+
+        async def identity(self, n_workers: int) -> dict[str, Any]:
+            return {"workers": ["tcp://a:1"]} if n_workers else {}
+
         async def run(self, *_: Any, **__: Any) -> dict[str, Exception]:
             return {"tcp://a:1": ModuleNotFoundError("No module named 'aetherflow_dask'")}
 
     async with anyio.create_task_group() as tasks:
         connection = Connection(DaskOptions(), tasks, lambda *_: None)
-        connection._client = Client()  # type: ignore[assignment]
+        client = connection._client = Client()  # type: ignore[assignment]
+        client.scheduler = client
         with pytest.raises(StepError, match="the worker tcp://a:1 cannot run attempts: No module") as caught:
             await connection.workers()
     assert caught.value.code == "AF813"
