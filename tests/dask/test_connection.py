@@ -8,7 +8,8 @@ import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import anyio
 import anyio.lowlevel
@@ -33,6 +34,7 @@ from aetherflow import (
 )
 from aetherflow.errors import ErrorInfo
 from aetherflow.execution.ports import Directories, StepCall
+from aetherflow.execution.shared_folders import check_shared_folders
 from aetherflow.execution.worker_messages import (
     Accepted,
     Begin,
@@ -45,6 +47,10 @@ from aetherflow.execution.worker_messages import (
     Stop,
     Work,
 )
+from aetherflow.execution.worker_placement import WorkersOfRun, worker_placement
+from aetherflow.runs.run_package import RunPackage, encoded
+from aetherflow.steps.external_process import external_process
+from tests.execution.live_run import live, one_step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -156,6 +162,51 @@ async def test_the_cluster_is_encrypted_and_its_clock_is_right(cluster: Connecti
     assert found["encryption"] == "ok"
     assert "latency" in found
     assert not {"clock", "Dask", "allowed-failures"} & found.keys()
+
+
+async def test_workers_see_the_folders_of_a_run_or_it_is_said_which_do_not(
+    cluster: Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "flow.yaml").write_text("flow")
+
+    await check_shared_folders("dask", cluster, tmp_path / "work", str(tmp_path / "flow.yaml"), "private")
+
+    assert await cluster.ask(b"no question") == {}
+
+
+@pytest.mark.parametrize("artifacts", ["shared", "ship"])
+async def test_files_and_logs_of_a_step_on_a_worker_are_those_of_a_local_one(
+    cluster: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artifacts: Literal["shared", "ship"]
+) -> None:
+    options = msgspec.structs.replace(cluster._options, artifacts=artifacts)
+    monkeypatch.setattr(cluster, "_options", options)
+    names = tmp_path / "work/demo/a/run-1/artifacts"
+    names.mkdir(parents=True)
+    content = os.urandom(1 << 20)
+    (names / "in file").write_bytes(content)
+    script = "cat 'in file' > out && seq 1 200000 && pwd > where"
+    text = one_step("external.process", inputs=f'{{command: [sh, -c, "{script}", "in file"]}}')
+    run = WorkersOfRun(
+        executor=cluster,
+        package_id=f"files of {artifacts}",
+        package_text=lambda: encoded(RunPackage(flow_id="demo", run_id="run-1")),
+        needs_of=lambda _: Needs(),
+        announce=lambda _: None,
+        conceal=lambda call: call,
+    )
+    async with (
+        worker_placement(run) as placement,
+        live(text, tmp_path, [external_process], placement=placement) as engine,
+    ):
+        state = await engine.run()
+
+    assert state.phase == "SUCCESS"
+    assert (names / "out").read_bytes() == content
+    where = (names / "where").read_text().strip()
+    assert (where == str(names)) == (artifacts == "shared")
+    log = tmp_path / "logs/run-1/a/s.1.log"
+    assert log.read_text() == "".join(f"{n}\n" for n in range(1, 200_001))
+    assert sorted(path.name for path in names.parent.iterdir()) == ["artifacts"]
 
 
 async def test_many_attempts_at_once_end_each_once(cluster: Connection) -> None:
