@@ -12,7 +12,7 @@ import msgspec
 from aetherflow.admin.error_words import error_line
 from aetherflow.admin.run_history import RunFacts
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree
-from aetherflow.admin.wait_words import wait_words
+from aetherflow.admin.wait_words import place_words, wait_words
 from aetherflow.errors import UsageError
 from aetherflow.events.planned_jobs import is_hook
 from aetherflow.events.stale_readers import job_of, shown
@@ -22,7 +22,8 @@ from aetherflow.store.stored_times import seconds_between
 
 Kind = Literal[
     "started", "late", "resumed", "kept", "rerun", "stale", "ready", "waited", "condition", "instances",
-    "skipped", "blocked", "retried", "failed", "cancelled", "interrupted", "succeeded", "running", "pending",
+    "placed", "skipped", "blocked", "retried", "failed", "cancelled", "interrupted", "succeeded", "running",
+    "pending",
 ]  # fmt: skip
 
 LATE_SECONDS = 1.0
@@ -339,6 +340,11 @@ class _Explainer:
                 f"{error_line(one.error)}",
                 one.failed_at,
             )
+        if step.place is not None and step.place.begun_at is not None:
+            after = seconds_between(step.place.given_at, step.place.begun_at) or 0.0
+            waited = f", after it had waited {duration(after)} for a worker" if after >= LATE_SECONDS else ""
+            words = f"Attempt {step.place.attempt} began on {place_words(step.place)}{waited}."
+            yield Reason("placed", words, step.place.begun_at)
 
 
 def _ready(node: JobNode) -> Iterator[Reason]:
@@ -382,7 +388,10 @@ def _end(step: StepNode) -> Iterator[Reason]:
         case "CANCELLED":
             yield Reason("cancelled", f"It was cancelled: {row.reason or 'the run was'}.", at)
         case "RUNNING":
-            yield Reason("running", f"Attempt {row.attempt} is running.", row.started_at or "")
+            words = f"Attempt {row.attempt} is running."
+            if step.awaits_worker and step.place is not None:
+                words = f"Attempt {row.attempt} waits for {place_words(step.place)}."
+            yield Reason("running", words, row.started_at or "")
         case "INTERRUPTED":
             yield Reason("interrupted", "The process of the run died while it ran.", row.started_at or "")
         case _:

@@ -15,7 +15,7 @@ from aetherflow.store import queries as rows
 from aetherflow.store.alerts import Alert
 from aetherflow.store.firings import Firing
 from aetherflow.store.projection import timestamp
-from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, StepRow, WaitRow
+from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, PlaceRow, StepRow, WaitRow
 from aetherflow.store.run_list import ListedRun, listed
 from aetherflow.store.run_rows import RunRow
 
@@ -30,6 +30,7 @@ class RunHistory(msgspec.Struct, frozen=True):
         retries: the attempts that were repeated.
         bundle: the bundle that its flow was last read from, if any.
         waits: how steps waited for pools and locks.
+        places: where the attempts ran that were given to executors.
         plan: the jobs of the flow as the last execution read it; empty for a run of an earlier version.
         stale: the results that are older than what they had read: by reader, what it had read.
         definition: the fingerprint of the flow as the last execution read it.
@@ -51,6 +52,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     definition: str = ""
     resume_from: list[str] = []
     secrets: list[str] = []
+    places: list[PlaceRow] = []
 
     @property
     def resumed_at(self) -> str:
@@ -110,4 +112,5 @@ def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHist
         starts[-1].definition if starts else "",
         rows.resume_from_of(raw, run_id),
         [name for event in starts if isinstance(event, RunStarted) for name in event.secrets],
+        rows.places_of(raw, run_id),
     )

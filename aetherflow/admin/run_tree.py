@@ -12,10 +12,10 @@ import msgspec
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.events.planned_jobs import PlannedJob, PlannedStep
 from aetherflow.plan.hooks import is_hook
-from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, StepRow, WaitRow
+from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, PlaceRow, StepRow, WaitRow
 from aetherflow.store.stored_times import seconds_between
 
-R = TypeVar("R", AttemptRow, EffectRow, StepRow, WaitRow)
+R = TypeVar("R", AttemptRow, EffectRow, PlaceRow, StepRow, WaitRow)
 
 NOT_BEGUN = "PENDING"
 
@@ -27,6 +27,7 @@ class StepNode(msgspec.Struct, frozen=True):
         line: its line in the flow file; 0 if unknown.
         retries: its attempts that were repeated.
         waits_for: the waits that go on: for slots before an attempt, for a lock in the one that runs.
+        place: of its last attempt, if that was given to an executor.
     """
 
     row: StepRow
@@ -35,6 +36,12 @@ class StepNode(msgspec.Struct, frozen=True):
     waits: list[WaitRow] = []
     effects: list[EffectRow] = []
     waits_for: list[WaitRow] = []
+    place: PlaceRow | None = None
+
+    @property
+    def awaits_worker(self) -> bool:
+        """Whether it runs, as far as the run is concerned, and no worker has begun it yet."""
+        return self.row.status == "RUNNING" and self.place is not None and self.place.begun_at is None
 
 
 class JobNode(msgspec.Struct, frozen=True):
@@ -112,6 +119,7 @@ class _Steps:
         self._rows = _by_job(history.steps)
         self._retries, self._waits = _by_step(history.retries), _by_step(history.waits)
         self._effects = _by_step(history.effects)
+        self._places = _by_step(history.places)
         self._is_running = history.run.status == "RUNNING"
 
     def of(self, job_id: str, planned: PlannedJob) -> list[StepNode]:
@@ -124,7 +132,10 @@ class _Steps:
             line = places.get(row.step_id, unknown)[1].line
             retries, waits = self._retries.get(name, []), self._waits.get(name, [])
             going_on = [wait for wait in waits if self._is_running and _goes_on(wait, row)]
-            nodes.append(StepNode(row, line, retries, waits, self._effects.get(name, []), going_on))
+            begun = row.started_at or ""  # when the last attempt began: an earlier one may have had a place
+            place = next((one for one in self._places.get(name, ()) if one.given_at >= begun), None)
+            effects = self._effects.get(name, [])
+            nodes.append(StepNode(row, line, retries, waits, effects, going_on, place))
         return nodes
 
 

@@ -1,10 +1,18 @@
-"""Say what a step waited for: the same words in `runs show`, `explain` and the page of `runs export`."""
+"""Say what a step waited for, and where it ran: the same words in `runs show`, `explain`, `runs export`."""
 
 from __future__ import annotations
 
+from aetherflow.events.event_words import place_text
 from aetherflow.observe.event_text import duration
-from aetherflow.store.queries import WaitRow
+from aetherflow.store.queries import PlaceRow, WaitRow
 from aetherflow.store.stored_times import seconds_between
+
+
+def place_words(place: PlaceRow) -> str:
+    """Return where an attempt runs or ran, as `dask:worker-1@host`, or what it waits for."""
+    if place.begun_at is None:
+        return f"a worker of {place.executor}"
+    return place_text(place.executor, place.worker, place.host)
 
 
 def wait_words(wait: WaitRow, *, goes_on: bool) -> str:

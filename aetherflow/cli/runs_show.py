@@ -13,7 +13,7 @@ import typer
 from aetherflow.admin.error_words import error_line, error_text
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_tree import JobNode, StepNode, run_tree
-from aetherflow.admin.wait_words import wait_words
+from aetherflow.admin.wait_words import place_words, wait_words
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json, NamedRun
 from aetherflow.cli.printing import print_text
@@ -165,6 +165,10 @@ def _step(node: StepNode, file: str, *, everything: bool, indent: str) -> Iterat
     facts = _took(row.started_at, row.finished_at)
     if row.attempt > 1:
         facts.append(f"attempt {row.attempt}")
+    if node.awaits_worker and node.place:
+        facts.append(f"waits for {one_line(place_words(node.place))}")
+    elif node.place and node.place.begun_at:
+        facts.append(one_line(place_words(node.place)))
     if row.error:
         facts += _place(file, node.line)
         more += _error_lines(row.error)

@@ -24,6 +24,7 @@ from aetherflow.events.run_events import (
     StepEvent,
     StepFinished,
     StepOutput,
+    StepPlaced,
     StepStarted,
 )
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
@@ -238,7 +239,7 @@ class Recorder:
             memory.is_whole = False
         memory.seq = event.seq
         match event:
-            case StepStarted():
+            case StepStarted() | StepPlaced():
                 memory.running[event.job_id] = event.step_id
             case StepFinished():
                 memory.running.pop(event.job_id, None)

@@ -17,6 +17,8 @@ from aetherflow.events.run_events import (
     LockTaken,
     RunResumed,
     RunStarted,
+    StepPlaced,
+    StepStarted,
     StepWaiting,
 )
 from aetherflow.store.lease import LeaseValidity, lease_validity
@@ -26,6 +28,7 @@ from aetherflow.store.projection import timestamp
 _owners = msgspec.json.Decoder(ProcessIdentity)
 _beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
 _marks = msgspec.json.Decoder(dict[str, MarkUse])
+_places = msgspec.json.Decoder(StepStarted | StepPlaced)
 _waits = msgspec.json.Decoder(StepWaiting)
 _lock_waits = msgspec.json.Decoder(LockAwaited | LockTaken)
 _effects = msgspec.json.Decoder(EffectIntended | EffectConfirmed)
@@ -115,6 +118,27 @@ class WaitRow(msgspec.Struct, frozen=True):
     held_by: list[str] = []
     ahead: int = 0
     lock: str = ""
+
+
+class PlaceRow(msgspec.Struct, frozen=True):
+    """An attempt of a step that was given to an executor, and the worker that has begun it.
+
+    Attributes:
+        given_at: when the attempt was given to the executor.
+        worker: empty while no worker has begun it.
+        begun_at: when the worker began; None: it has not.
+        is_reattached: a resumed run found it on its worker, where it went on.
+    """
+
+    job_id: str
+    step_id: str
+    attempt: int
+    executor: str
+    given_at: str
+    worker: str = ""
+    host: str = ""
+    begun_at: str | None = None
+    is_reattached: bool = False
 
 
 class LockRow(msgspec.Struct, frozen=True):
@@ -236,6 +260,35 @@ def effects_of(raw: sqlite3.Connection, run_id: str) -> list[EffectRow]:
 def waits_of(raw: sqlite3.Connection, run_id: str) -> list[WaitRow]:
     """Return the waits of a run's steps: for slots of pools, then for locks, in the order of their begin."""
     return [*_pool_waits(raw, run_id), *_waits_for_locks(raw, run_id)]
+
+
+def places_of(raw: sqlite3.Connection, run_id: str) -> list[PlaceRow]:
+    """Return where the attempts of a run ran that were given to executors, in the order of their begin."""
+    found: dict[tuple[str, str], PlaceRow] = {}
+    places: list[tuple[str, str]] = []
+    ended: list[PlaceRow] = []
+    for (payload,) in raw.execute(
+        "SELECT payload FROM events WHERE run_id = ? AND (event = 'step_placed' OR "
+        "(event = 'step_started' AND json_extract(payload, '$.executor') <> '')) ORDER BY seq",
+        (run_id,),
+    ):
+        event = _places.decode(payload)
+        name, at = (event.job_id, event.step_id), timestamp(event.at)
+        if isinstance(event, StepStarted):
+            if name in found:
+                ended.append(found.pop(name))
+            else:
+                places.append(name)
+            found[name] = PlaceRow(*name, event.attempt, event.executor, at)
+        elif (given := found.get(name)) is not None:
+            found[name] = replace(
+                given,
+                worker=event.worker,
+                host=event.host,
+                begun_at=given.begun_at or at,
+                is_reattached=event.is_reattached,
+            )
+    return sorted([*ended, *found.values()], key=lambda one: one.given_at)
 
 
 def _waits_for_locks(raw: sqlite3.Connection, run_id: str) -> list[WaitRow]:

@@ -87,7 +87,9 @@ class LineageEvents:
                     record, f"{record['flow_id']}.{_whole_job(job_id) or job_id}", _parent(above), "JOB"
                 )
                 return [self._event(started, RunState.START, record)]
-            case "step_started":
+            case "step_placed" if job_id in self._steps:
+                return []  # its step has started already; else that was before the run was resumed
+            case "step_started" | "step_placed":
                 above = self._jobs.get(job_id) or self._run
                 name = f"{record['flow_id']}.{_whole_job(job_id) or job_id}.{record['step_id']}"
                 started = self._steps[job_id] = self._started(record, name, _parent(above), "STEP")

@@ -89,7 +89,7 @@ class RunSpans:
             case "job_started":
                 parent = self._jobs.get(_whole_job(record["job_id"])) or self._run
                 self._jobs[record["job_id"]] = _span(record, record["job_id"], parent)
-            case "step_started":
+            case "step_started" | "step_placed":
                 self._start_step(record)
             case "step_retrying":
                 self._add_event(record)
@@ -123,6 +123,9 @@ class RunSpans:
         self._run, self._jobs, self._steps, self._ended = run, {}, {}, {}
 
     def _start_step(self, record: Record) -> None:
+        if record["event"] == "step_placed" and record["job_id"] in self._steps:
+            self._add_event(record)
+            return  # one that has no span was begun before the run was resumed
         parent = self._jobs.get(record["job_id"]) or self._run
         self._steps[record["job_id"]] = _span(record, task_name(record), parent)
 

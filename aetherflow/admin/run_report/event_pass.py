@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import msgspec
 
 from aetherflow.admin.run_events import stored_events
+from aetherflow.engine.state import step_entry
 from aetherflow.events.event_words import waits_for
 from aetherflow.events.run_events import (
     TRANSIENT,
@@ -98,7 +100,8 @@ class EventReader:
             case RunStarted():
                 self._begun = event.at, 1
             case RunResumed():
-                self._interrupt(self._last_at or event.at, "INTERRUPTED")
+                kept = {name for name in self._running if step_entry(*name) in event.reattached}
+                self._interrupt(self._last_at or event.at, "INTERRUPTED", kept)
                 self._begun = event.at, event.attempt
             case StepStarted() | StepWaiting() | StepRetrying() | StepFinished():
                 self._take_step(event)
@@ -143,9 +146,9 @@ class EventReader:
     def _add(self, name: Name, span: Span) -> None:
         self._spans.setdefault(name, []).append(span)
 
-    def _interrupt(self, at: datetime, status: str) -> None:
-        """End what runs, since the execution has ended."""
-        for name in list(self._running):
+    def _interrupt(self, at: datetime, status: str, kept: Collection[Name] = ()) -> None:
+        """End what runs, since the execution has ended, but what goes on on a worker."""
+        for name in [one for one in self._running if one not in kept]:
             self._end_attempt(name, at, status, "")
         for name in list(self._waiting):
             self._end_wait(name, at)

@@ -14,7 +14,7 @@ from aetherflow.admin.run_report.event_pass import RunPass
 from aetherflow.admin.run_report.masking import Masking
 from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode
-from aetherflow.admin.wait_words import wait_words
+from aetherflow.admin.wait_words import place_words, wait_words
 from aetherflow.observe.event_text import counts, duration
 from aetherflow.plan.hooks import is_hook
 from aetherflow.sdk.effects import NOT_DONE
@@ -203,6 +203,9 @@ class Entries:
 def _notes(node: StepNode) -> list[str]:
     """Return the waits of a step, its repeated attempts, its marks and its effects, a sentence each."""
     notes = [f"It {wait_words(wait, goes_on=wait in node.waits_for)}." for wait in node.waits]
+    if node.place and (node.place.begun_at or node.awaits_worker):
+        verb = "waits for" if node.awaits_worker else "runs on" if node.row.status == "RUNNING" else "ran on"
+        notes.append(f"It {verb} {place_words(node.place)}.")
     for one in node.retries:
         why = error_line(one.error)
         notes.append(
