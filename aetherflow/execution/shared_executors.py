@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
@@ -16,9 +17,11 @@ from anyio.lowlevel import RunVar
 
 from aetherflow.errors import AetherFlowError, ExecutorError
 from aetherflow.plugin_errors import is_our_cancellation
-from aetherflow.sdk.executor import OpenExecutor
 from aetherflow.sdk.step_failure import described
 from aetherflow.task_errors import one_error
+
+if TYPE_CHECKING:
+    from aetherflow.sdk.executor import OpenExecutor
 
 KEPT_SECONDS = 300.0
 """How long a server keeps an executor open that no run uses."""
@@ -28,7 +31,7 @@ CLOSE_SECONDS = 30.0
 
 Log = Callable[[str, str], None]
 """Shows a line, given as its level and its text."""
-Opening = Callable[[Log], AbstractAsyncContextManager[OpenExecutor]]
+Opening = Callable[[Log], AbstractAsyncContextManager["OpenExecutor"]]
 
 
 class _Entry:

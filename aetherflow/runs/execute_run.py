@@ -6,9 +6,9 @@ import itertools
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from aetherflow import exit_codes
 from aetherflow.cli_hints import retry_command
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.engine.machine import RunMachine
+from aetherflow.engine.machine import RunMachine, in_process
 from aetherflow.engine.resume import refused_readers
 from aetherflow.engine.state import ENDED_BADLY, RunState, plan_job_id
 from aetherflow.events import run_events as e
@@ -24,6 +24,7 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.executor import Executor
 from aetherflow.execution.output_files import OutputFiles
+from aetherflow.execution.ports import Placement
 from aetherflow.plan.hooks import is_hook
 from aetherflow.process import guardian
 from aetherflow.run_ids import folder_name
@@ -38,7 +39,7 @@ from aetherflow.runs.resume_hint import ResumeHint
 from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_observers import observers_of_settings
 from aetherflow.runs.run_output import run_output
-from aetherflow.runs.run_paths import RunPaths, resolve_run_paths, with_folders
+from aetherflow.runs.run_paths import RunPaths, resolve_run_paths, with_folders, with_workers
 from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
@@ -50,6 +51,9 @@ from aetherflow.store.database_pool import DatabasePool
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.task_errors import one_error
 from aetherflow.worker_threads import WorkerThreads
+
+if TYPE_CHECKING:
+    from aetherflow.runs.executors import RunExecutors
 
 _threads = WorkerThreads("files and settings of runs", 16)
 
@@ -143,16 +147,23 @@ async def execute_run(
     hint = ResumeHint(run.run_id, run.named_state)
     with run_output() as output, hint.on_state_error():
         observers = [*observers, *await observers_of_settings(run.checked, run.run_id, _threads)]
-        async with claim(run, states, clock, precondition, hint) as claimed:
+        async with AsyncExitStack() as stack:
+            claimed = await stack.enter_async_context(claim(run, states, clock, precondition, hint))
             secrets = EarlySecrets(run.checked, run.run_id, clock)
+            executors = await _executors_of(run, claimed.stored.state, stack)
+            if executors is not None:
+                await while_claimed(executors.open, claimed, clock, control, beside)
             if secrets.are_needed:
                 await while_claimed(secrets.fetch, claimed, clock, control, beside)
-            start = start_run(run, claimed.stored, claimed.owner, clock)
+            found = {} if executors is None else await executors.find(claimed.stored.state)
+            start = start_run(run, claimed.stored, claimed.owner, clock, found)
             journal = claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq)
             bus = Bus(journal, clock, run.checked.redactor.text, stored=claimed.claim.next_seq - 1)
             hint.on_started(bus, start.secrets)
             state, paths = start.state, resolve_run_paths(run.checked, start.state.params, run.state)
             run = replace(run, checked=with_folders(run.checked, paths))
+            if executors is not None:
+                paths = with_workers(paths, run.checked.plan.flow, executors.slots)
             output_files = OutputFiles(
                 paths.logs / folder_name(run.run_id), access=run.checked.environment.settings.file_access
             )
@@ -161,8 +172,9 @@ async def execute_run(
             async with (
                 _attached(bus, observers),
                 run_services(run.checked, state, paths, *shared, secrets=secrets) as services,
+                _placements(executors, run, services) as placements,
             ):
-                executor = _executor(run, state, services, bus, paths)
+                executor = _executor(run, state, services, bus, paths, executors, placements)
                 if control.is_cancelled:  # while the secrets were fetched: nothing begins
                     (executor.leave if control.leaves else executor.cancel)(control.reason)
 
@@ -174,6 +186,10 @@ async def execute_run(
                 follow = partial(_follow_control, executor, control, say, run)
                 printed = output.begin(bus, events, services.redactor)
                 first_events = [*_first_events(run, start, secrets, clock), *printed]
+                if executors is not None:
+                    await executors.end_others(found, start.event)
+                    first_events += executors.notices(events)
+                    executors.show(bus.announce, events)
                 needed_again = start.secrets
                 del start  # its event holds the whole plan, as long as it is not durable
                 await _execute(executor, first_events, claimed, clock, follow, beside)
@@ -183,6 +199,26 @@ async def execute_run(
         return report
     refused = refused_readers(run.checked.plan, state, run.selected)
     return replace(report, resume=retry_command(run.run_id, run.named_state, needed_again, refused))
+
+
+async def _executors_of(run: ResolvedRun, state: RunState, stack: AsyncExitStack) -> RunExecutors | None:
+    """Return the executors of a run, not open yet; None if it names none. They are left with the stack."""
+    if not run.checked.executors:
+        return None
+    from aetherflow.runs.executors import executors_of_run  # noqa: PLC0415 - most runs are local
+
+    return await stack.enter_async_context(executors_of_run(run, state))
+
+
+@asynccontextmanager
+async def _placements(
+    executors: RunExecutors | None, run: ResolvedRun, services: RunServices
+) -> AsyncIterator[dict[str, Placement]]:
+    if executors is None:
+        yield {}
+        return
+    async with executors.placements(run.checked, services) as placements:
+        yield placements
 
 
 def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, clock: Clock) -> list[e.Event]:
@@ -222,7 +258,13 @@ async def _attached(bus: Bus, observers: Sequence[ObserverSpec]) -> AsyncIterato
 
 
 def _executor(
-    run: ResolvedRun, state: RunState, services: RunServices, bus: Bus, paths: RunPaths
+    run: ResolvedRun,
+    state: RunState,
+    services: RunServices,
+    bus: Bus,
+    paths: RunPaths,
+    executors: RunExecutors | None,
+    placements: dict[str, Placement],
 ) -> Executor:
     machine = RunMachine(
         run.checked.plan,
@@ -235,11 +277,13 @@ def _executor(
         redact=services.redactor.value,
         large=services.large_outputs,
         scheduled_at=state.scheduled_at or None,
+        executor_of=in_process if executors is None else executors.places.executor_of,
     )
     return Executor(
         machine,
         bus,
         services,
+        placements=placements,
         show_traces=run.request.show_traces,
         item_timeout=run.request.item_timeout_seconds,
     )

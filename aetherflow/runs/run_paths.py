@@ -16,6 +16,7 @@ from aetherflow.runs.flow_folders import rendered, rendered_path, scope_of, with
 from aetherflow.runs.left_behind import refuse_left_behind
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
+from aetherflow.spec.flow import FlowMeta
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute
@@ -86,6 +87,14 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
         max_parallel_jobs=parallel,
         max_jobs_ahead=0 if flow.max_parallel_jobs else max(JOBS_IN_A_COMMIT - parallel, 0),
     )
+
+
+def with_workers(paths: RunPaths, flow: FlowMeta, slots: int) -> RunPaths:
+    """Let as many jobs work at the same time as workers run attempts, unless the flow says how many."""
+    if flow.max_parallel_jobs or not slots:
+        return paths
+    ahead = max(JOBS_IN_A_COMMIT - slots, 0)
+    return msgspec.structs.replace(paths, max_parallel_jobs=slots, max_jobs_ahead=ahead)
 
 
 def with_folders(checked: CheckedFlow, paths: RunPaths) -> CheckedFlow:

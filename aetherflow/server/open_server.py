@@ -17,6 +17,7 @@ from aetherflow.events.run_events import Event
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.shared_connectors import keep_connectors_open
+from aetherflow.execution.shared_executors import keep_executors_open
 from aetherflow.runs.adoption import adoption_sentence
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.run_host import RunHost
@@ -104,6 +105,7 @@ async def open_server(
                 report(adoption_sentence(old, state), "info", "AF185")
             warn = partial(report, level="warning", code="AF703")
             await stack.enter_async_context(keep_connectors_open(warn))
+            await stack.enter_async_context(keep_executors_open())
             host = RunHost(observers=observers, on_crash=settings.on_crash, pools=settings.pools, clock=clock)
             opened = await stack.enter_async_context(host.states.use(state, access=settings.file_access))
             lease = await ServerLease.take(opened.database, clock)
