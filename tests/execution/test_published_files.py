@@ -27,6 +27,7 @@ from aetherflow.execution.published_files import PublishedFiles
 from aetherflow.sdk.files import Publisher, Way, atomic_write, publisher
 from aetherflow.sdk.publishing import publish
 from aetherflow.sdk.removal import make_own
+from aetherflow.transfer.local_io import rename_file
 from aetherflow.worker.published_files import EnginePublisher
 
 pytestmark = pytest.mark.asyncio
@@ -86,6 +87,17 @@ async def test_the_engine_renames_what_a_worker_writes(tmp_path: Path) -> None:
     assert (tmp_path / odd).read_text() == "two"
     assert seen == [(os.fsencode(tmp_path / odd), "replace")] * 2
     assert names_in(tmp_path) == [odd]
+
+
+async def test_a_transfer_names_its_files_through_the_engine(tmp_path: Path) -> None:
+    with published_by(through(PublishedFiles(directories(tmp_path)))):
+        for number, expected in ((1, True), (2, False)):
+            (tmp_path / ".a.1.part").write_text(str(number))
+            found = await in_thread(
+                lambda: rename_file(str(tmp_path / ".a.1.part"), str(tmp_path / "a"), replace=False)
+            )
+            assert found is expected
+    assert (tmp_path / "a").read_text() == "1"
 
 
 async def test_a_name_that_must_be_free_is_not_taken_twice(tmp_path: Path) -> None:

@@ -90,6 +90,20 @@ def program(code: str) -> dict[str, Any]:
     return {"command": [sys.executable, "-c", code]}
 
 
+def test_the_engine_exchanges_an_output_folder(tmp_path: Path) -> None:
+    once = {"strategy": "atomic_dir", "temp_output_dir": "new", "final_output_dir": "out"}
+    code = "import os, pathlib; pathlib.Path('new', str(os.getpid())).touch()"
+    for _ in range(2):
+        call = call_of(tmp_path, "external.process", {**program(code), "idempotency": once})
+        with engine_with_files(call, external_process) as (_, files, run):
+            assert run().error is None
+            files.end()
+        ways = [ask.way for ask in files.asked if isinstance(ask, PublishFile)]
+        assert ways == ["folder"]
+    assert names(artifacts(tmp_path)) == ["out"]
+    assert len(names(artifacts(tmp_path) / "out")) == 1
+
+
 def test_the_output_of_a_program_is_in_the_log_of_the_engine(tmp_path: Path) -> None:
     code = "import sys\nprint('one \\u00e4')\nsys.stdout.write('no end')"
     with engine_with_files(call_of(tmp_path, "external.process", program(code)), external_process) as found:

@@ -377,6 +377,34 @@ def test_a_full_disk_of_the_engine_fails_the_step(machine: Machine, monkeypatch:
     assert machine.names() == ["artifacts"]
 
 
+def test_a_full_disk_of_the_worker_fails_the_step(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "there")
+
+    (machine.artifacts / "in").write_text("content")
+    monkeypatch.setattr(os, "utime", full)
+    answer, _, _ = machine.run(nothing, file="in")
+    assert answer.error is not None
+    assert answer.error.code == "AF842"
+    assert "there: No space left" in answer.error.message
+
+
+def test_an_attempt_that_was_given_up_gets_and_sends_nothing(machine: Machine) -> None:
+    (machine.artifacts / "in").write_text("content")
+
+    def body(context: StepContext, _inputs: dict[str, Any]) -> None:
+        given_up.end(accept=False)
+        context.path("late").write_text("late")
+
+    call = machine.call(file="in")
+    with engine_with_files(call, step("body")(body), flow=machine.flow, ships=Shipping()) as found:
+        _, given_up, run = found
+        answer = run()
+    assert answer.error is not None
+    assert answer.error.code == "AF840"
+    assert machine.names() == ["artifacts", "artifacts/in"]
+
+
 def test_what_was_cut_in_the_middle_gets_no_name(machine: Machine) -> None:
     def body(context: StepContext, _inputs: dict[str, Any]) -> None:
         context.path("out").write_bytes(b"x" * (CHUNK_BYTES + 1))
