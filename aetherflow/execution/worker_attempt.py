@@ -244,11 +244,14 @@ class WorkerAttempt:
             await self._files.close()
 
     def stop(self, why: str) -> None:
-        """Ask the worker to end the attempt; one that has not begun is finished."""
+        """Ask the worker to end the attempt; one that has not begun is finished.
+
+        One that an earlier engine had begun is asked when its worker has been heard of.
+        """
         self.is_stopping = True
         if self._phase is _Phase.RUNS:
             self._send(Stop(why))
-        elif self._phase is _Phase.WAITS:
+        elif self._phase is _Phase.WAITS and not self._call.is_reattached:
             self._phase = _Phase.GIVEN_UP
             self.finished.set()
 
@@ -338,7 +341,7 @@ class WorkerAttempt:
 
     def _why_not(self, begin: Begin) -> str:
         """Return why a start must not begin or go on; empty: it may."""
-        if self._phase is _Phase.GIVEN_UP or self.is_stopping:
+        if self._phase is _Phase.GIVEN_UP or (self.is_stopping and not self._call.is_reattached):
             return "the attempt does not count any more"
         if self._start is not None:
             return f"another start of the attempt was let in, on {self.where}"

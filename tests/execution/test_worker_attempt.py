@@ -245,6 +245,18 @@ async def test_only_a_start_that_works_already_joins_an_attempt_of_an_earlier_en
 
 
 @pytest.mark.asyncio
+async def test_an_attempt_of_an_earlier_engine_is_stopped_as_soon_as_its_worker_is_heard_of(
+    tmp_path: Path,
+) -> None:
+    script = Script(tmp_path, is_reattached=True)
+    script.attempt.stop("enough")
+    assert not script.attempt.finished.is_set()
+    start = script.start()
+    start.begin(has_begun=True)
+    assert start.kinds == ["Go", "Stop"]
+
+
+@pytest.mark.asyncio
 async def test_a_start_that_claims_to_work_already_does_not_begin_a_new_attempt(tmp_path: Path) -> None:
     script = Script(tmp_path)
     start = script.start()
