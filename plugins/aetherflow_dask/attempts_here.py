@@ -143,9 +143,11 @@ class AttemptsHere:
 
     Attributes:
         place: this worker.
+        lost_after: seconds of silence after which its attempts end, if their engine does not ask for less.
     """
 
     def __init__(self, worker: Worker) -> None:
+        self.lost_after = float("inf")
         self.place = Place(str(worker.name), socket.gethostname(), os.getpid())
         self._worker = worker
         self._address = worker.address
@@ -281,6 +283,7 @@ class AttemptsHere:
         while True:
             starts = self._all()
             lost_after = min((start.lost_after for start in starts), default=0.0)
+            lost_after = min(lost_after, self.lost_after)
             pause = min(BEAT_SECONDS, lost_after / BEATS_MISSED) if starts else IDLE_SECONDS
             if starts:
                 self._watchdog.beat(lost_after * SHARE_OF_LOST)

@@ -117,6 +117,7 @@ async def _worker(request: WorkerRequest) -> int:
     import dask.config  # noqa: PLC0415
     from distributed import Worker  # noqa: PLC0415
 
+    from aetherflow_dask.attempts_here import attempts_of  # noqa: PLC0415
     from aetherflow_dask.on_worker import LABEL, PLENTY, AttemptsPlugin  # noqa: PLC0415
 
     if request.folder:
@@ -145,6 +146,7 @@ async def _worker(request: WorkerRequest) -> int:
         except (OSError, TimeoutError) as error:
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
             return UNREACHABLE_CODE
+        attempts_of(worker).lost_after = request.lost_after
         threads = "a step" if request.threads == 1 else f"{request.threads} steps"
         _say(f"{worker.name} runs {threads} at once for the scheduler at {worker.scheduler.address}")
         return await _until_asked(worker.finished(), worker.close)

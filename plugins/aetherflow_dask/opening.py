@@ -32,10 +32,10 @@ async def opened(options: DaskOptions, log: Callable[[str, str], None]) -> Async
     async with _cluster(options, log) as cluster, one_error() as tasks:
         connection = Connection(cluster, tasks, log)
         link = _Link(cluster, connection, log)
-        await link.connect()
-        tasks.start_soon(connection.watch)
-        tasks.start_soon(link.keep)
         try:
+            await link.connect()
+            tasks.start_soon(connection.watch)
+            tasks.start_soon(link.keep)
             yield connection
         finally:
             with anyio.move_on_after(CLOSE_SECONDS, shield=True):
@@ -115,7 +115,6 @@ class _Link:
             problem = "it has no workers"
             await self._connection.presence.has_workers.wait()
         if within.cancelled_caught:
-            await self.close()
             raise ExecutorError(
                 f"the Dask cluster at {options.address} cannot be used: {problem}",
                 hint="start its scheduler (dask scheduler) and workers (aetherflow worker ADDRESS), "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -50,7 +51,9 @@ from aetherflow.execution.worker_messages import (
 from aetherflow.execution.worker_placement import WorkersOfRun, worker_placement
 from aetherflow.runs.run_package import RunPackage, encoded
 from aetherflow.steps.external_process import external_process
+from tests.dask.cluster import carrying
 from tests.execution.live_run import live, one_step
+from tests.servers.ends_with_tests import ENDS_WITH_THE_TESTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -441,3 +444,37 @@ async def test_a_worker_that_cannot_be_started_says_why(request_: WorkerRequest)
     with pytest.raises(ConfigError) as caught:
         DaskExecutor().serve(request_, lambda *_: None)
     assert caught.value.code == "AF814"
+
+
+HELD = """
+import os, sys, anyio
+from aetherflow.event_loop import run_loop
+from aetherflow_dask.executor import DaskExecutor
+from aetherflow_dask.options import DaskOptions
+
+async def main():
+    async with DaskExecutor().open(DaskOptions(workers=1), lambda *_: None) as opened:
+        print(*[worker.place.process_id for worker in await opened.workers()], flush=True)
+        await anyio.sleep_forever()
+
+if __name__ == "__main__":
+    run_loop(main)
+"""
+
+
+async def test_a_local_cluster_ends_with_an_engine_that_is_killed(tmp_path: Path) -> None:
+    mark = f"TEST_MARK_{uuid.uuid4().hex}"
+    engine = subprocess.Popen(  # noqa: ASYNC220 - nothing else is to run meanwhile
+        [*ENDS_WITH_THE_TESTS, sys.executable, "-c", HELD],
+        stdout=subprocess.PIPE,
+        env={**os.environ, mark: "x"},
+        cwd=tmp_path,
+    )
+    with engine:
+        assert engine.stdout is not None
+        worker = int(engine.stdout.readline())
+        there = carrying(mark, "x")
+        assert {engine.pid, worker} <= there
+        assert len(there) == 3
+        engine.kill()
+    await _until(lambda: not carrying(mark, "x"))
