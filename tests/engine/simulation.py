@@ -20,9 +20,9 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from aetherflow.engine.machine import RunMachine
+from aetherflow.engine.machine import RunMachine, in_process
 from aetherflow.engine.resume import plan_resume
-from aetherflow.engine.state import DONE, RunState, StepState, apply, fold
+from aetherflow.engine.state import DONE, RunState, StepState, apply, fold, step_entry
 from aetherflow.errors import StateError, StepError
 from aetherflow.events import run_events as e
 from aetherflow.execution.bus import Bus
@@ -34,6 +34,7 @@ from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import Skipped, StepResult, StepType
 from aetherflow.sdk.workspace import Workspace
 from tests.engine.scripted_machine import RUN_ID, START
+from tests.engine.simulated_workers import SimulatedWorkers
 
 Fault = Literal["nothing is stored", "stored but not acknowledged"]
 
@@ -151,7 +152,8 @@ class Does(msgspec.Struct, frozen=True):
 class World:
     """What outlives an execution of a run: the disk, what the steps did outside, the trace of it all."""
 
-    def __init__(self, plan: Plan, seed: int, *, limit: int) -> None:
+    def __init__(self, plan: Plan, seed: int, *, limit: int, losses: float | None = None) -> None:
+        """Make a world; with `losses` steps run on workers, and so many attempts of one are lost."""
         self.plan = plan
         self.chance = Random(seed)  # noqa: S311 - reproducible, that is the point
         self.clock = VirtualClock(self.chance)
@@ -162,6 +164,7 @@ class World:
         self.violations: list[str] = []
         self.is_broken = False
         self.disk = Disk(self, (), 0, "nothing is stored")
+        self.workers = None if losses is None else SimulatedWorkers(self, losses=losses)
 
     def note(self, line: str) -> None:
         """Write a line into the trace; what a broken run still does is in no particular order."""
@@ -193,9 +196,19 @@ class World:
             for step in job.steps
         }
         plan = msgspec.structs.replace(self.plan, step_types=types)
-        machine = RunMachine(plan, state, env={}, clock=self.clock, limit=self.limit)
+        placements = {}
+        if self.workers is not None:
+            placements = {"far": self.workers.placement(self._what_is_not_stored)}
+        machine = RunMachine(
+            plan,
+            state,
+            env={},
+            clock=self.clock,
+            limit=self.limit,
+            executor_of=(lambda _job, _step: "far") if placements else in_process,
+        )
         bus = Bus(self.disk, self.clock)
-        executor = Executor(machine, bus, self._services(bus))
+        executor = Executor(machine, bus, self._services(bus), placements=placements)
         try:
             async with self._passing_time(executor) as others:
                 if cancel_at is not None:
@@ -237,13 +250,18 @@ class World:
     def _beginning(self, state: RunState) -> e.Event:
         if not self.disk.stored:
             return e.RunStarted(at=self.clock.now(), flow_id="f", run_id=RUN_ID, flow_file="f", owner="me")
+        found = {} if self.workers is None else self.workers.find(state)
+        resume = plan_resume(self.plan, state, found=found)
+        for step, key in found.items():
+            if self.workers is not None and step_entry(*step) not in resume.reattached:
+                self.workers.refuse(key)
         return e.RunResumed(
             at=self.clock.now(),
             flow_id="f",
             run_id=RUN_ID,
             attempt=state.attempt + 1,
             owner="me",
-            **plan_resume(self.plan, state).event_fields(),
+            **resume.event_fields(),
         )
 
     def _services(self, bus: Bus) -> RunServices:
