@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import indent
 from typing import Annotated
 
@@ -15,12 +16,16 @@ from aetherflow.cli.environment_here import environment_here
 from aetherflow.cli.flow_source import FlowSource, flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.print_paths import print_paths
-from aetherflow.cli.printing import print_text
+from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import as_findings, print_report
 from aetherflow.cli.state_access import newest_time
+from aetherflow.config.environment import Environment
 from aetherflow.errors import AetherFlowError, Diagnostic, UsageError
 from aetherflow.redaction import Redactor
+from aetherflow.runs.load_flow import CheckedFlow
+from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.sdk.checks import CheckResult
+from aetherflow.working_directory import absolute
 
 
 def doctor(
@@ -35,18 +40,26 @@ def doctor(
             "--connect", help="Also connect to every resource of the flow: login, rights, free space."
         ),
     ] = False,
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor",
+            help="Also look at the workers of this executor: what they offer, and what differs.",
+            metavar="NAME",
+        ),
+    ] = "",
     json: Json = False,
 ) -> int:
     """Check that this machine has what FLOW, or any flow, needs. Variables, packages, clock, disk space."""
     if flow or flow_yaml or bundle_manifest:
         source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
-        return _examine_for_flow(source, as_json=json, connect=connect)
+        return _examine_for_flow(source, as_json=json, connect=connect, executor=executor)
     if connect:
         raise UsageError("--connect tries the resources of a flow", hint="aetherflow doctor FLOW --connect")
-    return _examine(as_json=json)
+    return _examine(as_json=json, executor=executor)
 
 
-def _examine(*, as_json: bool) -> int:
+def _examine(*, as_json: bool, executor: str) -> int:
     """Check the machine for any flow, and print the results; return the exit code."""
     redactor = Redactor()
     try:
@@ -57,6 +70,8 @@ def _examine(*, as_json: bool) -> int:
             return _print_results("", results, [], paths=[], as_json=True)
         raise
     results = machine.check_machine(environment, redactor, newest_time)
+    if executor:
+        results += _workers(executor, environment, redactor, None)
     settings, paths = (
         machine.settings_in_force(environment, redactor),
         paths_of_settings(environment, redactor),
@@ -64,7 +79,7 @@ def _examine(*, as_json: bool) -> int:
     return _print_results("", results, settings, paths=paths, as_json=as_json)
 
 
-def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
+def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool, executor: str) -> int:
     """Check the machine for one flow, and print the results; return the exit code."""
     checked = runnable_flow("doctor", flow, as_json=as_json)
     results = machine.check_machine_for_flow(checked, newest_time)
@@ -72,11 +87,42 @@ def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
         from aetherflow.admin.connection_checks import check_connections  # noqa: PLC0415 - only for --connect
 
         results += check_connections(checked)
+    if executor:
+        results += _workers(executor, checked.environment, checked.redactor, checked)
     settings = machine.settings_in_force(checked.environment, checked.redactor)
     mask = checked.redactor.text
     unset = [replace(one, message=mask(one.message)) for one in checked.diagnostics if one in checked.unset]
     paths = paths_for_flow(checked)
     return _print_results(str(flow), results, settings, unset, paths=paths, as_json=as_json)
+
+
+def _workers(
+    name: str, environment: Environment, redactor: Redactor, checked: CheckedFlow | None
+) -> list[CheckResult]:
+    """Look at the workers of an executor, with the options of the flow if it has some."""
+    from aetherflow.admin.executor_checks import Folders, check_executor  # noqa: PLC0415 - only with --executor
+    from aetherflow.runs.chosen_executors import LOCAL, named_executor  # noqa: PLC0415 - as above
+
+    if name == LOCAL:
+        raise UsageError("--executor local: that is this process", hint="aetherflow doctor --executor dask")
+    settings = environment.settings
+    work_root, flow_file = absolute(settings.work_root), ""
+    try:
+        choices = {} if checked is None else checked.executors
+        choice = next((one for one in choices.values() if one.name == name), None)
+        choice = choice or named_executor(name, environment, redactor)
+        if checked is not None:
+            work_root, flow_file = (
+                run_paths_of(checked, None).work_root,
+                str(absolute(Path(checked.plan.file))),
+            )
+    except AetherFlowError as error:
+        found = [CheckResult(f"executor {name}", "error", f"[{error.code}] {error.message}", error.hint)]
+    else:
+        folders = Folders(work_root, flow_file, settings.file_access)
+        found = check_executor(choice, folders, lambda _level, text: print_note(redactor.text(text)))
+    mask = redactor.text
+    return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in found]
 
 
 def _print_results(

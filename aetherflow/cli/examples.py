@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "doctor": (
         "aetherflow doctor   # settings, state, clock, packages",
         "aetherflow doctor flow.yaml --connect",
+        "aetherflow doctor flow.yaml --executor dask",
     ),
     "notify": (
         "aetherflow notify test flow.yaml",
