@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from aetherflow.transfer.steps import transfer_steps
     from aetherflow.worker.attempt import AttemptOnWorker
     from aetherflow.worker.facts import worker_facts
+    from aetherflow.worker.own_folder import worker_ends
     from aetherflow.worker.questions import answer_of_worker
 
 __all__ = [
@@ -139,6 +140,7 @@ __all__ = [
     "step",
     "step_names",
     "transfer_steps",
+    "worker_ends",
     "worker_facts",
 ]
 
@@ -181,6 +183,7 @@ _HOMES = {
         "transfer.steps": ("transfer_steps",),
         "worker.attempt": ("AttemptOnWorker",),
         "worker.facts": ("worker_facts",),
+        "worker.own_folder": ("worker_ends",),
         "worker.questions": ("answer_of_worker",),
     }.items()
     for name in names

@@ -46,12 +46,22 @@ def attempt_folder() -> Path:
     return own_folder() / os.urandom(6).hex()
 
 
+def worker_ends() -> None:
+    """Remove the folder of this worker, which ends now; one that ends by `os._exit` calls it before."""
+    with _lock:
+        for (process, _), folder in _made.items():
+            if process == os.getpid():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _new(above: Path) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above)).resolve()
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    new = folder / f"{_LOCK}.new"
+    lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    _held.append(lock)  # held as long as the process lives
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    new.rename(folder / _LOCK)  # who finds it finds it locked
+    _held.append(lock)  # as long as the process lives
+    atexit.register(worker_ends)
     return folder
 
 

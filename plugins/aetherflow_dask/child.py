@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aetherflow import TlsFiles, WorkerRequest
+from aetherflow import TlsFiles, WorkerRequest, worker_ends
 
 if TYPE_CHECKING:
     from distributed.security import Security
@@ -186,10 +186,12 @@ def _end_with_input() -> None:
     """End this process at once with its input; its guardian ends the programs of its steps."""
     while sys.stdin.buffer.readline():
         pass
+    worker_ends()
     os._exit(0)
 
 
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
+    worker_ends()
     os._exit(code)  # threads of steps that do not end must not keep it
