@@ -28,7 +28,7 @@ from aetherflow.runs.resolved_resource import resolved_resource
 from aetherflow.runs.run_package import RunPackage
 from aetherflow.sdk.connector import Connector, Resource
 from aetherflow.sdk.executor import Place
-from aetherflow.sdk.step import StepType
+from aetherflow.sdk.step import FOLLOW_UP, StepType
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.worker.environment_here import environment_here
 
@@ -85,7 +85,9 @@ class RunOnWorker(msgspec.Struct, frozen=True):
             ConfigError: there is none of that name here, or another version.
         """
         found = self.types.step_type(name)
-        here = self.types.step_version(name)
+        here = self.types.step_version(
+            name.removesuffix(FOLLOW_UP)
+        )  # one that follows has no version of its own
         if version and here != version:
             raise ConfigError(
                 f"the step type {name} has version {here or 'unknown'}, but {version} in the engine",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.registry import Registry
 from aetherflow.runs.worker_check import differences
 from aetherflow.sdk.executor import WorkerFacts
 from aetherflow.worker.facts import worker_facts
@@ -22,6 +23,16 @@ def test_a_step_type_of_another_version_does_not_run(tmp_path: Path) -> None:
     assert error.message == (
         "the step type say has version say 1, but say 2 in the engine (on worker w1 of host host1)"
     )
+
+
+def test_a_step_that_follows_another_one_has_its_version(tmp_path: Path) -> None:
+    call = call_of(
+        tmp_path, "file_download_files.after", {}, version=Registry().step_version("file_list_files")
+    )
+    engine, attempt = on_worker(call)
+    attempt.run()
+    assert engine.answer.error is not None
+    assert "do not fit" in engine.answer.error.message
 
 
 def test_this_process_differs_in_nothing_from_itself() -> None:
