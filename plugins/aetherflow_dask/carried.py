@@ -13,7 +13,7 @@ class Start:
     """A start of an attempt on a worker.
 
     Attributes:
-        worker: the address of the worker.
+        worker: the address of the worker; empty: it is gone.
         acknowledged: the number of the frame up to which the worker knows that they have come.
         sent: the number of the last frame that was sent to it.
         unseen: how many beats of its worker, one after the other, did not name it.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -62,7 +63,7 @@ class Connection:
         self, options: DaskOptions, tasks: anyio.abc.TaskGroup, log: Callable[[str, str], None]
     ) -> None:
         self.topic = f"aetherflow-{uuid.uuid4().hex}"
-        self.presence = Presence(options.lost_after, self._lose)
+        self.presence = Presence(options.lost_after, self._is_silent)
         self._options, self._tasks, self._log = options, tasks, log
         self._client: EngineClient | None = None
         self._dask = DaskTasks(self.topic, options, tasks)
@@ -297,10 +298,8 @@ class Connection:
         message = event[1] if isinstance(event[1], dict) else {}
         action, worker = message.get("action"), message.get("worker", "")
         if action == "remove-worker":
-            self.presence.has_gone(worker, LEFT if message.get("expected") else DIED)
-        elif action == "add-worker":
-            self.presence.has_come(worker)
-        else:
+            self._has_gone(worker, LEFT if message.get("expected") else DIED)
+        elif action != "add-worker":
             return
         self._tasks.start_soon(self._see_workers)
 
@@ -310,16 +309,43 @@ class Connection:
             return
         scheduler: Any = self._client.scheduler
         with suppress(OSError):  # the loss of the scheduler is seen elsewhere
-            self.presence.see(await scheduler.identity(n_workers=-1), self._at.keys())
+            busy = list(self._at)  # what begins on a new worker meanwhile may be unknown to this answer
+            identity = await scheduler.identity(n_workers=-1)
+            self.presence.see(identity)
+            for worker in busy:
+                if worker not in identity["workers"]:
+                    self._has_gone(worker, DIED)
 
-    def _lose(self, worker: str, why: str) -> None:
-        """Give up the attempts of a worker."""
+    def _has_gone(self, worker: str, why: str) -> None:
+        """Note that a worker is gone; its attempts are lost when its programs have had time to end.
+
+        The next worker may have the same address: what begins there from now on is no part of it.
+        """
         self._outbox.drop(worker)
-        for start in list(self._at.get(worker, {}).values()):
+        if starts := self._at.pop(worker, None):
+            for start in starts.values():
+                start.worker = ""
+            self.presence.has_gone(partial(self._give_up, starts, self.presence.name_of(worker), why))
+
+    def _is_silent(self, worker: str, seconds: float) -> None:
+        """Give up the attempts of a worker, and let the scheduler give it no more, if that is silent too."""
+        self._outbox.drop(worker)
+        self._give_up(
+            self._at.get(worker, {}),
+            self.presence.name_of(worker),
+            f"has been silent for {seconds:.0f} s",
+        )
+        self._tasks.start_soon(self._remove_if_silent, worker)
+
+    def _give_up(self, starts: Mapping[str, Start], name: str, why: str) -> None:
+        for start in list(starts.values()):
             if start.counts:
-                start.carried.give_up(
-                    AttemptLost(f"the worker {self.presence.name_of(worker)} {why}"),
-                )
+                start.carried.give_up(AttemptLost(f"the worker {name} {why}"))
+
+    async def _remove_if_silent(self, worker: str) -> None:
+        if self._client is not None:
+            with suppress(OSError, TimeoutError, RuntimeError):
+                await self._client.run_on_scheduler(remove_if_silent, worker, self._options.lost_after / 2)
 
     def _unknown(self, name: str) -> None:
         """Give up an attempt that its worker does not know any more."""
@@ -374,10 +400,10 @@ class Connection:
         self._dask.release(carried, is_over=is_over)
         for start in carried.starts.values():
             del self._starts[start.id]
-            here = self._at[start.worker]
-            del here[start.id]
+            here = self._at.get(start.worker, {})
+            here.pop(start.id, None)
             if not here:
-                del self._at[start.worker]
+                self._at.pop(start.worker, None)
         if not is_over:
             self._late[key] = carried
             self._late_starts |= dict.fromkeys(carried.starts)
@@ -389,6 +415,13 @@ class Connection:
 def subscribe(topic: str, client: str, dask_scheduler: Any = None) -> None:
     """Send a client the events of a topic from now on; called in the scheduler."""
     dask_scheduler.subscribe_topic(topic, client)
+
+
+async def remove_if_silent(worker: str, seconds: float, dask_scheduler: Any = None) -> None:
+    """Let the scheduler remove a worker of which it has heard nothing for so long, either."""
+    found = dask_scheduler.workers.get(worker)
+    if found is not None and time.time() - found.last_seen > seconds:
+        await dask_scheduler.remove_worker(worker, stimulus_id="aetherflow-silent")
 
 
 def forget_topic(topic: str, dask_scheduler: Any = None) -> None:

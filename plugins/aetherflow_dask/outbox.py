@@ -56,7 +56,9 @@ class Outbox:
         self._boxes: dict[str, _Box] = {}
 
     def put(self, worker: str, message: ToWorker) -> None:
-        """Send a message soon; returns at once."""
+        """Send a message soon, if the worker is not gone; returns at once."""
+        if not worker:
+            return
         box = self._boxes.get(worker)
         if box is None:
             box = self._boxes[worker] = _Box()

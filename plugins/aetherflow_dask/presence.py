@@ -27,15 +27,16 @@ class Presence:
         has_workers: set when there was a worker.
     """
 
-    def __init__(self, lost_after: float, on_lost: Callable[[str, str], None]) -> None:
-        """Take what is called with the address of a worker that is lost, and why it is."""
+    def __init__(self, lost_after: float, on_silence: Callable[[str, float], None]) -> None:
+        """Take what is called with the address of a worker that is silent, and for how many seconds."""
         self.limit = lost_after + PROGRAMS_END_SECONDS
         self.threads = 0
         self.names: dict[str, str] = {}
         self.has_workers = anyio.Event()
-        self._on_lost = on_lost
+        self._on_silence = on_silence
         self._silence: dict[str, float] = {}
-        self._gone: dict[str, tuple[float, str]] = {}
+        self._gone: list[tuple[float, Callable[[], None]]] = []
+        self._now = 0.0
 
     def name_of(self, worker: str) -> str:
         """Return the name of a worker, or its address."""
@@ -45,37 +46,26 @@ class Presence:
         """Note that a worker has said something."""
         self._silence[worker] = 0.0
 
-    def has_gone(self, worker: str, why: str) -> None:
-        """Note that the scheduler has a worker no more; it is lost when its programs have ended too."""
-        self._gone.setdefault(worker, (PROGRAMS_END_SECONDS, why))
+    def has_gone(self, on_lost: Callable[[], None]) -> None:
+        """Call this when the programs of a worker that is gone have had the time to end."""
+        self._gone.append((self._now + PROGRAMS_END_SECONDS, on_lost))
 
-    def has_come(self, worker: str) -> None:
-        """Note that the scheduler has a worker."""
-        self._gone.pop(worker, None)
-
-    def see(self, identity: Mapping[str, Any], busy: Collection[str]) -> None:
-        """Take what the scheduler says about its workers; `busy` are those that have attempts."""
+    def see(self, identity: Mapping[str, Any]) -> None:
+        """Take what the scheduler says about its workers."""
         self.threads = int(identity["total_threads"])
         self.names |= {address: str(one["name"]) for address, one in identity["workers"].items()}
         if self.threads:
             self.has_workers.set()
-        for worker in busy:
-            if worker not in identity["workers"]:
-                self.has_gone(worker, DIED)
 
     def tick(self, seconds: float, busy: Collection[str]) -> None:
-        """Note that so many seconds have passed; report who is lost."""
-        for worker in busy:
+        """Note that so many seconds have passed, report who is lost; `busy` are those that have attempts."""
+        self._now += seconds
+        for worker in list(busy):
             silence = self._silence[worker] = self._silence.get(worker, 0.0) + seconds
             if silence > self.limit:
-                self._lose(worker, f"has been silent for {silence:.0f} s")
-        for worker, (left, why) in list(self._gone.items()):
-            if left > seconds:
-                self._gone[worker] = left - seconds, why
-            else:
-                self._lose(worker, why)
-
-    def _lose(self, worker: str, why: str) -> None:
-        self._silence.pop(worker, None)
-        self._gone.pop(worker, None)
-        self._on_lost(worker, why)
+                del self._silence[worker]
+                self._on_silence(worker, silence)
+        lost = [on_lost for moment, on_lost in self._gone if moment <= self._now]
+        self._gone = [(moment, on_lost) for moment, on_lost in self._gone if moment > self._now]
+        for on_lost in lost:
+            on_lost()
