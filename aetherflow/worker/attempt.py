@@ -39,6 +39,7 @@ from aetherflow.redaction import Redactor
 from aetherflow.runs.run_package import RunPackage, decoded
 from aetherflow.sdk.executor import Place, Send
 from aetherflow.task_errors import one_error
+from aetherflow.worker.captured_output import output_captured
 from aetherflow.worker.engine_link import EngineError, EngineLink
 from aetherflow.worker.known_secrets import learn_secrets
 from aetherflow.worker.performed import PerformedStep, failure_here
@@ -128,7 +129,8 @@ class AttemptOnWorker:
     def run(self) -> None:
         """Run the attempt to its end in this thread; it may have to wait for the engine's verdict."""
         try:
-            run_loop(self._main)
+            with output_captured():
+                run_loop(self._main)
         finally:
             self._link.close()  # for a thread that outlives its step
             with self._lock:

@@ -126,8 +126,12 @@ async def live(
     rerun: Sequence[str] = (),
     pools: Pools = NO_POOLS,
     found: Collection[tuple[str, str]] = (),
+    more_services: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[LiveRun]:
-    """Take up the run of a flow in `folder`, new or again; `await run()` executes it."""
+    """Take up the run of a flow in `folder`, new or again; `await run()` executes it.
+
+    `more_services` are fields of `RunServices`.
+    """
     clock = clock or SystemClock()
     types = step_types(steps)
     plan = msgspec.structs.replace(plan_of_file(text, folder), step_types=types)
@@ -176,6 +180,7 @@ async def live(
         threads=anyio.CapacityLimiter(threads),
         large_outputs=large,
         marks=MarkTable(database, plan.flow_id),
+        **(more_services or {}),
     )
     machine = RunMachine(
         plan,

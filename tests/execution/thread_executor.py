@@ -61,16 +61,17 @@ class ThreadExecutor:
 
     def __init__(
         self,
-        types: Sequence[StepType],
-        connectors: Mapping[str, type[Connector]],
+        types: Sequence[StepType] | None,
+        connectors: Mapping[str, type[Connector]] | None = None,
         ships: Shipping | None = None,
     ) -> None:
+        """Take the types of a test; without them those count that are installed, and in plugin paths."""
         self.ships = ships
         self.sent: list[bytes] = []
         self.got: list[bytes] = []
         self.before: Callable[[bytes], list[bytes]] = lambda message: [message]
         self.attempts: list[AttemptOnWorker] = []
-        self._types = TypesOfThread(types, connectors)
+        self._types = None if types is None else TypesOfThread(types, connectors or {})
         self._runs = RunsHere()
         self._threads: list[threading.Thread] = []
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.execution.file_messages import OpenLog
 from aetherflow.execution.ports import Directories, StepCall
 from aetherflow.execution.worker_messages import (
     Accepted,
@@ -96,7 +97,7 @@ class EngineDouble:
         self.package = package
         self.sent: list[bytes] = []
         self.heard: list[FromWorker] = []
-        self.answers: dict[type[Any], Any] = {}
+        self.answers: dict[type[Any], Any] = {OpenLog: 0}
         self.first: FromEngine | None = Go(work)
         self.verdict: FromEngine | None = Accepted()
         self.attempt: AttemptOnWorker | None = None
