@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import signal
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aetherflow import TlsFiles, WorkerRequest, worker_ends
+from aetherflow import TlsFiles, WorkerRequest, __version__, worker_ends
 
 if TYPE_CHECKING:
     from distributed.security import Security
@@ -148,7 +149,13 @@ async def _worker(request: WorkerRequest) -> int:
             return UNREACHABLE_CODE
         attempts_of(worker).lost_after = request.lost_after
         threads = "a step" if request.threads == 1 else f"{request.threads} steps"
-        _say(f"{worker.name} runs {threads} at once for the scheduler at {worker.scheduler.address}")
+        offers = [*(f"label {label}" for label in request.labels)]
+        offers += [f"{name}: {amount:g}" for name, amount in request.resources.items()]
+        _say(
+            f"{worker.name} runs {threads} at once for the scheduler at {worker.scheduler.address}; "
+            f"{', '.join(offers) or 'no labels or resources'}; "
+            f"AetherFlow {__version__}, Python {platform.python_version()}"
+        )
         return await _until_asked(worker.finished(), worker.close)
 
 
