@@ -174,6 +174,7 @@ class AttemptOnWorker:
                 self._is_stopped = True
                 self._scope.cancel()
                 self._decided.set()
+                self._say_again()  # an engine that took over may only want to know when it has ended
             case _Withdrawn(why) | Refuse(why):
                 self._is_stopped, self._why_stopped = True, why
                 self.is_over = self.is_over or isinstance(message, Refuse)
@@ -192,9 +193,9 @@ class AttemptOnWorker:
         match message:
             case Accepted() | Undo() | Refuse():
                 self.is_over = True
-            case Go():
+            case Go() | Stop():
                 self._say_again()
-            case Reply() | Stop() | _Withdrawn():
+            case Reply() | _Withdrawn():
                 pass
             case _:
                 assert_never(message)

@@ -16,11 +16,13 @@ from aetherflow import Mark, StepResult
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.execution.file_messages import PublishFile
 from aetherflow.execution.ports import LogLine, OutputLine, Progress
+from aetherflow.execution.refused_attempts import RefusedAttempt
 from aetherflow.execution.worker_messages import (
     Answer,
     Begin,
     ConfirmEffect,
     End,
+    FromWorker,
     GetPackage,
     IntendEffect,
     ReadMark,
@@ -288,6 +290,35 @@ def test_an_engine_that_comes_back_gets_the_open_questions_and_the_end(tmp_path:
     assert [type(one) for one in last.heard] == [Begin, End]
     assert [*over, attempt.is_over] == [False, True]
     assert [one.ask for one in engine.heard if isinstance(one, Request)][1:] == [IntendEffect("new", {})]
+
+
+def test_an_engine_that_does_not_want_an_attempt_any_more_learns_when_it_has_ended(tmp_path: Path) -> None:
+    ended: list[str] = []
+
+    @step("wait")
+    async def wait(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+        context.log("inside")
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(context.step_id)
+
+    engine, attempt = on_worker(call_of(tmp_path, "wait"), wait)
+    engine.verdict = None
+    thread = in_thread(attempt.run)
+    engine.wait_for(LogLine)
+    refused = RefusedAttempt(attempt.key)
+    heard: list[FromWorker] = []
+
+    def deliver(message: bytes) -> None:
+        heard.append(msgspec.json.decode(message, type=FromWorker))
+        refused.deliver("a start", message, attempt.receive)
+
+    attempt.attach(deliver)
+    thread.join(PATIENCE_SECONDS)
+    assert [type(one) for one in heard] == [Begin, End]
+    assert (ended, attempt.is_over) == (["s"], True)
 
 
 def test_a_lock_that_another_engine_cannot_take_ends_the_attempt(tmp_path: Path) -> None:
