@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Awaitable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -70,6 +71,9 @@ def main() -> int:
         if not address:
             return 0
         request = msgspec.structs.replace(request, address=address)
+    if request.folder:
+        Path(request.folder).mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = request.folder
     return asyncio.run(_worker(request))
 
 
@@ -121,8 +125,6 @@ async def _worker(request: WorkerRequest) -> int:
     from aetherflow_dask.attempts_here import attempts_of  # noqa: PLC0415
     from aetherflow_dask.on_worker import LABEL, PLENTY, AttemptsPlugin  # noqa: PLC0415
 
-    if request.folder:
-        tempfile.tempdir = request.folder
     resources = {name: float(amount) for name, amount in request.resources.items()}
     resources |= {f"{LABEL}{label}": PLENTY for label in request.labels}
     protocol, host, port = _listens(request)
