@@ -16,8 +16,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-_PREFIX = f"aetherflow-worker-{socket.gethostname()}-"
+_PREFIX = f".aetherflow-worker-{socket.gethostname()}-"
 _LOCK = "in-use"
+_OWNER_FOLDER = 0o700
 _lock = threading.Lock()
 _made: dict[tuple[int, str], Path] = {}
 _held: list[int] = []
@@ -32,6 +33,7 @@ def own_folder() -> Path:
     key = os.getpid(), tempfile.gettempdir()
     with _lock:
         if key not in _made:
+            Path(key[1]).mkdir(_OWNER_FOLDER, parents=True, exist_ok=True)
             _remove_left(Path(key[1]))
             _made[key] = _new(Path(key[1]))
         return _made[key]

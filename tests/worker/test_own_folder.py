@@ -32,6 +32,11 @@ def other_worker(folder: Path) -> tuple[subprocess.Popen[str], Path]:
 def test_what_a_killed_worker_left_is_removed_and_not_what_is_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tmp_path = tmp_path / "not there yet"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    own_folder()
+    tmp_path = tmp_path.parent / "used"
+    tmp_path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     killed, left = other_worker(tmp_path)
     living, used = other_worker(tmp_path)
