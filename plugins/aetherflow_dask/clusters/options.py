@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from aetherflow import OptionPath
+
 Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Text = Annotated[str, Meta(min_length=1)]
@@ -32,8 +34,8 @@ class SshOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     hosts: Annotated[list[Text], Meta(min_length=1)]
     user: str = ""
-    key: str = ""
-    known_hosts: str = ""
+    key: OptionPath = ""
+    known_hosts: OptionPath = ""
     command: Text = "aetherflow"
     project: str = ""
     scheduler_host: str = ""
@@ -59,7 +61,7 @@ class SlurmOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         scheduler_port: the port of the scheduler, for a firewall; default: any.
     """
 
-    shared_folder: Text
+    shared_folder: OptionPath
     memory: Text = "1GB"
     cpus: Positive | None = None
     queue: str = ""
@@ -68,7 +70,7 @@ class SlurmOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     directives: list[Text] = []
     prologue: list[str] = []
     python: str = ""
-    log_folder: str = ""
+    log_folder: OptionPath = ""
     project: str = ""
     scheduler_host: str = ""
     scheduler_port: Port | None = None
