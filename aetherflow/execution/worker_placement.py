@@ -85,7 +85,7 @@ class WorkerPlacement:
         attempt = self._attempt(call, context)
         carried = _Carried(attempt, anyio.CancelScope())
         self._carried[call.key] = carried
-        self._tasks.start_soon(self._carry, call.key, carried)
+        self._tasks.start_soon(self._carry, carried)
         try:
             await self._until_finished(call, attempt)
             result = await attempt.result()
@@ -100,7 +100,7 @@ class WorkerPlacement:
 
     def stored(self, key: str) -> None:
         """Let the worker of an attempt forget it; see `Placement`."""
-        if (carried := self._carried.get(key)) is not None:
+        if (carried := self._carried.pop(key, None)) is not None:
             carried.attempt.accept()
 
     def leave(self) -> None:
@@ -150,7 +150,7 @@ class WorkerPlacement:
             raise StepError(f"this engine has no package {package!r}", code="AF884")
         return self._run.package_text()
 
-    async def _carry(self, key: str, carried: _Carried) -> None:
+    async def _carry(self, carried: _Carried) -> None:
         attempt = carried.attempt
         try:
             with carried.scope:
@@ -160,9 +160,6 @@ class WorkerPlacement:
             attempt.fail(error)
         except Exception as error:  # noqa: BLE001 - the fault of an executor ends the attempt, not the run
             attempt.fail(AttemptLost(f"the executor failed: {named(error)}", code="AF802"))
-        finally:
-            if self._carried.get(key) is carried:
-                del self._carried[key]
 
     async def _until_finished(self, call: StepCall, attempt: WorkerAttempt) -> None:
         """Return when it is known how the attempt ended; a cancellation stops it, and is for `result`."""

@@ -253,6 +253,21 @@ async def test_a_worker_that_does_not_stop_is_given_up(
 
 
 @pytest.mark.asyncio
+async def test_a_worker_that_is_lost_after_its_answer_came_is_answered_when_it_comes_back(
+    tmp_path: Path,
+) -> None:
+    executor = ScriptedExecutor()
+    async with executing(tmp_path, executor) as run:
+        start = await executor.start()
+        start.say(DONE)
+        executor.fail(AttemptLost("the worker w1 is gone"))
+        await run.ended.wait()
+        start.say(DONE)
+    assert run.state.phase == "SUCCESS"
+    assert start.kinds == ["Go", "Accepted", "Accepted"]
+
+
+@pytest.mark.asyncio
 async def test_a_fault_of_an_executor_loses_the_attempt_and_not_the_run(tmp_path: Path) -> None:
     executor = ScriptedExecutor()
     async with executing(tmp_path, executor) as run:
