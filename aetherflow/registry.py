@@ -143,6 +143,7 @@ class Registry:
         A resume reports a step that ran with another version. Of AetherFlow itself the first two numbers
         count, of an installed plugin its version, of a file in a plugin path a hash of its content.
         """
+        name = name.removesuffix(FOLLOW_UP)  # what follows a step is of its version
         if name in STEPS:
             return f"aetherflow {'.'.join(__version__.split('.')[:2])}"
         entries = _entries(_GROUPS[STEP]).get(name)
