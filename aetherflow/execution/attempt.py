@@ -127,11 +127,21 @@ class AttemptPlace:
         error = outcome.error
         if not self.executor or error is None or error.kind != "lost":
             return outcome
-        if self.worker and not (self.worker in error.message and self.host in error.message):
+        self.lost = error
+        if not self._is_named_in(error.message):
             error = error.with_remark(f"it ran on {self}")
         error = error if error.hint else msgspec.structs.replace(error, hint=LOST_HINT)
-        self.lost = error
         return msgspec.structs.replace(outcome, error=error)
+
+    @property
+    def how_lost(self) -> str:
+        """Why nobody knows how it ended, and where it ran; empty if it is not lost."""
+        if self.lost is None or self._is_named_in(self.lost.message):
+            return "" if self.lost is None else self.lost.message
+        return f"{self.lost.message}, on {self}"
+
+    def _is_named_in(self, message: str) -> bool:
+        return not self.worker or (self.worker in message and self.host in message)
 
     def close(self) -> None:
         """Note that the attempt has ended: nothing begins it any more."""

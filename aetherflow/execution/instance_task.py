@@ -186,8 +186,8 @@ class InstanceTask:
         """
         if place.lost is None or not place.may_have_run:
             return None
-        how = place.lost.message
-        if (end := interrupted_end(step, self.instance.id, attempt, how, "lost")) is None:
+        end = interrupted_end(step, self.instance.id, attempt, place.how_lost, "lost")
+        if end is None:
             return None
         return {**end._asdict(), "was_interrupted": True}
 
