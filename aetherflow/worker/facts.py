@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 
 from msgspec.structs import replace
 
@@ -18,4 +19,15 @@ def worker_facts(
     labels: Collection[str] = (),
 ) -> WorkerFacts:
     """Return the facts of this process as a worker; reads all installed distributions, once."""
-    return replace(facts_here(place, threads), resources=dict(resources or {}), labels=sorted(labels))
+    return replace(
+        _versions(), place=place, threads=threads, resources=dict(resources or {}), labels=sorted(labels)
+    )
+
+
+@cache
+def _versions() -> WorkerFacts:
+    """Return the versions of this process when it was asked first: before it has imported any plugin.
+
+    If one is upgraded later, this process still runs what it has imported.
+    """
+    return facts_here(Place("", ""))

@@ -9,6 +9,7 @@ import pytest
 from aetherflow.registry import Registry
 from aetherflow.runs.worker_check import differences
 from aetherflow.sdk.executor import WorkerFacts
+from aetherflow.worker import facts
 from aetherflow.worker.facts import worker_facts
 from tests.worker.engine_double import PLACE, call_of, on_worker
 from tests.worker.test_attempt import say
@@ -35,10 +36,16 @@ def test_a_step_that_follows_another_one_has_its_version(tmp_path: Path) -> None
     assert "do not fit" in engine.answer.error.message
 
 
+def test_a_worker_that_runs_has_the_versions_that_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = worker_facts(PLACE, 1)
+    monkeypatch.setattr(facts, "facts_here", lambda place: WorkerFacts(place, 1, plugins={"new": "2"}))
+    assert worker_facts(PLACE, 1) == before
+
+
 def test_this_process_differs_in_nothing_from_itself() -> None:
-    facts = worker_facts(PLACE, 2, resources={"SFTP": 1}, labels=["fast"])
-    assert list(differences(facts, worker_facts(PLACE, 9))) == []
-    assert (facts.threads, facts.resources, facts.labels) == (2, {"SFTP": 1}, ["fast"])
+    found = worker_facts(PLACE, 2, resources={"SFTP": 1}, labels=["fast"])
+    assert list(differences(found, worker_facts(PLACE, 9))) == []
+    assert (found.threads, found.resources, found.labels) == (2, {"SFTP": 1}, ["fast"])
 
 
 @pytest.mark.parametrize(
