@@ -22,11 +22,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from against_rivals import HOME, against_rivals, huey_programs
+from dask_cluster import dask_cluster
 from db_extract import db_extract
 from db_load import db_load
 from event_lines import event_lines
@@ -182,6 +184,7 @@ def _groups(sizes: Sequence[int], home: Path, events: int, *, large: bool) -> di
         "memory": partial(memory, large=large),
         "db": db_extract,
         "excel": excel_fills,
+        "dask": partial(dask_cluster, engine=engine),
     }
 
 
@@ -209,18 +212,19 @@ def start_up(folder: Path, rounds: int) -> Iterator[Row]:
         yield Row(what, against, *medians, target)
 
 
-def engine(path: Path, *, memory: bool = False) -> Timed:
+def engine(path: Path, *, memory: bool = False, variables: Mapping[str, str] = MappingProxyType({})) -> Timed:
     """Return a function that runs a flow again, in a process of its own, and says how long the engine took.
 
-    With `memory` it says how much memory (MB) that process had at most.
+    With `memory` it says how much memory (MB) that process had at most. The process gets these variables.
     """
+    env = environment() | dict(variables)
 
     def run() -> float:
         for stale in path.parent.glob(f"{path.stem}.sqlite*"):
             stale.unlink()
         script = Path(__file__).with_name("engine_only.py")
         done = subprocess.run(
-            [PYTHON, str(script), str(path)], check=True, env=environment(), capture_output=True, text=True
+            [PYTHON, str(script), str(path)], check=True, env=env, capture_output=True, text=True
         )
         seconds, peak = map(float, done.stdout.split())
         return peak if memory else seconds

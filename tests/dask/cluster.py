@@ -36,6 +36,8 @@ from tests.servers.tcp_proxy import TcpProxy
 
 DASK = Path(sys.executable).with_name("dask")
 AETHERFLOW = Path(sys.executable).with_name("aetherflow")
+CHILD = b"aetherflow_dask.child"
+"""What the command line of a process says that runs attempts."""
 MARK = "TESTS_DASK_CLUSTER"
 SECONDS = 60.0
 """How long anything here may take; far more than it needs."""
@@ -85,17 +87,15 @@ class Network:
 
 
 class WorkerProcess:
-    """A worker of the cluster.
+    """A worker of the cluster: a process that runs attempts, and the one that starts it again when it dies.
 
     Attributes:
         name: its name in the cluster.
-        pid: its process.
-        network: what is between it and the scheduler, if it was started with one.
+        process: the process that was started.
     """
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], network: Network | None) -> None:
         self.name = name
-        self.pid = process.pid
         self.process = process
         self._network = network
 
@@ -106,31 +106,44 @@ class WorkerProcess:
         return self._network
 
     @property
+    def pid(self) -> int:
+        """The process that runs attempts now."""
+        return next((pid for pid in family(self.process.pid) if _runs(pid, CHILD)), self.process.pid)
+
+    @property
     def lives(self) -> bool:
-        """Whether its process has not ended."""
+        """Whether the process that was started has not ended."""
         return self.process.poll() is None
 
     def kill(self) -> None:
-        """Kill its process alone, as the system does when memory is short; return when it is dead."""
+        """Kill the process that runs attempts, as the system does when memory is short; it is dead then."""
+        pid = self.pid
+        _signal([pid], signal.SIGKILL)
+        if pid == self.process.pid:
+            self.process.wait(SECONDS)
+        wait_until(lambda: not lives(pid), "it does not die", SECONDS)
+
+    def kill_starter(self) -> None:
+        """Kill the process that was started; return when it is dead."""
         self.process.kill()
         self.process.wait(SECONDS)
 
     def kill_tree(self) -> None:
         """Kill it with all its children at once, as a machine that loses power; return when it is dead."""
-        _signal(family(self.pid), signal.SIGKILL)
+        _signal(family(self.process.pid), signal.SIGKILL)
         self.process.wait(SECONDS)
 
     def hang(self) -> None:
-        """Stop its process (SIGSTOP), but not its children."""
-        self.process.send_signal(signal.SIGSTOP)
+        """Stop the process that runs attempts (SIGSTOP), but not its children."""
+        _signal([self.pid], signal.SIGSTOP)
 
     def hang_tree(self) -> None:
-        """Stop it and all its children."""
-        _signal(family(self.pid), signal.SIGSTOP)
+        """Stop it and all its children, as a virtual machine that is paused."""
+        _signal(family(self.process.pid), signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let it and its children go on after `hang` or `hang_tree`."""
-        _signal(family(self.pid), signal.SIGCONT)
+        _signal(family(self.process.pid), signal.SIGCONT)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, as an operator or a service manager does."""
@@ -271,9 +284,10 @@ class Cluster:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def left(self) -> set[int]:
-        """Return the living processes below the workers: their children, and what these left behind."""
+        """Return the living programs of steps, and what they left behind: all that is no part of a worker."""
         known = {process.pid for process in self._processes if process.poll() is None}
-        return carrying(MARK, self.mark) - known
+        found = carrying(MARK, self.mark) - known
+        return {pid for pid in found if not _runs(pid, CHILD)}
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -331,6 +345,15 @@ class Cluster:
         return answers[0] if answers else None
 
 
+def lives(pid: int) -> bool:
+    """Whether a process lives; a zombie does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
 def carrying(name: str, value: str) -> set[int]:
     """Return the living processes in whose environment a variable has this value; zombies are dead."""
     wanted, found = f"{name}={value}".encode(), set()
@@ -356,6 +379,14 @@ def family(pid: int) -> list[int]:
     for one in found:
         found += children.get(one, [])
     return found
+
+
+def _runs(pid: int, word: bytes) -> bool:
+    """Whether a word stands in the command line of a process."""
+    try:
+        return word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

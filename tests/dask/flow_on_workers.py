@@ -11,7 +11,6 @@ import subprocess
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tests.dask.cluster import Cluster
@@ -147,12 +146,3 @@ class FlowOnWorkers:
     def _lines(self, name: str) -> list[str]:
         path = self.folder / "effects" / name
         return [line for line in path.read_text().splitlines() if line] if path.exists() else []
-
-
-def lives(pid: int) -> bool:
-    """Whether a process lives; a zombie does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.dask.cluster import Cluster
-from tests.dask.flow_on_workers import FlowOnWorkers, lives
+from tests.dask.cluster import Cluster, lives
+from tests.dask.flow_on_workers import FlowOnWorkers
 from tests.polling import wait_until
 
 
