@@ -32,7 +32,7 @@ FAILURES_SHOWN = 3
 WAITS_SHOWN = 3
 _DECIDED: Mapping[str, tuple[Kind, str]] = {
     "keep": ("kept", "kept its result"),
-    "reattach": ("running", "let its attempt go on, as a worker still had it"),
+    "reattach": ("running", "let its attempt continue, as a worker still had it"),
     "rerun": ("rerun", "let it run again"),
     "end_interrupted": ("kept", "did not let it run again"),
     "changed": ("kept", "kept its result although the flow defines it differently now"),

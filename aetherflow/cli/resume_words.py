@@ -10,7 +10,7 @@ from aetherflow.store.projection import timestamp
 
 KINDS = {
     "keep": "kept",
-    "reattach": "goes on, as a worker still has it",
+    "reattach": "continues, as a worker still has it",
     "rerun": "runs again",
     "stale": "stale",
     "end_interrupted": "does not run again",

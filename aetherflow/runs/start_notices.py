@@ -32,7 +32,7 @@ def resume_notices(plan: ResumePlan, option: str, events: EventFactory) -> list[
     if kept := plan.texts("keep"):
         notices.append(events.notice("info", f"kept: {_listed(kept)}"))
     if goes_on := plan.texts("reattach"):
-        notices.append(events.notice("info", f"goes on, as workers still have it: {_listed(goes_on)}"))
+        notices.append(events.notice("info", f"continues, as workers still have it: {_listed(goes_on)}"))
     again = plan.texts("rerun")
     listed = _listed(again) if again else "no step"
     notices.append(events.notice("info", f"runs again: {listed}"))

@@ -24,6 +24,7 @@ from aetherflow.events.run_events import (
     StepEnd,
     StepFinished,
     StepOutput,
+    StepPlaced,
     StepProgress,
     StepRetrying,
     StepStarted,
@@ -123,6 +124,26 @@ def test_a_wait_ends_on_the_screen_when_it_ends() -> None:
     assert any("○ publish" in line and "lock warehouse" in line for line in lines(tree, after=13))
     tree.apply(LockTaken(**step("publish.swap", 14), lock="warehouse", waited_seconds=11))
     assert "● publish  with_lock  0:11" in lines(tree, after=14)
+
+
+def test_a_step_waits_for_a_worker_and_then_its_place_is_shown() -> None:
+    tree = tree_of([job("a"), StepStarted(**step("a.s"), executor="dask")])
+    assert lines(tree, after=3)[1].endswith("  waits for a worker of dask")
+    tree.apply(StepPlaced(**step("a.s", 5), executor="dask", worker="w1", host="etl2"))
+    assert lines(tree, after=9)[1] == "● a  external.process  dask:w1@etl2  0:09"
+
+
+def test_instances_that_wait_for_a_worker_are_counted() -> None:
+    tree = tree_of([job("a", items=[1, 2]), job("a[0]"), job("a[1]")])
+    for number in range(2):
+        tree.apply(StepStarted(**step(f"a[{number}].s", 1), executor="dask"))
+    tree.apply(StepPlaced(**step("a[0].s", 2), executor="dask", worker="w1", host="etl2"))
+    assert "0/2, 1 running, 1 waiting for a worker of dask" in lines(tree, after=3)[1]
+
+
+def test_a_step_that_goes_on_after_a_resume_is_shown_with_its_place() -> None:
+    placed = StepPlaced(**step("a.s", 2), executor="dask", worker="w1", host="etl2", is_reattached=True)
+    assert "dask:w1@etl2" in lines(tree_of([job("a"), placed]), after=3)[1]
 
 
 def test_a_wait_names_no_holder_of_the_run_that_has_ended() -> None:
