@@ -290,5 +290,6 @@ def test_the_longest_value_is_replaced_first_and_short_ones_only_alone() -> None
 
 def test_an_input_that_is_no_utf8_is_refused() -> None:
     concealer = Concealer(SecretReferences("n"), {}, Redactor())
-    with pytest.raises(NotSendable, match=r"the input 'a' of step a\.s is no UTF-8"):
+    with pytest.raises(NotSendable, match=r"the input 'a' of step a\.s is no UTF-8") as raised:
         concealer.inputs("a.s", {"a": ["x\udcff"]})
+    assert raised.value.code == "AF809"
