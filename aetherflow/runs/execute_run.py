@@ -202,8 +202,9 @@ async def execute_run(
 
 
 async def _executors_of(run: ResolvedRun, state: RunState, stack: AsyncExitStack) -> RunExecutors | None:
-    """Return the executors of a run, not open yet; None if it names none. They are left with the stack."""
-    if not run.checked.executors:
+    """Return the executors of a run, not open yet; None if it needs none. They are left with the stack."""
+    was_elsewhere = any(step.executor for job in state.jobs.values() for step in job.steps.values())
+    if not run.checked.executors and not was_elsewhere:
         return None
     from aetherflow.runs.executors import executors_of_run  # noqa: PLC0415 - most runs are local
 

@@ -12,7 +12,7 @@ import msgspec
 
 from aetherflow.engine.attempt_keys import attempts_in_flight
 from aetherflow.engine.state import RunState, plan_job_id
-from aetherflow.errors import StepError
+from aetherflow.errors import AetherFlowError, StepError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.trace_ids import RunTrace
@@ -23,7 +23,7 @@ from aetherflow.execution.worker_placement import WorkersOfRun, worker_placement
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 from aetherflow.plugin_output import Level
 from aetherflow.runs.attempts_found import Found, end_others, find_attempts
-from aetherflow.runs.chosen_executors import LOCAL, ExecutorChoice, key_of, written_executor
+from aetherflow.runs.chosen_executors import LOCAL, ExecutorChoice, key_of, named_executor, written_executor
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.packed_run import packed_run
 from aetherflow.runs.resolved_run import ResolvedRun
@@ -97,9 +97,8 @@ class RunExecutors:
         self._shared = shared
         self._stack = AsyncExitStack()
         self._needs = self.places.needs(jobs_to_run(run, state))
-        for attempt in attempts_in_flight(state).values():
-            if attempt.executor in self.places.choices:
-                self._needs.setdefault(attempt.executor, {})
+        in_flight = {attempt.executor for attempt in attempts_in_flight(state).values()}
+        self._sought = sorted(in_flight - self._needs.keys())
         self._show: Callable[[str, str], None] | None = None
 
     async def open(self) -> None:
@@ -111,17 +110,33 @@ class RunExecutors:
             ExecutorError: its workers cannot be reached.
         """
         for name, needs in self._needs.items():
-            choice = self.places.choices[name]
-            opening = partial(choice.executor.open, choice.options)
-            key = type(choice.executor), msgspec.json.encode(choice.options, enc_hook=repr)
-            using = self._shared.use(key, name, opening, self._log)
-            opened = await self._stack.enter_async_context(using)
-            workers = await opened.workers()
-            refuse_other_versions(name, workers)
-            refuse_unmet_needs(name, workers, {".".join(step): wanted for step, wanted in needs.items()})
-            if opened.ships is None:
-                await self._check_folders(name, opened)
-            self.opened[name] = opened
+            await self._open(name, self.places.choices[name], needs)
+        for name in self._sought:
+            await self._seek(name)
+
+    async def _open(self, name: str, choice: ExecutorChoice, needs: NeedsOfSteps) -> None:
+        opening = partial(choice.executor.open, choice.options)
+        key = type(choice.executor), msgspec.json.encode(choice.options, enc_hook=repr)
+        using = self._shared.use(key, name, opening, self._log)
+        opened = await self._stack.enter_async_context(using)
+        workers = await opened.workers()
+        refuse_other_versions(name, workers)
+        refuse_unmet_needs(name, workers, {".".join(step): wanted for step, wanted in needs.items()})
+        if opened.ships is None:
+            await self._check_folders(name, opened)
+        self.opened[name] = opened
+
+    async def _seek(self, name: str) -> None:
+        """Open an executor that may still have attempts of the run, though no step goes there any more."""
+        checked, choices = self._run.checked, self.places.choices
+        try:
+            if name not in choices:
+                choices[name] = named_executor(name, checked.environment, checked.redactor)
+            self._needs[name] = {}
+            await self._open(name, choices[name], {})
+        except AetherFlowError as error:
+            message = f"steps of the run may still work on the executor {name!r}, which cannot be asked: "
+            self.lines.append(("warning", message + error.message))
 
     async def _check_folders(self, name: str, opened: OpenExecutor) -> None:
         checked = self._run.checked
