@@ -163,7 +163,7 @@ async def execute_run(
             state, paths = start.state, resolve_run_paths(run.checked, start.state.params, run.state)
             run = replace(run, checked=with_folders(run.checked, paths))
             if executors is not None:
-                paths = with_workers(paths, run.checked.plan.flow, executors.slots)
+                paths = with_workers(paths, run.checked.plan, executors.slots)
             output_files = OutputFiles(
                 paths.logs / folder_name(run.run_id), access=run.checked.environment.settings.file_access
             )

@@ -12,11 +12,11 @@ import msgspec
 from aetherflow.config.params import read_params
 from aetherflow.config.restrictions import check_place
 from aetherflow.errors import ConfigError
+from aetherflow.plan.plan import Plan
 from aetherflow.runs.flow_folders import rendered, rendered_path, scope_of, with_work_root, work_root_of
 from aetherflow.runs.left_behind import refuse_left_behind
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
-from aetherflow.spec.flow import FlowMeta
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute
@@ -89,12 +89,25 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
     )
 
 
-def with_workers(paths: RunPaths, flow: FlowMeta, slots: int) -> RunPaths:
-    """Let as many jobs work at the same time as workers run attempts, unless the flow says how many."""
+WAITING_PER_SLOT = 3
+"""How many attempts may wait in the queue of a cluster for each one that its workers run at once."""
+
+
+def with_workers(paths: RunPaths, plan: Plan, slots: int) -> RunPaths:
+    """Let as many jobs run as workers run attempts, and more that wait for them; the flow may say how many.
+
+    A worker that has ended one attempt begins the next at once if one waits there already. What waits may
+    count as begun after a crash, so none does if that matters: `on_interrupt: fail|skip`, `fail_fast`.
+    """
+    flow = plan.flow
     if flow.max_parallel_jobs or not slots:
         return paths
-    ahead = max(JOBS_IN_A_COMMIT - slots, 0)
-    return msgspec.structs.replace(paths, max_parallel_jobs=slots, max_jobs_ahead=ahead)
+    may_wait = not flow.fail_fast and all(
+        step.spec.on_interrupt == "rerun" for job in plan.jobs for step in job.steps
+    )
+    parallel = slots * (1 + WAITING_PER_SLOT) if may_wait else slots
+    ahead = max(JOBS_IN_A_COMMIT - parallel, 0)
+    return msgspec.structs.replace(paths, max_parallel_jobs=parallel, max_jobs_ahead=ahead)
 
 
 def with_folders(checked: CheckedFlow, paths: RunPaths) -> CheckedFlow:

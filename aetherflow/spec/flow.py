@@ -289,8 +289,8 @@ class FlowMeta(_Spec, frozen=True):
         params: the parameters of a run, by name.
         timezone: the zone of the run's dates, an IANA name; default: that of the schedule item, else UTC.
         executor: where steps run: local (here), dask, or {dask: {OPTIONS}}; default: as the settings say.
-        max_parallel_jobs: default: 4 per CPU, at least 8, on a cluster what its workers run at once; 1 runs
-            strictly in the order of the file.
+        max_parallel_jobs: default: 4 per CPU, at least 8, on a cluster 4 times what its workers run at
+            once; 1 runs strictly in the order of the file.
         fail_fast: whether the first failed job stops the run.
         timeout_seconds: how long the run may take.
         retry: the default of all steps.
