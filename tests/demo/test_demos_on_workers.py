@@ -17,7 +17,12 @@ import pytest
 from tests.cli.command_line import CommandLine, no_trace
 
 DEMO = Path(__file__).parents[2] / "demo"
-SCRIPTS = ("demo/run.sh", "demo/usecase-multiflows-local/run.sh")
+SCRIPTS = (
+    "demo/run.sh",
+    "demo/usecase-multiflows-local/run.sh",
+    "demo/usecase-multiflows-remote/run.sh",
+    "demo/usecase-report/run.sh",
+)
 CHANGING = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "TIME"),
     (re.compile(r"\"(mtime|size|bytes|total_bytes)\": \d+"), r"\1"),
@@ -80,11 +85,12 @@ def test_a_demo_on_workers_differs_from_a_local_run_in_nothing_but_the_place(
     (cli.folder / ".venv").symlink_to(sys.prefix)
 
     local: Any = events_after(cli, script, "local")
+    assert all(local.values())
     assert all(not workers for workers in placed(cli).values())
     on_workers = events_after(cli, script, "dask")
 
     for name, events in local.items():
         assert [one for one in on_workers[name] if one not in events] == []
         assert on_workers[name] == events
-    assert set().union(*placed(cli).values()) <= {"worker-1", "worker-2"}
+    assert set().union(*placed(cli).values()) in ({"worker-1"}, {"worker-2"}, {"worker-1", "worker-2"})
     assert [step for step, workers in placed(cli).items() if not workers and "@" not in step] == []
