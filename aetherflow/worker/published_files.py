@@ -35,7 +35,12 @@ class EnginePublisher:
             StepError: the attempt does not count any more.
         """
         question = PublishFile(_real(temporary), _real(final), way)
+        what = _identity(temporary)
         answer = msgspec.convert(self._ask(question), Published)
+        if what is not None and _identity(temporary) is None and _identity(final) == what:
+            return (
+                True  # also if an engine renamed it, died before it said so, and the next one was asked again
+            )
         match answer.outcome:
             case "done":
                 return True
@@ -45,6 +50,15 @@ class EnginePublisher:
                 return rename(temporary, final, way)
             case "refused":
                 raise OSError(answer.errno, os.strerror(answer.errno), final)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what a rename does not change of a file or folder; None if there is none of this name."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _real(path: str) -> bytes:

@@ -100,6 +100,28 @@ async def test_a_transfer_names_its_files_through_the_engine(tmp_path: Path) -> 
     assert (tmp_path / "a").read_text() == "1"
 
 
+@pytest.mark.parametrize("way", ["replace", "new", "folder"])
+async def test_an_engine_that_takes_over_is_asked_for_what_the_one_before_it_has_renamed(
+    tmp_path: Path, way: Way
+) -> None:
+    first, second = (through(PublishedFiles(directories(tmp_path))) for _ in range(2))
+
+    def asked_twice(question: Any) -> Any:
+        first._ask(question)  # it died before its answer came
+        return second._ask(question)
+
+    temporary, final = tmp_path / ".a.1.part", tmp_path / "a"
+    if way == "folder":
+        make_own(temporary, "private")
+        (temporary / "made").touch()
+    else:
+        temporary.write_text("1")
+    worker = EnginePublisher(asked_twice)
+    assert await in_thread(lambda: worker(str(temporary), str(final), way))
+    assert not temporary.exists()
+    assert (final / "made").exists() if way == "folder" else final.read_text() == "1"
+
+
 async def test_a_name_that_must_be_free_is_not_taken_twice(tmp_path: Path) -> None:
     worker = through(PublishedFiles(directories(tmp_path)))
     for number in (1, 2):
