@@ -38,9 +38,8 @@ class EnginePublisher:
         what = _identity(temporary)
         answer = msgspec.convert(self._ask(question), Published)
         if what is not None and _identity(temporary) is None and _identity(final) == what:
-            return (
-                True  # also if an engine renamed it, died before it said so, and the next one was asked again
-            )
+            # An engine may have renamed it and died before it said so; the next one was asked again.
+            return True
         match answer.outcome:
             case "done":
                 return True

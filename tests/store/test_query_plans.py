@@ -55,7 +55,7 @@ SCHEDULER = """version: 1
 id: team
 timezone: UTC
 items:
-  - {id: often, interval_seconds: 1, flow_yaml: works.yaml}
+  - {id: often, interval_seconds: 1, max_instances: 5, flow_yaml: works.yaml}  # some may still run
   - {id: nightly, cron: "0 3 * * *", flow_yaml: fails.yaml}
   - {id: sleeper, at: "2099-01-01T00:00", flow_yaml: waits.yaml}
 """
