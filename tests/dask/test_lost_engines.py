@@ -51,6 +51,7 @@ def test_an_engine_whose_worker_died_meanwhile_starts_its_attempts_again(cluster
         engine.kill()
         engine.wait(60)
     worker.kill()
+    wait_until(lambda: not flow.programs(), "programs have outlived their worker", 60)
     cluster.start_worker("two")
     flow.open("again", "once")
     assert flow.run() == 1, flow.tail()

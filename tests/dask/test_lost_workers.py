@@ -28,7 +28,8 @@ def test_the_attempts_of_a_killed_worker_are_lost_and_run_elsewhere_if_they_may(
             workers[name].kill()
             cluster.start_worker(f"{name}-later", wait=False)
         flow.until_started("again", 2)
-        assert not any(lives(pid) for pid in (flow.pids("again")[0], *flow.pids("once")))
+        assert not lives(flow.pids("again")[0])
+        wait_until(lambda: not any(map(lives, flow.pids("once"))), "a program has outlived its worker", 60)
         flow.open("again", "once")
         assert engine.wait(60) == 1, flow.tail()
     assert flow.statuses() == {"again": "SUCCESS", "once": "FAILED"}
@@ -136,6 +137,8 @@ def test_a_scheduler_that_starts_an_attempt_twice_has_one_of_them_refused(tmp_pa
             flow.until_started("once")
             cluster.start_worker("second", threads=1)
             first.kill()
+            (program,) = flow.pids("once")
+            wait_until(lambda: not lives(program), "the program has outlived its worker", 60)
             flow.open("once")
             assert engine.wait(60) == 1, flow.tail()
         assert flow.effects("once") == ["start"]
