@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import anyio
-import anyio.to_thread
 from msgspec.structs import replace
 
 from aetherflow import ExecutorError, one_error
@@ -22,7 +21,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 
 @asynccontextmanager
-async def opened(options: DaskOptions, log: Callable[[str, str], None]) -> AsyncIterator[Connection]:
+async def opened(options: DaskOptions, log: Log) -> AsyncIterator[Connection]:
     """Have a cluster, and be connected to it; see `Executor.open`.
 
     Raises:
@@ -46,7 +45,7 @@ async def opened(options: DaskOptions, log: Callable[[str, str], None]) -> Async
 
 
 @asynccontextmanager
-async def _cluster(options: DaskOptions, log: Callable[[str, str], None]) -> AsyncIterator[DaskOptions]:
+async def _cluster(options: DaskOptions, log: Log) -> AsyncIterator[DaskOptions]:
     """Have the cluster of the options; yield them with its address and its certificates."""
     if options.address:
         yield options
@@ -92,7 +91,7 @@ def _started(options: DaskOptions, log: Log) -> AbstractAsyncContextManager[Star
 class _Link:
     """Holds the connection to the scheduler."""
 
-    def __init__(self, options: DaskOptions, connection: Connection, log: Callable[[str, str], None]) -> None:
+    def __init__(self, options: DaskOptions, connection: Connection, log: Log) -> None:
         self._options, self._connection, self._log = options, connection, log
         self._client: EngineClient | None = None
         self._lost = anyio.Event()
