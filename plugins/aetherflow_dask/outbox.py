@@ -69,11 +69,13 @@ class Outbox:
     def drop(self, worker: str) -> None:
         """Send nothing more of what waits for a worker: it is lost."""
         if (box := self._boxes.pop(worker, None)) is not None:
-            box.empty.set()
             box.scope.cancel()
+            box.messages.clear()
+            box.sending.clear()
+            box.empty.set()  # `drain` looks again, and finds nothing
 
     async def drain(self) -> None:
-        """Return when all has been sent."""
+        """Return when all has been sent or dropped: without a limit, so give it one."""
         for box in list(self._boxes.values()):
             while box.messages or box.sending:
                 box.empty = anyio.Event()
