@@ -13,6 +13,9 @@ from contextlib import suppress
 
 from aetherflow_dask import watchdog_script
 
+END_SECONDS = 1.0
+"""How long the process may take to see that its pipe has ended; it is on the event loop that this waits."""
+
 
 class Watchdog:
     """Starts the process with the first beat; `beat` and `rest` are for one thread."""
@@ -51,7 +54,11 @@ class Watchdog:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
-            self._process.wait()
+            try:
+                self._process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:  # it is stopped itself
+                self._process.kill()
+                self._process.wait()
         self._process = None
 
     def _say(self, seconds: float) -> None:
