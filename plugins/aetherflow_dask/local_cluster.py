@@ -100,7 +100,7 @@ class _LocalCluster:
         self.address = ""
         self._options, self._security, self._log = options, security, log
         self._children: set[_Child] = set()
-        self._is_ending = False
+        self._ending = anyio.Event()
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> None:
         """Start all processes; return when the scheduler has its address."""
@@ -124,7 +124,7 @@ class _LocalCluster:
 
     async def end(self) -> None:
         """Let all processes end, the workers before the scheduler."""
-        self._is_ending = True
+        self._ending.set()
         workers = [child for child in self._children if child.name != "scheduler"]
         for children in (workers, self._children - set(workers)):
             for child in children:
@@ -144,7 +144,7 @@ class _LocalCluster:
         pause = PAUSE_SECONDS
         while True:
             code = await worker.process.wait()
-            if self._is_ending:
+            if self._ending.is_set():
                 return
             said = f": {worker.said[-1]}" if worker.said else ""
             self._log("warning", f"{worker.name} of the local cluster has ended ({_ended(code)}){said}")
@@ -152,6 +152,8 @@ class _LocalCluster:
             await worker.process.aclose()
             await anyio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            if self._ending.is_set():  # nobody would end another one
+                return
             worker = await self._start(tasks, worker.name, self._role(worker.name))
 
     def _role(self, name: str) -> WorkerRole:
