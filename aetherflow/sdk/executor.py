@@ -134,8 +134,9 @@ class OpenExecutor(Protocol):
         """Let a worker run the attempt; return when it has ended.
 
         If a worker still has an attempt of this key, running or ended, it is joined and not started again.
-        When this call is cancelled the executor ends the attempt; the engine has asked it to stop before, or
-        will join it again. What a worker sends later, when this call has ended in any way, is still given to
+        When this call is cancelled, an attempt that no worker has begun is not begun any more; one that works
+        is left alone: the engine has asked it to stop before, will join it again, or refuses what it sends.
+        What a worker sends later, when this call has ended in any way, is still given to
         `deliver` as long as the executor is open: a late result is refused and reported there.
 
         Raises:
@@ -145,11 +146,22 @@ class OpenExecutor(Protocol):
         ...
 
     async def find(self, keys: Collection[str]) -> frozenset[str]:
-        """Return those of these keys that workers still have: attempts that run, or ended unread."""
+        """Return those of these keys that workers still have: attempts that run, or ended unread.
+
+        A worker that does not answer has none. `run` joins those that were found.
+
+        Raises:
+            ExecutorError: the workers cannot be reached.
+        """
         ...
 
     async def workers(self) -> list[WorkerFacts]:
-        """Return what the workers are and offer now."""
+        """Return what the workers are and offer now.
+
+        Raises:
+            ExecutorError: the workers cannot be reached.
+            StepError: one cannot say it.
+        """
         ...
 
     async def ask(self, question: bytes) -> dict[str, bytes]:
@@ -157,6 +169,9 @@ class OpenExecutor(Protocol):
 
         Returns:
             the answers by the names of the workers; one that does not answer is left out.
+
+        Raises:
+            ExecutorError: the workers cannot be reached.
         """
         ...
 

@@ -43,7 +43,7 @@ def run_attempt(key: str, topic: str, lost_after: float) -> None:
 
 
 def take(batch: bytes, dask_worker: Worker) -> list[str]:
-    """Take what the engine sends; return the starts and keys that are not here."""
+    """Take what the engine sends; return the starts that are not here."""
     return attempts_of(dask_worker).take(batch)
 
 
