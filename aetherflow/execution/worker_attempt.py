@@ -16,6 +16,7 @@ import anyio.lowlevel
 import msgspec
 
 from aetherflow.errors import AttemptLost, ErrorInfo, StepError
+from aetherflow.execution.described_error import DescribedError
 from aetherflow.execution.ports import show
 from aetherflow.execution.worker_files import WorkerFiles
 from aetherflow.execution.worker_messages import (
@@ -58,18 +59,13 @@ Report = Callable[[str, str], None]
 """Shows a warning, given as its text and its code."""
 
 
-class WorkerError(StepError):
+class WorkerError(DescribedError):
     """How an attempt on a worker failed, as the worker described it; the traceback there is a note."""
 
     def __init__(self, info: ErrorInfo, trace: str = "") -> None:
-        super().__init__(info.message, hint=info.hint, code=info.code, kind=info.kind, detail=info.detail)
-        self._info = info
+        super().__init__(info)
         if trace:
             self.add_note(f"On the worker:\n{trace}")
-
-    def info(self) -> ErrorInfo:
-        """Return the error as the worker described it."""
-        return self._info
 
 
 class _Phase(Enum):

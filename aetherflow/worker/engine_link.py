@@ -9,22 +9,15 @@ from typing import Any
 import anyio
 import msgspec
 
-from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.errors import StepError
+from aetherflow.execution.described_error import DescribedError
 from aetherflow.execution.worker_messages import Ask, Begin, End, FromWorker, Reply, Request, TakeLock
 from aetherflow.sdk.executor import Send
 from aetherflow.sdk.json_values import as_text, escaped
 
 
-class EngineError(StepError):
+class EngineError(DescribedError):
     """What the engine answered to a question: an error, as it is."""
-
-    def __init__(self, info: ErrorInfo) -> None:
-        super().__init__(info.message, hint=info.hint, code=info.code, kind=info.kind, detail=info.detail)
-        self._info = info
-
-    def info(self) -> ErrorInfo:
-        """Return the error as the engine described it."""
-        return self._info
 
 
 class _Question:
