@@ -146,7 +146,8 @@ def test_no_program_outlives_an_engine_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_what_a_program_leaves_in_the_background_ends_with_its_attempt(tmp_path: Path) -> None:
-    script = "setsid sleep 600 >/dev/null 2>&1 & echo $$ $!"
+    begun = "until grep -aq ^sleep /proc/$!/cmdline; do :; done"  # what becomes another program has no mark
+    script = f"setsid sleep 600 >/dev/null 2>&1 & {begun}; echo $$ $!"
     with worker(tmp_path, "external.process", {"command": ["sh", "-c", script]}) as (engine, _):
         pids = pids_of(engine)
         assert engine.answer.result is not None
