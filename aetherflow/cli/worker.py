@@ -37,7 +37,7 @@ SchedulerFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The file that the scheduler writes its address to.")
 ]
 Threads = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--threads",
         "--nthreads",
@@ -132,7 +132,7 @@ def worker(
     *,
     address: Address = "",
     scheduler_file: SchedulerFile = None,
-    threads: Threads = 0,
+    threads: Threads = None,
     name: Name = "",
     label: Labels = None,
     resource: Resources = None,
@@ -156,6 +156,8 @@ def worker(
     tls = _tls((tls_ca, tls_cert, tls_key))
     file = str(absolute(scheduler_file)) if scheduler_file else ""
     folder = absolute(work_root) if work_root else None
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads {threads}: it must be at least 1")
     if project is not None:
         _enter(project)
     settings = environment_here().settings
@@ -163,7 +165,7 @@ def worker(
     request = WorkerRequest(
         address=_address(address, file),
         scheduler_file=file,
-        threads=threads if threads > 0 else len(os.sched_getaffinity(0)),
+        threads=threads or len(os.sched_getaffinity(0)),
         name=name,
         labels=tuple(dict.fromkeys(label or ())),
         resources=_amounts(resource or ()),
@@ -276,7 +278,7 @@ def _enter(project: Path) -> None:
         UsageError: it is no folder, or may not be entered.
     """
     try:
-        os.chdir(project if project.is_dir() else project.parent)
+        os.chdir(project.parent if project.is_file() else project)
     except OSError as error:
         raise UsageError(f"--project {project}: {error.strerror or error}") from None
 

@@ -147,7 +147,8 @@ class _LocalCluster:
             if self._ending.is_set():
                 return
             said = f": {worker.said[-1]}" if worker.said else ""
-            self._log("warning", f"{worker.name} of the local cluster has ended ({_ended(code)}){said}")
+            ended = f"{worker.name} of the local cluster has ended ({_ended(code)}){said}"
+            self._log("warning", f"{ended}; it is started again")
             self._children.discard(worker)
             await worker.process.aclose()
             await anyio.sleep(pause)

@@ -14,6 +14,7 @@ ClusterKind = Literal["local", "ssh", "slurm", "kubernetes"]
 Amount = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[Duration, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+PROTOCOLS = ("tcp", "tls", "ws", "wss")
 
 
 class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -55,8 +56,8 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         """Refuse what contradicts itself."""
         if self.address and self.cluster is not None:
             raise ValueError("address names a cluster that runs, cluster one to start: write one of them")
-        if self.address and "://" not in self.address:
-            raise ValueError(f"address must be like tcp://HOST:8786, not {self.address!r}")
+        if self.address:
+            _check_address(self.address, has_certificates=self.security is not None)
         if self.address and (self.resources or self.labels):
             raise ValueError(
                 "resources and labels are those of workers that are started here; "
@@ -72,3 +73,14 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             raise ValueError("a cluster local has its own certificates: leave security out")
         if self.cluster == "kubernetes" and self.security:
             raise ValueError("a cluster kubernetes has no certificates: leave security out")
+
+
+def _check_address(address: str, *, has_certificates: bool) -> None:
+    """Refuse an address that no scheduler can have, or that cannot be used without certificates."""
+    protocol, separator, _ = address.partition("://")
+    if not separator:
+        raise ValueError(f"address must be like tcp://HOST:8786, not {address!r}")
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"address must begin with tcp:// or tls://, as {address!r} does not")
+    if protocol in ("tls", "wss") and not has_certificates:
+        raise ValueError(f"{address} is encrypted and needs security: {{ca: FILE, cert: FILE, key: FILE}}")

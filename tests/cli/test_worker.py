@@ -108,6 +108,8 @@ def test_the_lines_of_a_worker_may_be_json(
         ("engine:1 --scheduler-file s.json", "ADDRESS and --scheduler-file both name the scheduler"),
         ("engine:1 --tls-ca ca.pem", "--tls-ca, --tls-cert and --tls-key belong together: give all three"),
         ("engine:1 --tls-ca a --tls-cert b --tls-key c", "/a cannot be read"),
+        ("engine:1 --threads 0", "--threads 0: it must be at least 1"),
+        ("engine:1 --threads -3", "--threads -3: it must be at least 1"),
         ("engine:1 --resource SFTP", "--resource SFTP: write it as NAME=N, such as SFTP=2"),
         ("engine:1 --resource SFTP=x", "--resource SFTP=x: write it as NAME=N, such as SFTP=2"),
         ("engine:1 --resource SFTP=0", "--resource SFTP=0: the number must be above zero"),
@@ -115,6 +117,7 @@ def test_the_lines_of_a_worker_may_be_json(
         ("engine:1 --lost-after soon", "--lost-after: 'soon' is no duration"),
         ("engine:1 --lost-after 0s", "--lost-after 0s: it must be above zero"),
         ("engine:1 --log-format xml", "--log-format xml: it is text or json"),
+        ("engine:1 --project nowhere", "--project nowhere: No such file or directory"),
         ("engine:1 --project nowhere/at/all", "--project nowhere/at/all: No such file or directory"),
     ],
 )
