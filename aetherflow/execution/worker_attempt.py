@@ -11,7 +11,6 @@ from enum import Enum, auto
 from typing import Any
 
 import anyio
-import anyio.abc
 import anyio.lowlevel
 import msgspec
 
@@ -22,35 +21,23 @@ from aetherflow.execution.worker_files import WorkerFiles
 from aetherflow.execution.worker_messages import (
     Accepted,
     Answer,
-    Ask,
     Begin,
-    ConfirmEffect,
     End,
     FromEngine,
     FromWorker,
-    GetPackage,
     Go,
-    IntendEffect,
-    ReadMark,
     Refuse,
-    ReleaseLock,
-    Reply,
     Request,
     Stop,
-    TakeLock,
     Undo,
     Work,
 )
+from aetherflow.execution.worker_questions import WorkerQuestions, unreadable
 from aetherflow.plugin_errors import text_of
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.executor import Needs, Place, Send
 from aetherflow.sdk.json_values import as_text
 from aetherflow.sdk.step import StepResult
-from aetherflow.sdk.step_failure import failure_of
-from aetherflow.task_errors import one_error
-
-MOST_REQUESTS = 1000
-"""How many questions of an attempt may wait for their answers at the same time."""
 
 MOST_REPORTS = 20
 """How many wrong messages of an attempt are reported."""
@@ -98,19 +85,6 @@ class _Unfit(msgspec.Struct):
     id: int = 0
 
 
-class _Lock:
-    """A lock that the attempt takes, holds or has released.
-
-    Attributes:
-        released: set when the worker needs it no more.
-        asked_by: the questions that are answered when it is released.
-    """
-
-    def __init__(self) -> None:
-        self.released = anyio.Event()
-        self.asked_by: list[int] = []
-
-
 class WorkerAttempt:
     """Implements `ExecutorAttempt`.
 
@@ -148,8 +122,15 @@ class WorkerAttempt:
         self._call = work.call
         self._go: Go | None = Go(work)
         self._context = context
-        self._package_text = package_text
         self._files = files
+        self._questions = WorkerQuestions(
+            context,
+            package_text,
+            files,
+            send=self._send,
+            wrong=self._wrong,
+            on_lost_lock=self._lose_lock,
+        )
         self._show_report = report
         self._reports = 0
         self._phase = _Phase.WAITS
@@ -158,10 +139,6 @@ class WorkerAttempt:
         self._settled = anyio.Event()
         self._answer = Answer()
         self._error: StepError | None = None
-        self._tasks: anyio.abc.TaskGroup | None = None
-        self._last_request = 0
-        self._open_requests = 0
-        self._locks: dict[int, _Lock] = {}
 
     @property
     def has_ended(self) -> bool:
@@ -179,13 +156,7 @@ class WorkerAttempt:
 
     async def follow(self) -> None:
         """Answer the questions of the worker until it is known how the attempt ended; release its locks."""
-        async with one_error() as tasks:
-            self._tasks = tasks
-            try:
-                await self.finished.wait()
-            finally:
-                self._tasks = None
-                tasks.cancel_scope.cancel()
+        await self._questions.answer_until(self.finished)
 
     async def result(self) -> StepResult:
         """Return what the attempt returned, if it is `finished`; its files get their names.
@@ -284,7 +255,7 @@ class WorkerAttempt:
             case _ if self._phase is not _Phase.RUNS:
                 self._wrong(f"sent a {_name(decoded)} message after its end")
             case Request(number, ask):
-                self._request(number, ask)
+                self._questions.ask(number, ask)
             case _:
                 self._show(decoded)
 
@@ -303,12 +274,11 @@ class WorkerAttempt:
             unfit = msgspec.json.decode(message, type=_Unfit)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None  # reported above; nothing of it can be read
-        failure = _unreadable(f"the worker {self.where} {why}").info()
+        failure = unreadable(f"the worker {self.where} {why}").info()
         if unfit.type == "end":
             self._end(Answer(error=failure))
-        elif unfit.type == "request" and unfit.id > self._last_request:
-            self._last_request = unfit.id
-            self._send(Reply(unfit.id, error=failure))
+        elif unfit.type == "request":
+            self._questions.refuse(unfit.id, failure)
         return None
 
     def _begin(self, start: str, begin: Begin, reply: Send) -> None:
@@ -379,92 +349,10 @@ class WorkerAttempt:
         except Exception as error:  # noqa: BLE001 - reported; what a worker says fails no run
             self._wrong(f"sent a {_name(message)} message that cannot be shown: {text_of(error)}")
 
-    def _request(self, number: int, ask: Ask) -> None:
-        if number <= self._last_request:
-            self._wrong(f"asked question {number} twice, or after question {self._last_request}")
-            return
-        self._last_request = number
-        if self._tasks is None:
-            return  # the attempt ends: nobody waits for the answer
-        if isinstance(ask, ReleaseLock):  # not among the others: they may all wait for locks
-            if (lock := self._locks.get(ask.taken)) is None:
-                self._send(Reply(number))  # it could not be taken, or was lost
-                return
-            lock.asked_by.append(number)
-            lock.released.set()
-        elif self._open_requests >= MOST_REQUESTS:
-            error = _unreadable(f"the attempt has asked {MOST_REQUESTS:,} questions that wait for an answer")
-            self._send(Reply(number, error=error.info()))
-        else:
-            self._open_requests += 1
-            if isinstance(ask, TakeLock):
-                self._locks[number] = _Lock()
-                self._tasks.start_soon(self._hold, number, ask)
-            else:
-                self._tasks.start_soon(self._answer_request, number, ask)
-
-    async def _answer_request(self, number: int, ask: Ask) -> None:
-        try:
-            reply = Reply(number, await self._answer_to(ask))
-        except Exception as error:  # noqa: BLE001 - it is the answer
-            reply = Reply(number, error=failure_of(error, self._context.redactor)[0])
-        finally:
-            self._open_requests -= 1
-        self._send(reply)
-
-    async def _answer_to(self, ask: Ask) -> Any:
-        """Return the answer to a question.
-
-        Raises:
-            Exception: what the service raises.
-        """
-        context, redactor = self._context, self._context.redactor
-        match ask:
-            case IntendEffect(key, detail):
-                return await context.effects.intend(redactor.text(key), redactor.value(detail))
-            case ConfirmEffect(key, result, verified):
-                stored = redactor.value(result)
-                return await context.effects.confirm(redactor.text(key), stored, verified=verified)
-            case ReadMark(name):
-                return await context.mark(name)
-            case GetPackage(package):
-                return self._package_text(package)
-            case TakeLock() | ReleaseLock():
-                raise AssertionError(ask)
-            case _:
-                return await self._files.answer(ask)
-
-    async def _hold(self, number: int, ask: TakeLock) -> None:
-        """Hold a lock until the worker releases it, or the attempt has ended."""
-        lock, is_held = self._locks[number], False
-
-        async def give_up() -> None:
-            await lock.released.wait()
-            if not is_held:
-                waiting.cancel_scope.cancel()
-
-        try:
-            async with one_error() as waiting:
-                waiting.start_soon(give_up)
-                async with self._context.lock(
-                    ask.key, ttl_seconds=ask.ttl_seconds, wait_seconds=ask.wait_seconds
-                ):
-                    is_held = True
-                    self._send(Reply(number))
-                    await lock.released.wait()
-                waiting.cancel_scope.cancel()
-        except Exception as error:  # noqa: BLE001 - the answer, or the reason to stop the attempt
-            info, _ = failure_of(error, self._context.redactor)
-            if is_held:
-                self._error = self._error or WorkerError(info)
-                self.stop(info.message)
-            else:
-                self._send(Reply(number, error=info))
-        finally:
-            self._open_requests -= 1
-            del self._locks[number]
-        for asked in lock.asked_by:
-            self._send(Reply(asked))
+    def _lose_lock(self, info: ErrorInfo) -> None:
+        """Stop the attempt, which has lost a lock."""
+        self._error = self._error or WorkerError(info)
+        self.stop(info.message)
 
     @property
     def where(self) -> str:
@@ -494,11 +382,3 @@ def _send_to(reply: Send, message: FromEngine) -> None:
 
 def _name(message: FromWorker) -> str:
     return str(type(message).__struct_config__.tag)
-
-
-def _unreadable(message: str) -> StepError:
-    return StepError(
-        message,
-        hint="the worker runs another version of AetherFlow, or is not what it seems: restart it",
-        code="AF884",
-    )

@@ -42,7 +42,7 @@ from aetherflow.sdk.lineage import Lineage
 from aetherflow.sdk.lock_wait import OnLockWait, report_to_nobody
 from aetherflow.sdk.marks import NoMarks, check_mark_text
 from aetherflow.sdk.progress import ProgressGate, plain_number
-from aetherflow.sdk.services import Background, RunServices
+from aetherflow.sdk.services import Background, OnPlaced, RunServices, not_noted
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.sdk.step_identity import StepIdentity
@@ -53,14 +53,6 @@ Args = TypeVarTuple("Args")
 
 _LEVELS = frozenset({"debug", "info", "warning", "error"})
 """The levels that observers have."""
-
-
-OnPlaced = Callable[[str, str], None]
-"""Takes note of the worker that begins an attempt, and of its host; called on the event loop."""
-
-
-def _not_noted(_worker: str, _host: str) -> None:
-    """Take no note of where an attempt runs: it runs here."""
 
 
 class StepContext(StepIdentity):
@@ -84,7 +76,7 @@ class StepContext(StepIdentity):
         effects: EffectLog | None = None,
         marks: MarkLog | None = None,
         on_lock_wait: OnLockWait = report_to_nobody,
-        on_placed: OnPlaced = _not_noted,
+        on_placed: OnPlaced = not_noted,
         is_foreign: bool = True,
         on_interrupt: Literal["rerun", "fail", "skip"] = "rerun",
     ) -> None:

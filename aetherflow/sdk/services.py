@@ -94,6 +94,14 @@ class Background(Protocol):
         ...
 
 
+OnPlaced = Callable[[str, str], None]
+"""Takes note of the worker that begins an attempt, and of its host; called on the event loop."""
+
+
+def not_noted(_worker: str, _host: str) -> None:
+    """Take no note of where an attempt runs: it runs here."""
+
+
 class Message(msgspec.Struct, frozen=True):
     """What a step that sends a message is to send.
 

@@ -36,7 +36,7 @@ from aetherflow.task_errors import leaves
 from aetherflow.worker.attempt_files import AttemptFiles
 from aetherflow.worker.engine_link import EngineLink
 from aetherflow.worker.run_on_worker import RunOnWorker
-from aetherflow.worker.twins import EffectsOfEngine, LocksOfEngine, MarksOfEngine
+from aetherflow.worker.twins import LocksOfEngine, MarksOfEngine, effects_of_engine
 
 THREADS = 8
 """How many blocking calls of one attempt run at once."""
@@ -51,7 +51,7 @@ class PerformedStep:
         self._link = link
         self._files = AttemptFiles(work, run.package.place, link.ask_and_block, self._warn)
         self._call = self._files.call
-        self._effects = EffectsOfEngine(link, work.effects)
+        self._effects = effects_of_engine(link, work.effects)
         self._programs = f"{work.call.run_id}/{work.call.job_id}/{work.call.step_id}/{os.urandom(4).hex()}"
         self._connectors = ConnectorPool(
             self._resource, run.types.connector_class, knows=run.package.resources.__contains__

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import msgspec
 
-from aetherflow.errors import StepError
 from aetherflow.events.marks import Mark, MarkUse
+from aetherflow.events.run_events import EffectIntended, StepEvent
+from aetherflow.execution.step_effects import StepEffects
 from aetherflow.execution.worker_messages import (
     ConfirmEffect,
     IntendEffect,
@@ -25,58 +27,13 @@ RELEASE_SECONDS = 10.0
 """How long the end of a block waits until the engine has released its lock."""
 
 
-class EffectsOfEngine:
-    """Implements `EffectLog`: earlier effects came with the work, new ones are stored by the engine."""
+def effects_of_engine(link: EngineLink, known: Mapping[str, EffectState]) -> StepEffects:
+    """Return the effects of an attempt: earlier ones came with the work; the engine stores new ones."""
 
-    def __init__(self, link: EngineLink, known: Mapping[str, EffectState]) -> None:
-        self._link = link
-        self._known = known
-        self._reserved: set[str] = set()
-        self._is_over = False
+    async def store(kind: type[StepEvent], **fields: Any) -> None:
+        await link.ask(IntendEffect(**fields) if kind is EffectIntended else ConfirmEffect(**fields))
 
-    def reserve(self, key: str) -> bool:
-        """Note that this attempt uses the key; return whether it did not before."""
-        is_new = key not in self._reserved
-        self._reserved.add(key)
-        return is_new
-
-    def free(self, key: str) -> None:
-        """Note that this attempt may use the key again."""
-        self._reserved.discard(key)
-
-    def known(self, key: str) -> EffectState | None:
-        """Return the stored state of an effect."""
-        return self._known.get(key)
-
-    def stored(self) -> Mapping[str, EffectState]:
-        """Return the stored effects by key."""
-        return self._known
-
-    async def intend(self, key: str, detail: dict[str, object]) -> None:
-        """Return when the intent is durable.
-
-        Raises:
-            StepError: the attempt has ended; its abandoned thread must not change anything more.
-        """
-        self._check(key)
-        await self._link.ask(IntendEffect(key, detail))
-
-    async def confirm(self, key: str, result: dict[str, object], *, verified: bool) -> None:
-        """Return when the confirmation is durable.
-
-        Raises:
-            StepError: the attempt has ended.
-        """
-        self._check(key)
-        await self._link.ask(ConfirmEffect(key, result, verified))
-
-    def close(self) -> None:
-        """Refuse further effects: the attempt has ended."""
-        self._is_over = True
-
-    def _check(self, key: str) -> None:
-        if self._is_over:
-            raise StepError(f"the effect {key!r} comes too late: its step has ended", kind="cancelled")
+    return StepEffects(known, store)
 
 
 class MarksOfEngine:
