@@ -16,7 +16,7 @@ from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidI
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan, StepPlan
 from aetherflow.redaction import Redactor
-from aetherflow.registry import executor_class
+from aetherflow.registry import executor_class, executor_names
 from aetherflow.sdk.executor import IS_FILE, Executor
 from aetherflow.spec.convert import convert_values, in_words, type_info
 from aetherflow.spec.decode import decode
@@ -145,6 +145,9 @@ def _named_options(name: str, environment: Environment) -> Iterator[tuple[Docume
         given, wrong = decode(document, wanted)
         if given is None:
             raise InvalidInput(wrong)
+        for other in given:
+            if other not in executor_names():
+                executor_class(other)  # says that there is none
         if given.get(name) is not None:
             yield document, (name,), working_directory()
     for project in reversed(environment.projects):

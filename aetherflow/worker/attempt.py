@@ -40,7 +40,7 @@ from aetherflow.runs.run_package import RunPackage, decoded
 from aetherflow.sdk.executor import Place, Send
 from aetherflow.task_errors import one_error
 from aetherflow.worker.captured_output import output_captured
-from aetherflow.worker.engine_link import EngineError, EngineLink
+from aetherflow.worker.engine_link import UNANSWERED_SECONDS, EngineError, EngineLink
 from aetherflow.worker.known_secrets import learn_secrets
 from aetherflow.worker.performed import PerformedStep, failure_here
 from aetherflow.worker.run_on_worker import RunOnWorker, open_run
@@ -221,9 +221,11 @@ class AttemptOnWorker:
         self._answer = answer
         self._link.say(End(answer))
         if step is not None and answer.must_wait:
-            await self._judged.wait()
+            with anyio.move_on_after(UNANSWERED_SECONDS):
+                await self._judged.wait()
             if not self._is_accepted:
                 await step.undo()
+                self.is_over = True  # an engine that comes later must not find the answer
 
     async def _performed(self, work: Work) -> tuple[PerformedStep | None, Answer]:
         """Perform the step; return it, and how it ended."""

@@ -15,6 +15,9 @@ from aetherflow.execution.worker_messages import Ask, Begin, End, FromWorker, Re
 from aetherflow.sdk.executor import Send
 from aetherflow.sdk.json_values import as_text, escaped
 
+UNANSWERED_SECONDS = 3600.0
+"""How long an attempt waits for an engine: that may have died, and the run may not be resumed at once."""
+
 
 class EngineError(DescribedError):
     """What the engine answered to a question: an error, as it is."""
@@ -76,30 +79,35 @@ class EngineLink:
 
         Raises:
             EngineError: the engine answered with an error.
-            StepError: the attempt was ended.
+            StepError: the attempt was ended, or no engine answers.
         """
         answered = anyio.Event()
         question = self._asked(ask, answered)
         if question is None:
             raise _unanswered()
         noted(question.request.id)
-        try:
-            await answered.wait()
-        finally:
-            self._remove(question)
+        with anyio.move_on_after(_longest(ask)) as waiting:
+            try:
+                await answered.wait()
+            finally:
+                self._remove(question)
+        if waiting.cancelled_caught:
+            raise _nobody_answers()
         return question.value
 
     def ask_and_block(self, ask: Ask) -> Any:
         """Ask the engine in a thread, or in code that may not await; see `ask`.
 
-        It waits until `close`: the answer comes through another thread.
+        It waits until `close` at most: the answer comes through another thread.
         """
         answered = threading.Event()
         question = self._asked(ask, answered)
         if question is None:
             raise _unanswered()
-        answered.wait()
+        is_over = answered.wait(_longest(ask))
         self._remove(question)
+        if not is_over:
+            raise _nobody_answers()
         return question.value
 
     def take(self, reply: Reply) -> None:
@@ -180,6 +188,16 @@ def _encoded(message: FromWorker) -> bytes:
         return msgspec.json.encode(message, enc_hook=as_text)
     except UnicodeEncodeError:
         return msgspec.json.encode(escaped(msgspec.to_builtins(message, enc_hook=as_text)))
+
+
+def _longest(ask: Ask) -> float:
+    """Return how long the answer to a question may take, in seconds."""
+    return UNANSWERED_SECONDS + (ask.wait_seconds if isinstance(ask, TakeLock) else 0)
+
+
+def _nobody_answers() -> StepError:
+    message = f"no engine has answered for {UNANSWERED_SECONDS:g} s; the run was not resumed"
+    return StepError(message, kind="cancelled")
 
 
 def _unanswered() -> StepError:

@@ -32,6 +32,7 @@ from aetherflow_dask.wire import (
     batch_of,
     encoded,
     frames_of,
+    start_of,
 )
 
 if TYPE_CHECKING:
@@ -184,9 +185,9 @@ class AttemptsHere:
         """Take what an engine sends; return the starts that are not here."""
         unknown: list[str] = []
         for message in batch_of(batch):
-            start = self._starts.get(message.frame.start if isinstance(message, Deliver) else message.start)
+            start = self._starts.get(name := start_of(message))
             if start is None:
-                unknown.append(message.frame.start if isinstance(message, Deliver) else message.start)
+                unknown.append(name)
                 continue
             match message:
                 case Deliver(frame):

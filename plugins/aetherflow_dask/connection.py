@@ -207,6 +207,7 @@ class Connection:
                 continue
             self._unreachable += pause
             if self._unreachable > self.presence.limit:
+                self._unreachable = 0.0  # what is tried from now on has as long
                 for carried in list(self._carried.values()):
                     carried.give_up(AttemptLost("the scheduler of the cluster cannot be reached"))
 

@@ -6,8 +6,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
-from aetherflow import CheckResult, Executor, MissingExtra, OpenExecutor, WorkerRequest, run_blocking
+import msgspec
+
+from aetherflow import (
+    CheckResult,
+    ConfigError,
+    Executor,
+    MissingExtra,
+    OpenExecutor,
+    TlsFiles,
+    WorkerRequest,
+    run_blocking,
+)
 from aetherflow_dask.address_check import address_checks
 from aetherflow_dask.options import DaskOptions
 
@@ -39,9 +51,30 @@ class DaskExecutor(Executor):
 
 @asynccontextmanager
 async def _opened(options: DaskOptions, log: Callable[[str, str], None]) -> AsyncIterator[OpenExecutor]:
+    if options.security is not None:
+        await run_blocking(_need_certificates, options.security)
     opening = await run_blocking(import_module, "aetherflow_dask.opening")  # takes 0.3 s
     async with opening.opened(options, log) as executor:
         yield executor
+
+
+def _need_certificates(files: TlsFiles) -> None:
+    """Read the files once: Dask would only say that something is missing, each time that it connects.
+
+    Raises:
+        ConfigError: one cannot be read.
+    """
+    for name, file in msgspec.structs.asdict(files).items():
+        if "-----BEGIN" in file:  # its text
+            continue
+        try:
+            Path(file).read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"security.{name} of the executor dask cannot be read: {file}: {error.strerror or error}",
+                hint="name the PEM files of the cluster: security: {ca: FILE, cert: FILE, key: FILE}",
+                code="AF821",
+            ) from None
 
 
 def _need_dask() -> None:

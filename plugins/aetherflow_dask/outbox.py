@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 import anyio.abc
 
 from aetherflow_dask import on_worker
 from aetherflow_dask.client import EngineClient
-from aetherflow_dask.wire import PIECE_BYTES, Deliver, ToWorker, encoded
+from aetherflow_dask.wire import PIECE_BYTES, Deliver, ToWorker, encoded, start_of
 
 PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -88,7 +88,7 @@ class Outbox:
                 await box.ready.wait()
                 batch = box.batch()
                 while True:
-                    unknown = await self._sent(worker, encoded(batch))
+                    unknown = await self._sent(worker, batch)
                     if unknown is not None:
                         break
                     await anyio.sleep(pause)
@@ -99,16 +99,24 @@ class Outbox:
                     self._on_unknown(start)
                 box.empty.set()
 
-    async def _sent(self, worker: str, batch: bytes) -> list[str] | None:
+    async def _sent(self, worker: str, batch: Sequence[ToWorker]) -> list[str] | None:
         """Send a batch; return the starts that are not there, or None if it must be sent again.
 
-        What went wrong is not decided here: it may pass, and a worker that cannot be reached falls silent.
+        A connection that failed is not decided about here: that may pass, and a worker that cannot be reached
+        falls silent. A worker that fails at taking the batch would always fail: its starts do not get on.
         """
         if self.client is None:
             return None
         try:
-            answers = await self.client.run(on_worker.take, batch, workers=[worker], on_error="ignore")
+            answers = await self.client.run(
+                on_worker.take, encoded(batch), workers=[worker], on_error="return"
+            )
         except (OSError, TimeoutError, RuntimeError):  # RuntimeError: the client has been closed meanwhile
             return None
-        unknown: list[str] | None = answers.get(worker)
-        return unknown
+        match answers.get(worker):
+            case None | OSError() | TimeoutError():
+                return None
+            case Exception():
+                return list(dict.fromkeys(map(start_of, batch)))
+            case unknown:
+                return list(unknown)

@@ -82,6 +82,12 @@ class Deliver(msgspec.Struct, frozen=True, array_like=True, tag=5):
 
 ToWorker = Acknowledge | SendAgain | Attach | Forget | Deliver
 
+
+def start_of(message: ToWorker) -> str:
+    """Return the start that a message is for."""
+    return message.frame.start if isinstance(message, Deliver) else message.start
+
+
 said_of = msgspec.msgpack.Decoder(Said).decode
 batch_of = msgspec.msgpack.Decoder(list[ToWorker]).decode
 encoded = msgspec.msgpack.Encoder().encode

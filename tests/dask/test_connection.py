@@ -17,6 +17,7 @@ import anyio.lowlevel
 import msgspec
 import pytest
 import pytest_asyncio
+from aetherflow_dask import on_worker
 from aetherflow_dask.connection import Connection
 from aetherflow_dask.dask_tasks import resources_of
 from aetherflow_dask.executor import DaskExecutor
@@ -30,6 +31,7 @@ from aetherflow import (
     Needs,
     Place,
     StepError,
+    TlsFiles,
     WorkerRequest,
     one_error,
 )
@@ -237,6 +239,27 @@ async def test_a_message_that_is_larger_than_a_frame_arrives_whole(cluster: Conn
     assert asked.ask.package == attempt.package  # type: ignore[union-attr]
 
 
+async def test_a_worker_that_cannot_take_messages_loses_the_attempts_they_are_for(
+    cluster: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = Attempt(waits=True)
+
+    async def break_it() -> None:
+        await attempt.asked.wait()
+        with monkeypatch.context() as broken:
+            broken.setattr(on_worker, "take", lambda _batch: 1 / 0)
+            attempt.end()
+            await lost.wait()
+
+    lost = anyio.Event()
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(break_it)
+            with pytest.raises(AttemptLost):
+                await cluster.run(attempt)
+            lost.set()
+
+
 async def test_an_attempt_goes_where_its_needs_are_met(cluster: Connection) -> None:
     assert resources_of(Needs({"SFTP": 1}, "here")) == {"SFTP": 1.0, "label here": 1.0}
     first, second, third = (Attempt(needs=Needs({"SFTP": 1}, "here"), waits=True) for _ in range(3))
@@ -437,6 +460,18 @@ async def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
         async with DaskExecutor().open(options, lambda *_: None):
             pass
     assert caught.value.code == "AF883"
+
+
+async def test_certificates_that_cannot_be_read_are_named_at_once(tmp_path: Path) -> None:
+    files = TlsFiles(str(tmp_path / "ca.pem"), str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
+
+    with pytest.raises(
+        ConfigError, match=r"security\.ca of the executor dask cannot be read: .*/ca\.pem: No"
+    ):
+        async with DaskExecutor().open(
+            DaskOptions(address="tls://127.0.0.1:1", security=files), lambda *_: None
+        ):
+            pass
 
 
 @pytest.mark.parametrize("request_", [WorkerRequest(), WorkerRequest(address="tls://a:1")])

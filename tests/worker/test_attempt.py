@@ -36,6 +36,9 @@ from aetherflow.execution.worker_messages import (
 from aetherflow.ports import EffectState
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step_decorator import step
+from aetherflow.worker import attempt as attempt_module
+from aetherflow.worker import engine_link
+from aetherflow.worker.engine_link import EngineLink
 from tests.worker.engine_double import NOTHING, PATIENCE_SECONDS, PLACE, call_of, in_thread, on_worker
 
 
@@ -264,6 +267,39 @@ def test_what_a_step_left_is_undone_if_the_engine_cannot_conclude_it(tmp_path: P
     engine.verdict = Undo()
     attempt.run()
     assert undone.wait(PATIENCE_SECONDS)
+
+
+def test_what_a_step_left_is_undone_if_no_engine_judges_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_module, "UNANSWERED_SECONDS", 0.05)
+    undone: list[str] = []
+
+    @step("leave")
+    async def leave(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+
+        async def undo() -> None:
+            undone.append(context.step_id)
+
+        context.undo_if_failed(undo)
+
+    engine, attempt = on_worker(call_of(tmp_path, "leave"), leave)
+    engine.verdict = None
+    attempt.run()
+    assert undone == ["s"]
+    assert attempt.is_over
+
+
+def test_questions_that_no_engine_answers_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_link, "UNANSWERED_SECONDS", 0.05)
+    sent: list[bytes] = []
+    link = EngineLink(sent.append)
+    with pytest.raises(StepError, match="no engine has answered"):
+        anyio.run(link.ask, ReadMark("m"))
+    with pytest.raises(StepError, match="no engine has answered"):
+        link.ask_and_block(ReadMark("m"))
+    assert len(sent) == 2
 
 
 def test_an_engine_that_comes_back_gets_the_open_questions_and_the_end(tmp_path: Path) -> None:
