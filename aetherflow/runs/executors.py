@@ -178,7 +178,9 @@ class RunExecutors:
         """End the attempts that were found and do not go on, before anything is begun again."""
         reattached = event.reattached if isinstance(event, e.RunResumed) else ()
         for step in await end_others(self.opened, found, reattached):
-            self.lines.append(("warning", f"the attempt of {step} on a worker does not go on, and was ended"))
+            self.lines.append(
+                ("warning", f"the attempt of {step} on a worker does not continue: it was ended")
+            )
 
     @asynccontextmanager
     async def placements(

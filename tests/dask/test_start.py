@@ -77,3 +77,14 @@ def test_a_cluster_that_does_not_answer_is_a_matter_of_time_and_nothing_is_store
     assert result.code == 75, result
     assert "AF883" in result.err
     assert not has_runs(cli)
+
+
+def test_a_misspelt_executor_in_the_variable_is_named(cli: CommandLine) -> None:
+    env = {"AETHERFLOW_EXECUTOR": "dask", "AETHERFLOW_EXECUTORS_JSON": '{"dsak": {"workers": 1}}'}
+    cli.write("plain.yaml", f"version: 1\nflow: {{id: g}}\njobs: [{{id: a, steps: [{{id: s, {ITEMS}}}]}}]\n")
+
+    result = cli.bash("aetherflow validate plain.yaml", env=env)
+
+    assert result.code == 2, result
+    assert "there is no executor 'dsak'" in result.err
+    assert "did you mean 'dask'?" in result.err
