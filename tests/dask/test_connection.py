@@ -250,6 +250,8 @@ async def test_a_worker_that_cannot_take_messages_loses_the_attempts_they_are_fo
             broken.setattr(on_worker, "take", lambda _batch: 1 / 0)
             attempt.end()
             await lost.wait()
+        attempt.end()  # the worker sees that a message is missing, and ends the attempt
+        await attempt.over.wait()
 
     lost = anyio.Event()
     with anyio.fail_after(SECONDS):
