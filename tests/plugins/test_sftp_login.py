@@ -284,7 +284,7 @@ async def test_a_user_without_sftp(tmp_path: Path) -> None:
         server.start()
         error = await login_error(server.config())
 
-    assert error.code == "AF338"
+    assert error.code == "AF338", error.message
     assert "accepts the login, but offers this user no SFTP" in error.message
 
 
