@@ -316,15 +316,11 @@ async def test_a_network_that_swallows_everything_is_noticed_in_the_middle(tmp_p
 @needs_openssh
 async def test_a_server_process_that_hangs_is_noticed(tmp_path: Path) -> None:
     """The connection answers the keep-alive; only the process of the SFTP session is stopped."""
-    with openssh(tmp_path / "sshd") as server:
-        settings = server.folder / "sshd_config"
-        pid_file = tmp_path / "pid"
-        wrapper = tmp_path / "sftp.sh"
-        wrapper.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec {SFTP_SERVER}\n")
-        wrapper.chmod(0o755)
-        settings.write_text(settings.read_text().replace("sftp internal-sftp", f"sftp {wrapper}"))
-        server.stop()
-        server.start()
+    pid_file = tmp_path / "pid"
+    wrapper = tmp_path / "sftp.sh"
+    wrapper.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec {SFTP_SERVER}\n")
+    wrapper.chmod(0o755)
+    with openssh(tmp_path / "sshd", subsystem=f"Subsystem sftp {wrapper}") as server:
         async with opened(server.config(), timeout=3) as box:
             assert await box.exists("/")
             os.kill(int(pid_file.read_text()), signal.SIGSTOP)

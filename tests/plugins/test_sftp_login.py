@@ -277,11 +277,7 @@ async def test_a_host_key_or_known_hosts_that_cannot_be_used(tmp_path: Path) -> 
 
 @needs_openssh
 async def test_a_user_without_sftp(tmp_path: Path) -> None:
-    with openssh(tmp_path / "sshd") as server:
-        settings = server.folder / "sshd_config"
-        settings.write_text(settings.read_text().replace("Subsystem sftp internal-sftp", ""))
-        server.stop()
-        server.start()
+    with openssh(tmp_path / "sshd", subsystem="") as server:
         error = await login_error(server.config())
 
     assert error.code == "AF338", error.message

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,10 +15,13 @@ from typing import Any
 import asyncssh
 import pytest
 
+from tests.polling import wait_until
 from tests.servers.free_port import free_port
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 """Comes with sshd: its SFTP server as a program of its own."""
+
+INTERNAL_SFTP = "Subsystem sftp internal-sftp"
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 
@@ -39,7 +41,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
-Subsystem sftp internal-sftp
+{subsystem}
 {more}
 """
 
@@ -79,26 +81,40 @@ class OpenSsh:
         }
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start it, and wait until it says that it listens.
+
+        A connection that is accepted would not show it: a child of the server before has the same
+        socket for a moment after its parent ended.
+        """
         log = self.folder / "sshd.log"
+        log.touch()
+        before = len(log.read_bytes())
         self.process = subprocess.Popen(
             [SSHD, "-D", "-f", str(self.folder / "sshd_config"), "-E", str(log)], stdin=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.02)
-        raise AssertionError(f"sshd does not listen: {log.read_text() if log.exists() else 'no log'}")
+        process = self.process
+
+        def listens() -> bool:
+            written = log.read_bytes()[before:]
+            assert process.poll() is None, f"sshd ended: {written!r}"
+            return b"Server listening on" in written
+
+        wait_until(listens, "sshd does not listen")
 
     def stop(self) -> None:
-        """Stop it; sessions that are open live on."""
+        """Stop it, and wait until nothing listens on its port; sessions that are open live on."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(timeout=20)
             self.process = None
+            wait_until(self._nothing_listens, "a child of sshd still listens")
+
+    def _nothing_listens(self) -> bool:
+        with suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ended connections do not count
+            probe.bind(("127.0.0.1", self.port))
+            return True
+        return False
 
 
 def new_key(path: Path, passphrase: str | None = None, kind: str = "ssh-ed25519") -> None:
@@ -110,8 +126,14 @@ def new_key(path: Path, passphrase: str | None = None, kind: str = "ssh-ed25519"
 
 
 @contextmanager
-def openssh(folder: Path, more: str = "") -> Iterator[OpenSsh]:
-    """Run an sshd in a block; `more` are lines of its configuration."""
+def openssh(folder: Path, more: str = "", *, subsystem: str = INTERNAL_SFTP) -> Iterator[OpenSsh]:
+    """Run an sshd in a block.
+
+    Args:
+        folder: keeps keys, configuration, log and files.
+        more: further lines of its configuration.
+        subsystem: the line that says how it offers SFTP; none: it does not.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
@@ -120,7 +142,7 @@ def openssh(folder: Path, more: str = "") -> Iterator[OpenSsh]:
     new_key(server.folder / "host_key")
     new_key(server.user_key)
     shutil.copy(f"{server.user_key}.pub", server.folder / "authorized_keys")
-    config = _CONFIG.format(port=server.port, folder=server.folder, more=more)
+    config = _CONFIG.format(port=server.port, folder=server.folder, subsystem=subsystem, more=more)
     (server.folder / "sshd_config").write_text(config)
     server.start()
     try:
