@@ -36,15 +36,22 @@ def logs_command(run_id: str, state: Path | str) -> str:
 
 
 def retry_command(
-    run_id: str, state: Path | str, secrets: Iterable[str] = (), begin_at: Iterable[str] = ()
+    run_id: str,
+    state: Path | str,
+    secrets: Iterable[str] = (),
+    begin_at: Iterable[str] = (),
+    *,
+    executor: str = "",
 ) -> str:
     """Return the command that resumes a run; the user fills in the values of secret parameters.
 
-    `begin_at` names jobs and steps that run again although they have succeeded.
+    `begin_at` names jobs and steps that run again although they have succeeded, `executor` what the command
+    before named: a resumed run goes where its own command says.
     """
     again = "".join(f" --from {shlex.quote(name)}" for name in begin_at)
     given = "".join(f" --param {shlex.quote(f'{name}=VALUE')}" for name in secrets)
-    return _of_run("retry", run_id, state, again + given)
+    where = f" --executor {shlex.quote(executor)}" if executor else ""
+    return _of_run("retry", run_id, state, again + given + where)
 
 
 def _of_run(command: str, run_id: str, state: Path | str, options: str = "") -> str:

@@ -37,6 +37,7 @@ class RunHistory(msgspec.Struct, frozen=True):
         resume_from: what a resume must run again as well (`on_stale: fail`).
         secrets: the parameters that a resume must be given again: secret ones whose values are not the
             flow's own.
+        executor: what `--executor` of the last execution named; empty: nothing.
     """
 
     run: ListedRun
@@ -53,6 +54,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     resume_from: list[str] = []
     secrets: list[str] = []
     places: list[PlaceRow] = []
+    executor: str = ""
 
     @property
     def resumed_at(self) -> str:
@@ -113,4 +115,5 @@ def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHist
         rows.resume_from_of(raw, run_id),
         [name for event in starts if isinstance(event, RunStarted) for name in event.secrets],
         rows.places_of(raw, run_id),
+        starts[-1].executor if starts else "",
     )

@@ -110,12 +110,17 @@ def _head(found: RunHistory, path: Path) -> Iterator[str]:
     if found.interrupted:
         yield f"  interrupted: {', '.join(found.interrupted)}"
     if run.status in completers.UNFINISHED:
-        command = retry_command(run.run_id, named_state(path), found.secrets, found.resume_from)
+        command = _resume_command(found, path, found.resume_from)
         yield f"  resume: {one_line(command)}"
     if found.stale:
         yield f"  stale: {one_line(stale_text(found.stale))}"
-        command = retry_command(run.run_id, named_state(path), found.secrets, names_to_run(found.stale))
+        command = _resume_command(found, path, names_to_run(found.stale))
         yield f"  repeat: {one_line(command)}"
+
+
+def _resume_command(found: RunHistory, path: Path, begin_at: Iterable[str]) -> str:
+    run_id, state = found.run.run_id, named_state(path)
+    return retry_command(run_id, state, found.secrets, begin_at, executor=found.executor)
 
 
 def _run_took(run: ListedRun) -> str:

@@ -91,6 +91,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
         plan: the jobs of the flow in order, and its hooks.
         traceparent: the span in which the run was started, if it was (W3C Trace Context).
         tracestate: what systems of that trace pass on with it.
+        executor: the executor that `--executor` named; empty: none was named.
     """
 
     flow_file: str
@@ -107,6 +108,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     plan: list[PlannedJob] = []
     traceparent: str = ""
     tracestate: str = ""
+    executor: str = ""
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
@@ -132,6 +134,7 @@ class RunResumed(Event, frozen=True, kw_only=True):
         reattached: `job/step` entries whose attempts workers still have: they stay RUNNING.
         traceparent: the span in which the run was started, which its trace continues.
         resumed_in: the span in which it is resumed now, if it is: mostly of another trace.
+        executor: the executor that `--executor` named this time; empty: none was named.
     """
 
     attempt: int
@@ -156,6 +159,7 @@ class RunResumed(Event, frozen=True, kw_only=True):
     reattached: list[str] = []
     traceparent: str = ""
     resumed_in: str = ""
+    executor: str = ""
 
     @property
     def counts_by_kind(self) -> dict[str, int]:

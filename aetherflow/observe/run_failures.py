@@ -73,6 +73,7 @@ class Digest(msgspec.Struct, frozen=True):
         failures: what failed, each distinct failure once.
         more: how many failures are not in the list.
         flow_file: the flow file, as the user named it.
+        executor: what `--executor` named.
         plan: the jobs of the flow, with their lines.
         items: the item of each instance that runs.
         sizes: of each job with `for_each` how many instances it has.
@@ -87,6 +88,7 @@ class Digest(msgspec.Struct, frozen=True):
     failures: tuple[Failure, ...] = ()
     more: int = 0
     flow_file: str = ""
+    executor: str = ""
     plan: list[PlannedJob] = []
     items: dict[str, str] = {}
     sizes: dict[str, int] = {}
@@ -108,7 +110,7 @@ def digested(digest: Digest, event: Event) -> Digest:
     """Return the digest with one more event in it."""
     match event:
         case RunStarted() | RunResumed():
-            return Digest(flow_file=event.flow_file, plan=event.plan)
+            return Digest(flow_file=event.flow_file, executor=event.executor, plan=event.plan)
         case RunPersisted():
             return msgspec.structs.replace(
                 digest,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
 
 from aetherflow.cli_hints import retry_command, show_command
@@ -63,14 +63,19 @@ def resume_command(event: RunFinished, digest: Digest) -> str:
     """Return the command that resumes a run which did not succeed; empty for one that did."""
     if event.status == "SUCCESS":
         return ""
-    return retry_command(event.run_id, digest.named_state, digest.secrets, event.resume_from)
+    return _retry(event, digest, event.resume_from)
 
 
 def repeat_command(event: RunFinished, digest: Digest) -> str:
     """Return the command that makes the stale results of a run again; empty if it has none."""
     if not event.stale:
         return ""
-    return retry_command(event.run_id, digest.named_state, digest.secrets, names_to_run(event.stale))
+    return _retry(event, digest, names_to_run(event.stale))
+
+
+def _retry(event: RunFinished, digest: Digest, begin_at: Iterable[str]) -> str:
+    state, executor = digest.named_state, digest.executor
+    return retry_command(event.run_id, state, digest.secrets, begin_at, executor=executor)
 
 
 def run_of(event: RunFinished) -> str:

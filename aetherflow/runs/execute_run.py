@@ -100,7 +100,8 @@ async def run_flow(
     run = resolve_run(checked, request, clock)
     control, states = RunControl(), DatabasePool()
     received: list[int] = []
-    then = f"the process exits now, and {retry_command(run.run_id, run.named_state)} resumes the run"
+    resume = retry_command(run.run_id, run.named_state, executor=checked.named_executor)
+    then = f"the process exits now, and {resume} resumes the run"
     with (
         ForcedEnd(FORCED_END_SECONDS, f"run {run.run_id}", then) as forced_end,
         ReceivedSignals(forced_end.count) as signals,
@@ -144,7 +145,7 @@ async def execute_run(
         StateError: the state database cannot be used.
         ConfigError: a path, the metrics module or an observer cannot be used.
     """
-    hint = ResumeHint(run.run_id, run.named_state)
+    hint = ResumeHint(run.run_id, run.named_state, run.checked.named_executor)
     with run_output() as output, hint.on_state_error():
         observers = [*observers, *await observers_of_settings(run.checked, run.run_id, _threads)]
         async with AsyncExitStack() as stack:
@@ -198,7 +199,9 @@ async def execute_run(
     if report.status == "SUCCESS":
         return report
     refused = refused_readers(run.checked.plan, state, run.selected)
-    return replace(report, resume=retry_command(run.run_id, run.named_state, needed_again, refused))
+    named = run.checked.named_executor
+    resume = retry_command(run.run_id, run.named_state, needed_again, refused, executor=named)
+    return replace(report, resume=resume)
 
 
 async def _executors_of(run: ResolvedRun, state: RunState, stack: AsyncExitStack) -> RunExecutors | None:

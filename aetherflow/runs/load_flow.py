@@ -51,6 +51,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
         restrictions: what the mode forbids.
         secret_fields: the fields of resources whose secrets must be fetched or decoded.
         executors: those that the flow or the settings name, but for `local`.
+        named_executor: what the command named (`--executor`); empty: nothing.
     """
 
     plan: Plan
@@ -66,6 +67,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
     restrictions: Restrictions = Restrictions()
     secret_fields: tuple[SecretField, ...] = ()
     executors: Choices = {}
+    named_executor: str = ""
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -212,6 +214,7 @@ def _planned_and_checked(
         restrictions=restrictions,
         secret_fields=tuple(secrets),
         executors=executors,
+        named_executor=executor,
     )
 
 

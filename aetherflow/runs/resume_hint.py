@@ -14,8 +14,10 @@ from aetherflow.execution.bus import Bus
 class ResumeHint:
     """Tracks how much of a run is stored, and builds the command that resumes it."""
 
-    def __init__(self, run_id: str, named_state: Path | str) -> None:
+    def __init__(self, run_id: str, named_state: Path | str, executor: str) -> None:
+        """Begin with the run, the database that commands must name, and what `--executor` named."""
         self._run_id = run_id
+        self._executor = executor
         self._named_state = named_state
         self._was_stored: bool | None = None
         self._secrets: list[str] = []
@@ -34,7 +36,8 @@ class ResumeHint:
     def advice(self) -> str:
         """How to resume the run; empty if it is unknown whether the run is stored."""
         if self._was_stored or (self._bus is not None and self._bus.has_published):
-            return f"then resume: {retry_command(self._run_id, self._named_state, self._secrets)}"
+            command = retry_command(self._run_id, self._named_state, self._secrets, executor=self._executor)
+            return f"then resume: {command}"
         return "" if self._was_stored is None else "nothing of this run is stored: start it again"
 
     @contextmanager

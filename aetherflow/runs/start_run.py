@@ -116,6 +116,7 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         plan=planned_jobs(plan, run.selected),
         traceparent=traceparent,
         tracestate=checked.redactor.text(checked_tracestate(request.tracestate)) if traceparent else "",
+        executor=checked.named_executor,
     )
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
@@ -181,6 +182,7 @@ def _resume(
         plan=planned_jobs(plan, run.selected),
         traceparent=state.traceparent,
         resumed_in=checked_traceparent(request.traceparent),
+        executor=checked.named_executor,
     )
     apply(state, resumed)
     state.params = params

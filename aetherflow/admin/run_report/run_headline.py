@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from aetherflow.admin.explain_run import explain_whole_run
@@ -96,15 +97,11 @@ def _started_by(facts: RunFacts) -> Fact:
 
 def _commands(facts: RunFacts, state: Path | str) -> list[Command]:
     history, run = facts.history, facts.history.run
+    retry = partial(retry_command, run.run_id, state, history.secrets, executor=history.executor)
     shown_commands = []
     if run.status in UNFINISHED:
-        shown_commands.append(
-            Command("resume", retry_command(run.run_id, state, history.secrets, history.resume_from))
-        )
+        shown_commands.append(Command("resume", retry(history.resume_from)))
     if history.stale:
-        names = names_to_run(history.stale)
-        shown_commands.append(
-            Command("repeat stale", retry_command(run.run_id, state, history.secrets, names))
-        )
+        shown_commands.append(Command("repeat stale", retry(names_to_run(history.stale))))
     shown_commands.append(Command("in a terminal", show_command(run.run_id, state)))
     return shown_commands
