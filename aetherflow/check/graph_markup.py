@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aetherflow.check.job_graph import Graph, Node
+from aetherflow.check.place_words import place_words
 
 _MERMAID = str.maketrans({"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;"})
 _DOT = str.maketrans({"\\": "\\\\", '"': '\\"'})
@@ -41,6 +42,7 @@ def _label(node: Node) -> list[str]:
         *([f"for each {node.each}"] if node.for_each else []),
         *([node.gate] if node.gate else []),
         *([f"then {', '.join(node.follow_ups)}"] if node.follow_ups else []),
+        *place_words(node.executors, node.runs_on, node.resources),
     ]
 
 

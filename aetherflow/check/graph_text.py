@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from aetherflow.check.job_graph import EdgeKind, Graph, Node, layers_of
+from aetherflow.check.place_words import place_words
 
 
 class Pens(msgspec.Struct, frozen=True):
@@ -179,6 +180,7 @@ def _words(node: Node) -> str:
     notes += [f"for each {node.each}"] if node.for_each else []
     notes += [f"when {node.gate}"] if node.gate else []
     notes += [f"then {', '.join(node.follow_ups)}"] if node.follow_ups else []
+    notes += place_words(node.executors, node.runs_on, node.resources)
     return f"{node.id}  ({', '.join(notes)})"
 
 

@@ -101,7 +101,8 @@ def _workers(
 ) -> list[CheckResult]:
     """Look at the workers of an executor, with the options of the flow if it has some."""
     from aetherflow.admin.executor_checks import Folders, check_executor  # noqa: PLC0415 - only with --executor
-    from aetherflow.runs.chosen_executors import LOCAL, named_executor  # noqa: PLC0415 - as above
+    from aetherflow.runs.chosen_executors import named_executor  # noqa: PLC0415 - as above
+    from aetherflow.spec.flow import LOCAL  # noqa: PLC0415 - as above
 
     if name == LOCAL:
         raise UsageError("--executor local: that is this process", hint="aetherflow doctor --executor dask")

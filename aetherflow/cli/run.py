@@ -184,7 +184,7 @@ def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowO
 
 def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int:
     """Print what would run, in an order in which it could."""
-    from aetherflow.admin.dry_run import outline  # noqa: PLC0415 - only here
+    from aetherflow.admin.dry_run import outline, places_of  # noqa: PLC0415 - only here
     from aetherflow.cli.report import print_report  # noqa: PLC0415 - as above
     from aetherflow.cli.resume_words import decision_lines  # noqa: PLC0415 - as above
     from aetherflow.observe.event_text import one_line  # noqa: PLC0415 - as above
@@ -195,7 +195,7 @@ def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: Sho
     paths = None if missing else run_paths_of(checked, request.params)
     marks = [] if paths is None else _stored_marks(paths.state, checked.plan.flow_id)
     resume = None if paths is None else _planned_resume(paths.state, checked, request)
-    jobs = outline(checked.plan, request.flow_job)
+    jobs = outline(checked.plan, request.flow_job, places_of(checked))
     as_line = show.is_json(checked.environment.settings)
     if as_line or show.report:
         keys: dict[str, Any] = {

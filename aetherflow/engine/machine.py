@@ -39,7 +39,6 @@ from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.items import in_short
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 from aetherflow.ports import OutputStore
-from aetherflow.spec.messages import MessageStep
 
 E = TypeVar("E", bound=e.Event)
 
@@ -156,12 +155,7 @@ class RunMachine:
 
     def executor_of(self, instance: JobInstance, step: StepPlan) -> str:
         """Return the executor that an attempt of a step is given to; empty: it runs in this process."""
-        if self._executor_of is in_process:
-            return ""
-        step_type = self.plan.step_types.get(step.spec.type)
-        if step_type is None or isinstance(step.spec, MessageStep):
-            return ""
-        if step_type.placement_with(step.spec.inputs) != "anywhere":
+        if self._executor_of is in_process or not self.plan.may_leave(step):
             return ""
         return self._executor_of(instance.job, step)
 

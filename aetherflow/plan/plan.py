@@ -169,6 +169,13 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether its jobs send the messages of a scheduler file; those of a flow are hooks."""
         return any(isinstance(step.spec, MessageStep) for job in self.jobs for step in job.steps)
 
+    def may_leave(self, step: StepPlan) -> bool:
+        """Whether a step may run on a worker; messages, and types that need the engine, stay with it."""
+        step_type = self.step_types.get(step.spec.type)
+        if step_type is None or isinstance(step.spec, MessageStep):
+            return False
+        return step_type.placement_with(step.spec.inputs) == "anywhere"
+
     @property
     def flow_names(self) -> dict[str, str]:
         """The names below `flow` in templates."""

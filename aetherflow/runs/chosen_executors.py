@@ -21,13 +21,10 @@ from aetherflow.sdk.executor import IS_FILE, Executor
 from aetherflow.spec.convert import convert_values, in_words, type_info
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, parse_document
-from aetherflow.spec.flow import HOOKS, ExecutorSpec, FlowFile, StepSpec
+from aetherflow.spec.flow import HOOKS, LOCAL, ExecutorSpec, FlowFile, StepSpec
 from aetherflow.spec.spelling import alternatives
 from aetherflow.working_directory import working_directory
 from aetherflow.written_path import written_path
-
-LOCAL = "local"
-"""The executor that is no plugin: attempts run in the process of the run."""
 
 JSON_VARIABLE = "AETHERFLOW_EXECUTORS_JSON"
 _PEM = "-----BEGIN"
@@ -233,7 +230,7 @@ def _check_steps(spec: FlowFile, plan: Plan, environment: Environment, sink: Dia
     of_flow = spec.flow.executor or environment.settings.executor
     for number, job in enumerate(spec.jobs):
         of_job = job.executor or of_flow
-        if key_of(of_job) == LOCAL and not any(step.executor for step in job.steps):
+        if all(key_of(step.executor or of_job) == LOCAL for step in job.steps):
             _warn_of_needs(job.resources, job.runs_on, ("jobs", number), sink)
         for place, step in enumerate(job.steps):
             where: NodePath = ("jobs", number, "steps", place)

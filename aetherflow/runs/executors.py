@@ -20,10 +20,10 @@ from aetherflow.execution.ports import Placement, StepCall
 from aetherflow.execution.shared_executors import SharedExecutors, executors_in_use
 from aetherflow.execution.shared_folders import check_shared_folders
 from aetherflow.execution.worker_placement import WorkersOfRun, worker_placement
-from aetherflow.plan.plan import JobPlan, Plan, StepPlan
+from aetherflow.plan.plan import JobPlan, StepPlan
 from aetherflow.plugin_output import Level
 from aetherflow.runs.attempts_found import Found, end_others, find_attempts
-from aetherflow.runs.chosen_executors import LOCAL, ExecutorChoice, key_of, named_executor, written_executor
+from aetherflow.runs.chosen_executors import ExecutorChoice, key_of, named_executor, written_executor
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.packed_run import packed_run
 from aetherflow.runs.resolved_run import ResolvedRun
@@ -33,7 +33,7 @@ from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.executor import Needs, OpenExecutor
 from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepResult
-from aetherflow.spec.messages import MessageStep
+from aetherflow.spec.flow import LOCAL
 from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("packages of runs", 2)
@@ -70,7 +70,7 @@ class StepPlaces:
         found: dict[str, NeedsOfSteps] = {}
         for job in jobs:
             for step in job.steps:
-                if not _may_leave(step, self._checked.plan):
+                if not self._checked.plan.may_leave(step):
                     continue
                 if name := self.executor_of(job, step):
                     wanted = Needs(step.spec.resources, step.spec.runs_on or "")
@@ -279,9 +279,3 @@ def _stays(job: JobPlan, state: RunState) -> bool:
         (done := known.steps.get(step.id)) is not None and step.is_defined_as(done.definition)
         for step in job.steps
     )
-
-
-def _may_leave(step: StepPlan, plan: Plan) -> bool:
-    step_type = plan.step_types.get(step.spec.type)
-    is_free = step_type is not None and step_type.placement == "anywhere"
-    return is_free and not isinstance(step.spec, MessageStep)

@@ -47,6 +47,8 @@ ParamValue = Annotated[Any, Meta(extra=SCALARS_AS_WRITTEN)]
 ExecutorOptions = Annotated[dict[str, dict[str, Any] | None], Meta(min_length=1, max_length=1)]
 ExecutorSpec = str | ExecutorOptions
 """Where attempts run: the name of an executor, or its name with its options."""
+LOCAL = "local"
+"""The executor that is no plugin: attempts run in the process of the run."""
 Amount = Annotated[float, Meta(gt=0)]
 Label = Annotated[str, Meta(min_length=1)]
 
