@@ -25,6 +25,11 @@ LEFTOVER_GRACE_SECONDS = 2.0
 KILL_PATIENCE_SECONDS = 10.0
 """How long a process may take to disappear after SIGKILL (one stuck in the kernel never does)."""
 PAUSE_SECONDS = 0.05
+EXEC_LOOKS = 20
+EXEC_PAUSE_SECONDS = 0.001
+"""How often a process is looked at again that has no environment yet, and the pause before each."""
+KERNEL_THREAD = 0x00200000
+"""PF_KTHREAD among the flags of a process: it has neither environment nor words for ever."""
 
 
 class Found(NamedTuple):
@@ -190,12 +195,41 @@ def _carries(pid: int, mark: bytes, left: Collection[bytes]) -> bool:
 def _whole_mark(pid: int, mark: bytes) -> bytes | None:
     """Return the mark of a process, if it begins like this one (a zombie has none)."""
     try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs start-up time
-            environment = b"\0" + file.read() + b"\0"
+        environment = b"\0" + _environment(pid) + b"\0"
     except OSError:  # gone, or another user's
         return None
     at = environment.find(mark)
     return None if at < 0 else environment[environment.index(b"=", at) + 1 : environment.index(b"\0", at + 1)]
+
+
+def _read(pid: int, name: str) -> bytes:
+    with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs start-up time
+        return file.read()
+
+
+def _environment(pid: int) -> bytes:
+    """Return the initial environment of a process; one in the moment of its exec is waited for.
+
+    Raises:
+        OSError: it is gone, or another user's.
+    """
+    found = _read(pid, "environ")
+    for _ in range(EXEC_LOOKS):
+        if found or not _is_in_exec(pid):
+            break
+        time.sleep(EXEC_PAUSE_SECONDS)
+        found = _read(pid, "environ")
+    return found or _read(pid, "environ")  # the exec may have ended between the two looks
+
+
+def _is_in_exec(pid: int) -> bool:
+    """Whether a process without an environment is only being replaced by a program: it has no words either.
+
+    Raises:
+        OSError: it is gone, or another user's.
+    """
+    stat = None if _read(pid, "cmdline") else _stat(pid)
+    return stat is not None and not _has_ended(stat) and not int(stat[7]) & KERNEL_THREAD
 
 
 def _is_zombie(pid: int) -> bool:

@@ -178,6 +178,22 @@ async def test_what_a_program_leaves_is_found_although_its_number_was_one_of_our
     assert await eventually(lambda: not is_alive(left))
 
 
+def test_a_process_is_found_while_it_becomes_another_program(tmp_path: Path) -> None:
+    """In the moment of its exec, it shows neither its environment nor its command line."""
+    again = tmp_path / "again.sh"
+    again.write_text('[ $1 = 0 ] && exec sleep 1000\nexec sh "$0" $(($1 - 1))\n')
+    environment = {"PATH": os.environ["PATH"], MARK: "again:r:1"}
+    with subprocess.Popen(["sh", str(again), "300"], env=environment) as process:
+        try:
+            looks = []
+            while Path(f"/proc/{process.pid}/comm").read_text() != "sleep\n":
+                looks.append(guardian_script.living(f"\0{MARK}=again:".encode(), pids=[process.pid]))
+        finally:
+            process.kill()
+    assert len(looks) > 1
+    assert all(looks), f"{looks.count([])} of {len(looks)} looks have missed it"
+
+
 @pytest.mark.asyncio
 async def test_leftovers_that_ignore_sigterm_are_killed(tmp_path: Path) -> None:
     await run_here(
