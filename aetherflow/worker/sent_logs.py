@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import msgspec
 
 from aetherflow.errors import StepError
 from aetherflow.execution.file_messages import CHUNK_BYTES, OpenLog, WriteLog
+from aetherflow.plugin_errors import named
 from aetherflow.worker.published_files import AskEngine
 from aetherflow.worker_threads import WorkerThreads
 
@@ -40,6 +42,7 @@ class SentLogs:
         self._starts: dict[str, int] = {}
         self._sent: dict[str, int] = {}
         self._failed: set[str] = set()
+        self._is_readable = True
         self._sending = threading.Lock()
 
     async def run(self) -> None:
@@ -68,26 +71,35 @@ class SentLogs:
                 ]
         except FileNotFoundError:  # nothing was written, as in most steps
             return []
+        except OSError as error:  # the step has made it a file, or unreadable
+            if self._is_readable:
+                self._is_readable = False
+                self._report(f"the folder of the logs cannot be read: {error.strerror or error}")
+            return []
 
     def _send(self) -> None:
+        """Send what there is; what fails with one log is said, and never fails the step."""
         with self._sending:
             for name, size in self._sizes():
                 try:
                     self._send_file(name, size)
-                except StepError as error:
+                except Exception as error:  # noqa: BLE001 - reported; the disk, or an answer that is no number
                     self._failed.add(name)
-                    self._report(f"the rest of the log {name} did not reach the engine: {error.message}")
+                    why = error.message if isinstance(error, StepError) else named(error)
+                    self._report(f"the rest of the log {name} did not reach the engine: {why}")
 
     def _send_file(self, name: str, size: int) -> None:
         """Send what a file has now.
 
         Raises:
             StepError: the engine cannot write it, or the attempt must end.
+            OSError: it cannot be read here.
+            ValueError: the engine has answered what is no position.
         """
         with (self._folder / name).open("rb", buffering=0) as file:
             while (sent := self._sent.get(name, 0)) < size:
                 if name not in self._starts:
-                    self._starts[name] = int(self._ask(OpenLog(name)))
+                    self._starts[name] = msgspec.convert(self._ask(OpenLog(name)), int)
                 data = os.pread(file.fileno(), CHUNK_BYTES, sent)
                 if not data:
                     return  # it was cut
