@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,38 @@ class TestSlurm:
                 pass
 
         assert code_of(work, ConfigError)[0] == "AF835"
+
+    def test_a_shared_folder_that_is_slow_keeps_no_other_run_waiting(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        pytest.importorskip("dask_jobqueue", reason="the package dask-jobqueue is not installed")
+        program(tmp_path, "sbatch", "exit 1")
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        options = SlurmOptions(shared_folder=str(tmp_path / "shared"), scheduler_host="127.0.0.1")
+        writes, goes_on = threading.Event(), threading.Event()
+        write = slurm._written
+
+        def slow(tls: TlsFiles, folder: Path) -> Any:
+            writes.set()
+            assert goes_on.wait(60)
+            return write(tls, folder)
+
+        monkeypatch.setattr(slurm, "_written", slow)
+
+        async def submit() -> None:
+            with pytest.raises(ExecutorError):
+                async with slurm_cluster(options, 1, WORKERS, None, print):
+                    pass
+
+        async def work() -> None:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(submit)
+                while not writes.is_set():  # noqa: ASYNC110 - another thread sets it
+                    await anyio.sleep(0.01)
+                goes_on.set()
+
+        in_loop(work)
+        assert list((tmp_path / "shared").iterdir()) == []
 
     def test_the_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(slurm, "import_module", missing)

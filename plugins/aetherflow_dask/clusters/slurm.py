@@ -9,8 +9,8 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ import msgspec
 from distributed.security import Security
 from distributed.utils import get_ip
 
-from aetherflow import ConfigError, ExecutorError, MissingExtra, TlsFiles
+from aetherflow import ConfigError, ExecutorError, MissingExtra, TlsFiles, run_blocking
 from aetherflow_dask.certificates import temporary
 from aetherflow_dask.child import SchedulerRole
 from aetherflow_dask.clusters.options import SlurmOptions
@@ -30,6 +30,9 @@ from aetherflow_dask.clusters.worker_command import Log, Started, WorkerCommand
 
 CANCEL_SECONDS = 30.0
 """How long it may take to cancel the jobs; those that are left end when they find no scheduler."""
+
+REMOVE_SECONDS = 10.0
+"""How long the removal of the certificates may take: the shared folder may hang."""
 
 GIVE_UP_SECONDS = 60
 """Without the scheduler for so long, a worker ends, and with it its job."""
@@ -129,23 +132,25 @@ async def slurm_cluster(
             hint="start the engine where you submit jobs to Slurm",
             code="AF835",
         )
-    _library()
+    await run_blocking(_library)  # its import takes a while
     given, tls = tls, tls or temporary()
     host = options.scheduler_host or get_ip()
-    with _files(given, tls, options.shared_folder) as files:
-        async with own_scheduler(SchedulerRole(tls, "", options.scheduler_port or 0)) as address:
-            seen = f"{address.partition('://')[0]}://{host}:{address.rpartition(':')[2]}"
-            stem = f"aetherflow-{address.rpartition(':')[2]}"
-            orders = [
-                JobOrder(name=f"{stem}-{one}", address=seen, tls=files, options=options, workers=workers)
-                for one in range(1, number + 1)
-            ]
-            async with _submitted(orders, log):
-                yield address, tls
+    async with (
+        _files(given, tls, Path(options.shared_folder)) as files,
+        own_scheduler(SchedulerRole(tls, "", options.scheduler_port or 0)) as address,
+    ):
+        seen = f"{address.partition('://')[0]}://{host}:{address.rpartition(':')[2]}"
+        stem = f"aetherflow-{address.rpartition(':')[2]}"
+        orders = [
+            JobOrder(name=f"{stem}-{one}", address=seen, tls=files, options=options, workers=workers)
+            for one in range(1, number + 1)
+        ]
+        async with _submitted(orders, log):
+            yield address, tls
 
 
-@contextmanager
-def _files(given: TlsFiles | None, tls: TlsFiles, shared_folder: str) -> Iterator[TlsFiles]:
+@asynccontextmanager
+async def _files(given: TlsFiles | None, tls: TlsFiles, shared_folder: Path) -> AsyncIterator[TlsFiles]:
     """Yield the paths of the certificates; those that are texts are in files for the length of the block.
 
     Raises:
@@ -154,20 +159,41 @@ def _files(given: TlsFiles | None, tls: TlsFiles, shared_folder: str) -> Iterato
     if given is not None:
         yield given
         return
-    folder = Path(shared_folder).expanduser().absolute()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        made = TemporaryDirectory(prefix=".aetherflow-cluster-", dir=folder)  # only this user can enter it
+        made = await run_blocking(_written, tls, shared_folder)
     except OSError as error:
         raise ConfigError(
-            f"shared_folder of slurm cannot be written: {folder}: {error.strerror or error}", code="AF835"
+            f"shared_folder of slurm cannot be written: {shared_folder}: {error.strerror or error}",
+            code="AF835",
         ) from None
-    with made as place:
-        paths = {name: Path(place) / f"{name}.pem" for name in ("ca", "cert", "key")}
-        for name, path in paths.items():
+    try:
+        yield TlsFiles(**{name: str(path) for name, path in _paths(made).items()})
+    finally:
+        with anyio.move_on_after(REMOVE_SECONDS, shield=True):
+            await run_blocking(made.cleanup)
+
+
+def _written(tls: TlsFiles, folder: Path) -> TemporaryDirectory[str]:
+    """Write certificates below a folder, which may be slow, as other machines see it too.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = folder.expanduser().absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    made = TemporaryDirectory(prefix=".aetherflow-cluster-", dir=folder)  # only this user can enter it
+    try:
+        for name, path in _paths(made).items():
             path.touch(mode=0o600)
             path.write_text(getattr(tls, name))
-        yield TlsFiles(**{name: str(path) for name, path in paths.items()})
+    except OSError:
+        made.cleanup()
+        raise
+    return made
+
+
+def _paths(made: TemporaryDirectory[str]) -> dict[str, Path]:
+    return {name: Path(made.name) / f"{name}.pem" for name in ("ca", "cert", "key")}
 
 
 @asynccontextmanager
