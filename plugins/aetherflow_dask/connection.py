@@ -310,10 +310,11 @@ class Connection:
             return
         scheduler: Any = self._client.scheduler
         with suppress(OSError):  # the loss of the scheduler is seen elsewhere
-            busy = list(self._at)  # what begins on a new worker meanwhile may be unknown to this answer
+            # What begins on a new worker meanwhile may be unknown to this answer.
+            before = {*self._at, *self._outbox.workers}
             identity = await scheduler.identity(n_workers=-1)
-            self.presence.see(identity)
-            for worker in busy:
+            self.presence.see(identity, before | self._at.keys())
+            for worker in before:
                 if worker not in identity["workers"]:
                     self._has_gone(worker, DIED)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import anyio
 import anyio.abc
@@ -54,6 +54,11 @@ class Outbox:
         self.client: EngineClient | None = None
         self._tasks, self._on_unknown = tasks, on_unknown
         self._boxes: dict[str, _Box] = {}
+
+    @property
+    def workers(self) -> Collection[str]:
+        """The workers that got something, and are not dropped."""
+        return self._boxes.keys()
 
     def put(self, worker: str, message: ToWorker) -> None:
         """Send a message soon, if the worker is not gone; returns at once."""

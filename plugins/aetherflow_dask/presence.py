@@ -23,7 +23,7 @@ class Presence:
     Attributes:
         limit: how many seconds a worker with attempts may be silent.
         threads: how many attempts all workers run at once.
-        names: the names of the workers, also of those that are gone, by their addresses.
+        names: the names of the workers by their addresses; those that are gone for good are forgotten.
         has_workers: set when there was a worker.
     """
 
@@ -50,10 +50,15 @@ class Presence:
         """Call this when the programs of a worker that is gone have had the time to end."""
         self._gone.append((self._now + PROGRAMS_END_SECONDS, on_lost))
 
-    def see(self, identity: Mapping[str, Any]) -> None:
-        """Take what the scheduler says about its workers."""
+    def see(self, identity: Mapping[str, Any], busy: Collection[str] = ()) -> None:
+        """Take what the scheduler says about its workers; forget the others, but those that have attempts."""
         self.threads = int(identity["total_threads"])
-        self.names |= {address: str(one["name"]) for address, one in identity["workers"].items()}
+        known = {address: str(one["name"]) for address, one in identity["workers"].items()}
+        kept = {worker: self.names[worker] for worker in busy if worker in self.names}
+        self.names = {**kept, **known}
+        self._silence = {
+            worker: silence for worker, silence in self._silence.items() if worker in known or worker in busy
+        }
         if self.threads:
             self.has_workers.set()
 
