@@ -164,6 +164,10 @@ class AttemptsHere:
         self._closing: asyncio.Task[str | None] | None = None
         self._loop.call_soon_threadsafe(self._begin_to_beat)
 
+    def ends_with_input(self) -> None:
+        """Let this process end with its standard input also if it stands still then."""
+        self._watchdog.ends_with_input()
+
     def run(self, key: str, topic: str, lost_after: float) -> None:
         """Run an attempt in this thread."""
         start = _Start(self, key, topic, lost_after)

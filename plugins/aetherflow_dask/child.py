@@ -150,6 +150,7 @@ async def _worker(request: WorkerRequest) -> int:
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
             return UNREACHABLE_CODE
         attempts_of(worker).lost_after = request.lost_after
+        attempts_of(worker).ends_with_input()
         threads = "a step" if request.threads == 1 else f"{request.threads} steps"
         offers = [*(f"label {label}" for label in request.labels)]
         offers += [f"{name}: {amount:g}" for name, amount in request.resources.items()]

@@ -362,6 +362,8 @@ async def test_a_worker_that_dies_loses_its_attempts_and_is_started_again(cluste
                 await cluster.run(attempt)
     assert (lost.value.code, lost.value.info().kind) == ("AF882", "lost")
     await _until(lambda: cluster.slots == 8)
+    await _until(lambda: len(cluster.presence.names) == 2)  # the address of the dead one is forgotten
+    assert cluster.presence.names.keys() >= set(cluster._outbox.workers)
 
 
 async def test_a_worker_that_hangs_is_killed_and_its_attempts_are_lost(cluster: Connection) -> None:
@@ -499,7 +501,10 @@ if __name__ == "__main__":
 """
 
 
-async def test_a_local_cluster_ends_with_an_engine_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stands_still", [False, True])
+async def test_a_local_cluster_ends_with_an_engine_that_is_killed(
+    tmp_path: Path, *, stands_still: bool
+) -> None:
     mark = f"TEST_MARK_{uuid.uuid4().hex}"
     engine = subprocess.Popen(  # noqa: ASYNC220 - nothing else is to run meanwhile
         [*ENDS_WITH_THE_TESTS, sys.executable, "-c", HELD],
@@ -513,5 +518,7 @@ async def test_a_local_cluster_ends_with_an_engine_that_is_killed(tmp_path: Path
         there = carrying(mark, "x")
         assert {engine.pid, worker} <= there
         assert len(there) == 3
+        if stands_still:
+            os.kill(worker, signal.SIGSTOP)
         engine.kill()
     await _until(lambda: not carrying(mark, "x"))
