@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 import msgspec
 
@@ -15,7 +15,7 @@ from aetherflow.cli.printing import print_note
 from aetherflow.config.settings import Settings
 from aetherflow.errors import UsageError
 from aetherflow.plugin_output import real_stderr, real_stdout, show_everything
-from aetherflow.ports import UsualTimes
+from aetherflow.ports import Observer, UsualTimes
 from aetherflow.runs.execute_run import ObserverSpec
 from aetherflow.stop_signals import note_stalled_reader
 from aetherflow.written_path import setting_path
@@ -165,7 +165,7 @@ def _log(
 
         if can_repaint(stderr):
             tree = partial(LiveTreeObserver, stderr, level=level, look_up=_usual_times)
-            return ObserverSpec("progress", tree, "drop")
+            return ObserverSpec("progress", tree, "drop", early=partial(_plain_log, stderr, level))
     from aetherflow.observe.colours import shows_colours  # noqa: PLC0415 - not for the tree
     from aetherflow.observe.line_writer import when_full  # noqa: PLC0415 - as above
     from aetherflow.observe.log import (  # noqa: PLC0415 - as above
@@ -191,7 +191,15 @@ def _log(
             colours=not show.plain and shows_colours(stream),
             line_characters=SCREEN_CHARACTERS if is_screen else LINE_CHARACTERS,
         )
-    return ObserverSpec("log", log, when_full(stream), order=order)
+    early = partial(log, shared=None)  # the other channel gets nothing before the run has begun
+    return ObserverSpec("log", log, when_full(stream), order=order, early=early)
+
+
+def _plain_log(stream: TextIO, level: str) -> Observer:
+    """Make what shows lines where a live tree follows."""
+    from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - rarely used
+
+    return LogObserver(stream, format="text", level=level)
 
 
 def _usual_times(state: str, flow_id: str, selected_job: str) -> UsualTimes:

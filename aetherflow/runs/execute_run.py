@@ -151,7 +151,7 @@ async def execute_run(
         async with AsyncExitStack() as stack:
             claimed = await stack.enter_async_context(claim(run, states, clock, precondition, hint))
             secrets = EarlySecrets(run.checked, run.run_id, clock)
-            executors = await _executors_of(run, claimed.stored.state, stack)
+            executors = await _executors_of(run, claimed.stored.state, observers, clock, stack)
             if executors is not None:
                 await while_claimed(executors.open, claimed, clock, control, beside)
             if secrets.are_needed:
@@ -189,7 +189,7 @@ async def execute_run(
                 first_events = [*_first_events(run, start, secrets, clock), *printed]
                 if executors is not None:
                     await executors.end_others(found, start.event)
-                    first_events += executors.notices(events)
+                    first_events += executors.notices()
                     executors.show(bus.announce, events)
                 needed_again = start.secrets
                 del start  # its event holds the whole plan, as long as it is not durable
@@ -204,14 +204,21 @@ async def execute_run(
     return replace(report, resume=resume)
 
 
-async def _executors_of(run: ResolvedRun, state: RunState, stack: AsyncExitStack) -> RunExecutors | None:
+async def _executors_of(
+    run: ResolvedRun,
+    state: RunState,
+    observers: Sequence[ObserverSpec],
+    clock: Clock,
+    stack: AsyncExitStack,
+) -> RunExecutors | None:
     """Return the executors of a run, not open yet; None if it needs none. They are left with the stack."""
     was_elsewhere = any(step.executor for job in state.jobs.values() for step in job.steps.values())
     if not run.checked.executors and not was_elsewhere:
         return None
     from aetherflow.runs.executors import executors_of_run  # noqa: PLC0415 - most runs are local
 
-    return await stack.enter_async_context(executors_of_run(run, state))
+    events = EventFactory(clock, run.checked.plan.flow_id, run.run_id)
+    return await stack.enter_async_context(executors_of_run(run, state, observers, events))
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import get_args
@@ -24,8 +24,10 @@ from aetherflow.plan.plan import JobPlan, StepPlan
 from aetherflow.plugin_output import Level
 from aetherflow.runs.attempts_found import Found, end_others, find_attempts
 from aetherflow.runs.chosen_executors import ExecutorChoice, key_of, named_executor, written_executor
+from aetherflow.runs.early_notices import EarlyNotices
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.packed_run import packed_run
+from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.run_paths import resolve_run_paths
 from aetherflow.runs.worker_check import refuse_other_versions, refuse_unmet_needs
@@ -84,13 +86,17 @@ class RunExecutors:
     Attributes:
         places: which step goes where.
         opened: those that are open, by their names in events.
-        lines: what they had to say before the run began: level and text.
     """
 
-    def __init__(self, run: ResolvedRun, state: RunState, shared: SharedExecutors) -> None:
-        """Find out which executors a run needs, whose history has led to `state`."""
+    def __init__(
+        self, run: ResolvedRun, state: RunState, shared: SharedExecutors, early: EarlyNotices
+    ) -> None:
+        """Find out which executors a run needs, whose history has led to `state`.
+
+        `early` takes what they have to say before the run begins.
+        """
         self.places = StepPlaces(run.checked)
-        self.lines: list[tuple[str, str]] = []
+        self._early = early
         self.opened: dict[str, OpenExecutor] = {}
         self._run = run
         self._params = {**run.params, **state.params}
@@ -109,10 +115,11 @@ class RunExecutors:
                 run, or no worker offers what a step needs.
             ExecutorError: its workers cannot be reached.
         """
-        for name, needs in self._needs.items():
-            await self._open(name, self.places.choices[name], needs)
-        for name in self._sought:
-            await self._seek(name)
+        async with self._early.shown_if_slow():
+            for name, needs in self._needs.items():
+                await self._open(name, self.places.choices[name], needs)
+            for name in self._sought:
+                await self._seek(name)
 
     async def _open(self, name: str, choice: ExecutorChoice, needs: NeedsOfSteps) -> None:
         opening = partial(choice.executor.open, choice.options)
@@ -136,7 +143,7 @@ class RunExecutors:
             await self._open(name, choices[name], {})
         except AetherFlowError as error:
             message = f"steps of the run may still work on the executor {name!r}, which cannot be asked: "
-            self.lines.append(("warning", message + error.message))
+            self._early.add("warning", message + error.message)
 
     async def _check_folders(self, name: str, opened: OpenExecutor) -> None:
         checked = self._run.checked
@@ -151,9 +158,9 @@ class RunExecutors:
         """Leave the executors; the last run that uses one closes it."""
         await self._stack.aclose()
 
-    def notices(self, events: EventFactory) -> list[e.Notice]:
-        """Return what the executors had to say before the run began."""
-        return [events.notice(_level(level), text) for level, text in self.lines]
+    def notices(self) -> list[e.Notice]:
+        """Return what the executors had to say before the run began, and nobody has seen."""
+        return self._early.take()
 
     def show(self, announce: Callable[[e.Event], None], events: EventFactory) -> None:
         """Announce what the executors say from now on."""
@@ -161,7 +168,7 @@ class RunExecutors:
 
     def _log(self, level: str, text: str) -> None:
         if self._show is None:
-            self.lines.append((level, text))
+            self._early.add(_level(level), text)
         else:
             self._show(level, text)
 
@@ -178,9 +185,7 @@ class RunExecutors:
         """End the attempts that were found and do not go on, before anything is begun again."""
         reattached = event.reattached if isinstance(event, e.RunResumed) else ()
         for step in await end_others(self.opened, found, reattached):
-            self.lines.append(
-                ("warning", f"the attempt of {step} on a worker does not continue: it was ended")
-            )
+            self._early.add("warning", f"the attempt of {step} on a worker does not continue: it was ended")
 
     @asynccontextmanager
     async def placements(
@@ -248,10 +253,19 @@ class NotOpen:
 
 
 @asynccontextmanager
-async def executors_of_run(run: ResolvedRun, state: RunState) -> AsyncIterator[RunExecutors]:
-    """Give the executors of a run for a block, not open yet; at its end they are left."""
+async def executors_of_run(
+    run: ResolvedRun, state: RunState, observers: Sequence[ObserverSpec], events: EventFactory
+) -> AsyncIterator[RunExecutors]:
+    """Give the executors of a run for a block, not open yet; at its end they are left.
+
+    Args:
+        run: the run.
+        state: what its history has led to.
+        observers: of the run; some show what the executors say before it begins.
+        events: makes notices of it.
+    """
     async with executors_in_use() as shared:
-        executors = RunExecutors(run, state, shared)
+        executors = RunExecutors(run, state, shared, EarlyNotices(observers, events))
         try:
             yield executors
         finally:

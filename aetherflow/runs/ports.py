@@ -24,6 +24,7 @@ class ObserverSpec(msgspec.Struct, frozen=True):
         when_full: wait for the observer, wait at most a moment (for a reader), or drop events.
         reopen: opens the file of the observers again, which a log rotation has renamed; raises a UsageError.
         order: in which the observers write; a server runs it, and its own observer closes it.
+        early: makes what shows notices of the time before the run has begun; None: they wait for the run.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ObserverSpec(msgspec.Struct, frozen=True):
     when_full: WhenFull = "drop"
     reopen: Callable[[], Awaitable[None]] | None = None
     order: TimeOrder | None = None
+    early: Callable[[], Observer] | None = None
 
 
 class ClaimPrecondition(msgspec.Struct, frozen=True, eq=False):

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 
 import anyio
+import msgspec
 from msgspec.structs import replace
 
 from aetherflow import ExecutorError, one_error
@@ -13,9 +21,12 @@ from aetherflow_dask.client import EngineClient
 from aetherflow_dask.clusters.worker_command import Log, Started, WorkerCommand
 from aetherflow_dask.connection import Connection
 from aetherflow_dask.local_cluster import local_cluster
-from aetherflow_dask.options import DaskOptions
+from aetherflow_dask.options import ClusterKind, DaskOptions
 
 CLOSE_SECONDS = 5.0
+QUIET_SECONDS = 3.0
+"""When something is awaited for so long, a line says what."""
+
 PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -30,7 +41,7 @@ async def opened(options: DaskOptions, log: Log) -> AsyncIterator[Connection]:
     """
     async with _cluster(options, log) as cluster, one_error() as tasks:
         connection = Connection(cluster, tasks, log)
-        link = _Link(cluster, connection, log)
+        link = _Link(cluster, connection, log, _awaited_of(options))
         try:
             await link.connect()
             tasks.start_soon(connection.watch)
@@ -50,7 +61,9 @@ async def _cluster(options: DaskOptions, log: Log) -> AsyncIterator[DaskOptions]
     if options.address:
         yield options
         return
-    async with _started(options, log) as (address, security):
+    async with AsyncExitStack() as stack:
+        with _said_if_slow(log, f"waiting for {_awaited_of(options).start}"):
+            address, security = await stack.enter_async_context(_started(options, log))
         yield replace(
             options,
             address=address,
@@ -62,6 +75,66 @@ async def _cluster(options: DaskOptions, log: Log) -> AsyncIterator[DaskOptions]
             resources={},
             labels=[],
         )
+
+
+class _Awaited(msgspec.Struct, frozen=True):
+    """What a cluster is awaited for, in words.
+
+    Attributes:
+        start: what starts it.
+        worker: its first worker.
+        hint: what to do if none comes.
+    """
+
+    start: str
+    worker: str
+    hint: str
+
+
+_MORE_TIME = "or give it more time: connect_within"
+_AWAITED: Mapping[ClusterKind, _Awaited] = {
+    "local": _Awaited(
+        "the scheduler on this machine",
+        "a first worker on this machine",
+        f"look at what its processes said above, {_MORE_TIME}",
+    ),
+    "ssh": _Awaited(
+        "the scheduler on this machine, and for SSH to the hosts",
+        "a first worker on one of the hosts",
+        f"look at what workers said above; they must reach this machine: scheduler_host; {_MORE_TIME}",
+    ),
+    "slurm": _Awaited(
+        "the scheduler on this machine, and for sbatch",
+        "a first job of Slurm to run",
+        f"look at the jobs: squeue --me; they must reach this machine: scheduler_host; {_MORE_TIME}",
+    ),
+    "kubernetes": _Awaited(
+        "Kubernetes to make the scheduler",
+        "a first pod to run",
+        f"look at the pods: kubectl get pods, {_MORE_TIME}",
+    ),
+}
+
+
+def _awaited_of(options: DaskOptions) -> _Awaited:
+    if not options.address:
+        return _AWAITED[options.cluster or "local"]
+    return _Awaited(
+        "",
+        f"a first worker: aetherflow worker {options.address}",
+        "start its scheduler (dask scheduler) and workers (aetherflow worker ADDRESS), "
+        "or correct address and security",
+    )
+
+
+@contextmanager
+def _said_if_slow(log: Log, text: str) -> Iterator[None]:
+    """Say once what is awaited, if the block takes longer than a moment."""
+    saying = asyncio.get_running_loop().call_later(QUIET_SECONDS, log, "info", text)
+    try:
+        yield
+    finally:
+        saying.cancel()
 
 
 def _started(options: DaskOptions, log: Log) -> AbstractAsyncContextManager[Started]:
@@ -91,8 +164,9 @@ def _started(options: DaskOptions, log: Log) -> AbstractAsyncContextManager[Star
 class _Link:
     """Holds the connection to the scheduler."""
 
-    def __init__(self, options: DaskOptions, connection: Connection, log: Log) -> None:
+    def __init__(self, options: DaskOptions, connection: Connection, log: Log, awaited: _Awaited) -> None:
         self._options, self._connection, self._log = options, connection, log
+        self._awaited = awaited
         self._client: EngineClient | None = None
         self._lost = anyio.Event()
 
@@ -102,22 +176,26 @@ class _Link:
         Raises:
             ExecutorError: nobody answers in time, or no worker is there.
         """
-        options = self._options
+        address, seconds = self._options.address, self._options.connect_within
         problem = "no answer"
-        with anyio.move_on_after(options.connect_within) as within:
-            while self._client is None:
-                try:
-                    await self._try()
-                except OSError as error:
-                    problem = str(error) or type(error).__name__
-                    await anyio.sleep(PAUSE_SECONDS)
+        with anyio.move_on_after(seconds) as within:
+            with _said_if_slow(
+                self._log, f"waiting for the Dask scheduler at {address} (up to {seconds:g} s)"
+            ):
+                while self._client is None:
+                    try:
+                        await self._try()
+                    except OSError as error:
+                        problem = str(error) or type(error).__name__
+                        await anyio.sleep(PAUSE_SECONDS)
             problem = "it has no workers"
-            await self._connection.presence.has_workers.wait()
+            left = max(within.deadline - anyio.current_time(), 0)
+            with _said_if_slow(self._log, f"waiting for {self._awaited.worker} (up to {left:.0f} s)"):
+                await self._connection.presence.has_workers.wait()
         if within.cancelled_caught:
             raise ExecutorError(
-                f"the Dask cluster at {options.address} cannot be used: {problem}",
-                hint="start its scheduler (dask scheduler) and workers (aetherflow worker ADDRESS), "
-                "or correct address and security",
+                f"the Dask cluster at {address} cannot be used: {problem}; it was tried for {seconds:g} s",
+                hint=self._awaited.hint,
                 code="AF883",
             )
 
