@@ -79,7 +79,7 @@ class TcpProxy:
         self._cut: _Cut | None = None
         self._each: Callable[[], _Cut] | None = None
         self._open: set[_Connection] = set()
-        self._accepting: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
         # A socket that is bound and never listens: it keeps the port while connections are refused.
@@ -138,7 +138,7 @@ class TcpProxy:
             for connection in self._open:
                 connection.cut = None
             self._flowing.set()
-            if self._accepting is None:
+            if self._listener is None:
                 self._listen()
 
         self._call(heal)
@@ -155,6 +155,7 @@ class TcpProxy:
     ) -> None:
         async def end() -> None:
             self._stop_listening()
+            await asyncio.sleep(0)  # what was accepted has begun to be served
             waiting = [connection.ended.wait() for connection in self._open]
             self._end_all("rst")
             await asyncio.gather(*waiting)
@@ -174,21 +175,23 @@ class TcpProxy:
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result(10)
 
     def _listen(self) -> None:
-        listener = _bound(self.port)
-        listener.listen(100)
-        self._accepting = self._loop.create_task(self._accept(listener))
+        self._listener = _bound(self.port)
+        self._listener.listen(100)
+        self._loop.add_reader(self._listener, self._accept, self._listener)
 
     def _stop_listening(self) -> None:
-        if self._accepting is not None:
-            self._accepting.cancel()
-            self._accepting = None
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
-    async def _accept(self, listener: socket.socket) -> None:
-        with listener:
-            while True:
-                client, _ = await self._loop.sock_accept(listener)
-                self.connections += 1
-                self._loop.create_task(self._serve(client))
+    def _accept(self, listener: socket.socket) -> None:
+        """Accept a connection. A task that waited for one would lose it if it were cancelled just then."""
+        with suppress(OSError):  # the client has gone already
+            client, _ = listener.accept()
+            client.setblocking(False)
+            self.connections += 1
+            self._loop.create_task(self._serve(client))
 
     async def _serve(self, client: socket.socket) -> None:
         """Forward one connection in both directions until both have ended or it is cut."""
