@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cli.command_line import CommandLine, Result
-from tests.servers.free_port import free_port
+from tests.servers.free_port import silent_port
 
 ITEMS = "type: check_items, inputs: {items: [x]}"
 LOCK = "type: with_lock, inputs: {lock_key: k, step: {type: check_items, inputs: {items: [x]}}}"
@@ -50,9 +50,10 @@ def test_steps_go_where_they_say_and_needs_are_met(cli: CommandLine) -> None:
 
 
 def test_the_option_wins_over_the_flow_but_not_over_a_step(cli: CommandLine) -> None:
-    flow(cli, f'address: "tcp://127.0.0.1:{free_port()}"')
+    with silent_port() as port:
+        flow(cli, f'address: "tcp://127.0.0.1:{port}"')
 
-    result = run(cli, "--executor", "local")
+        result = run(cli, "--executor", "local")
 
     assert result.code == 0, result
     assert placed(result) == []
@@ -70,9 +71,10 @@ def test_a_label_that_no_worker_has_is_refused_and_nothing_is_stored(cli: Comman
 
 
 def test_a_cluster_that_does_not_answer_is_a_matter_of_time_and_nothing_is_stored(cli: CommandLine) -> None:
-    flow(cli, f'address: "tcp://127.0.0.1:{free_port()}", connect_within: 1s')
+    with silent_port() as port:
+        flow(cli, f'address: "tcp://127.0.0.1:{port}", connect_within: 1s')
 
-    result = run(cli)
+        result = run(cli)
 
     assert result.code == 75, result
     assert "AF883" in result.err

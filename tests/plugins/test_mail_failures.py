@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from aetherflow import ConfigError, StepError
 from tests.plugins.mail_run import MailRun, open_mail
+from tests.servers.free_port import silent_port
 from tests.servers.smtp_server import Tls, smtp_server
 
 pytestmark = pytest.mark.asyncio
@@ -118,9 +118,8 @@ async def test_a_port_that_begins_with_tls_is_waited_for_and_explained(tmp_path:
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    error = await failure(tmp_path, {"port": port})
+    with silent_port() as port:
+        error = await failure(tmp_path, {"port": port})
 
     assert (error.code, error.kind) == ("AF365", "connection")
     assert (

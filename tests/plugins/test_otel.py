@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.cli.command_line import CommandLine
 from tests.plugins.observed_runs import Watched
+from tests.servers.free_port import silent_port
 from tests.servers.otlp_receiver import OtlpReceiver, attributes, otlp_receiver
 
 pytestmark = pytest.mark.asyncio
@@ -238,12 +238,10 @@ async def test_a_receiver_that_is_not_there_is_a_warning_at_the_end(cli: Command
     cli.write("flow.yaml", FLOW)
     for name in ("north", "south"):
         (cli.folder / name).touch()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-
-    env = {"AETHERFLOW_OBSERVERS": "otel", "OTEL_EXPORTER_OTLP_ENDPOINT": url}
-    done = await anyio.to_thread.run_sync(lambda: cli.run("run", "flow.yaml", env=env))
+    with silent_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        env = {"AETHERFLOW_OBSERVERS": "otel", "OTEL_EXPORTER_OTLP_ENDPOINT": url}
+        done = await anyio.to_thread.run_sync(lambda: cli.run("run", "flow.yaml", env=env))
 
     assert done.code == 0
     assert f"spans did not reach {url}/v1/traces: [Errno 111] Connection refused" in done.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from aetherflow_rest.settings import RetryOptions
 from aetherflow import ConfigError, StepError
 from tests.plugins.rest_parts import at_once, opened, resource
 from tests.servers.certificates import Authority
+from tests.servers.free_port import silent_port
 from tests.servers.http_server import Answer, HttpServer, Request
 from tests.servers.tcp_proxy import How, TcpProxy
 
@@ -364,9 +364,8 @@ async def test_a_client_certificate_is_not_shown_to_another_server(tmp_path: Pat
 
 @pytest.mark.asyncio
 async def test_each_failure_of_the_network_has_its_sentence() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    error = await failure(f"http://127.0.0.1:{port}")
+    with silent_port() as port:
+        error = await failure(f"http://127.0.0.1:{port}")
     assert error.message == f"resource 'api': 127.0.0.1:{port} refuses connections: nothing listens there"
     assert (error.code, error.kind) == ("AF375", "connection")
 

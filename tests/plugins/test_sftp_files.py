@@ -17,6 +17,7 @@ from aetherflow_sftp.sftp_connector import SftpFiles
 
 from aetherflow import StepError
 from tests.plugins.sftp_resources import content, opened
+from tests.servers.free_port import free_port
 from tests.servers.openssh import SFTP_SERVER, needs_openssh, openssh
 from tests.servers.sftp_server import server_process, sftp_server
 from tests.servers.tcp_proxy import TcpProxy
@@ -396,7 +397,7 @@ async def test_a_cancelled_transfer_leaves_the_session_usable(tmp_path: Path) ->
 
 async def test_a_server_that_dies_and_starts_again_is_used_again(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        with server_process(tmp_path) as (process, config):
+        with server_process(tmp_path, free_port()) as (process, config):
             box = await stack.enter_async_context(opened(config))
             await box.write("/a", content(b"1"))
             process.kill()

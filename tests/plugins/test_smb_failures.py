@@ -19,6 +19,7 @@ from aetherflow_smb.smbclient_connector import SmbClientConnector
 from aetherflow.errors import FailureKind, StepError
 from aetherflow.sdk.connector import Resource
 from tests.polling import eventually
+from tests.servers.free_port import silent_port
 from tests.servers.samba import Samba
 from tests.servers.tcp_proxy import Direction, TcpProxy
 
@@ -152,23 +153,16 @@ async def test_a_file_that_another_program_has_open_may_be_free_later(samba_serv
     await files.aclose()
 
 
-def refused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     ("config", "said"),
     [
         ({"server": "nas01.invalid"}, "the name nas01.invalid is not known"),
-        ({"port": refused_port()}, "refuses the connection"),
+        ({}, "refuses the connection"),
     ],
 )
 async def test_a_server_that_is_not_there_is_said(config: dict[str, Any], said: str) -> None:
-    server = Samba(445, Path("/nowhere"))
-
-    error = await failure(connect(server, **config))
+    with silent_port() as port:
+        error = await failure(connect(Samba(port, Path("/nowhere")), **config))
 
     assert said in error.message
     assert (error.code, error.kind) == ("AF347", "connection")

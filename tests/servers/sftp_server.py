@@ -152,7 +152,7 @@ def _host_key(file: Path) -> asyncssh.SSHKey:
 
 
 @contextmanager
-def server_process(folder: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def server_process(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run a server as a process of its own, which a test may kill; give it and the config of a resource.
 
     A second one with the same folder and port is the same server to its clients.

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
+from tests.servers.free_port import silent_port
 from tests.servers.tcp_proxy import Direction, How, TcpProxy
 
 MILLION = b"x" * 1_000_000
@@ -151,9 +152,12 @@ def test_refused_connections_leave_the_open_ones_alone() -> None:
 
 
 def test_a_server_that_is_not_there_is_a_reset() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    with TcpProxy(port) as proxy, pytest.raises(ConnectionResetError), connected(proxy) as client:
+    with (
+        silent_port() as port,
+        TcpProxy(port) as proxy,
+        pytest.raises(ConnectionResetError),
+        connected(proxy) as client,
+    ):
         client.recv(1)
 
 
