@@ -15,16 +15,24 @@ import typer
 
 from aetherflow.cli import completers
 from aetherflow.cli.environment_here import environment_here
-from aetherflow.cli.options import split_param
 from aetherflow.cli.printing import print_json_line, print_note
+from aetherflow.cli.worker_options import (
+    ADDRESS_VARIABLE,
+    amounts,
+    distinct_labels,
+    memory_size,
+    own_address,
+    scheduler_address,
+    seconds,
+)
 from aetherflow.errors import UsageError
 from aetherflow.registry import executor_class
 from aetherflow.sdk.executor import TlsFiles, WorkerRequest
-from aetherflow.spec.duration import parse_duration
+from aetherflow.spec.flow import LOCAL
 from aetherflow.working_directory import absolute
 
-ADDRESS_VARIABLE = "DASK_SCHEDULER_ADDRESS"
-"""Where Dask itself looks for the address, as in the containers of its operator for Kubernetes."""
+LEAST_LOST_AFTER = 5.0
+"""As for the option `lost_after` of the executor (seconds): workers beat every two."""
 
 Address = Annotated[
     str,
@@ -153,8 +161,19 @@ def worker(
     """Run steps for other machines, as a worker of a Dask cluster. SIGTERM or Ctrl-C stops it."""
     if log_format not in ("text", "json"):
         raise UsageError(f"--log-format {log_format}: it is text or json")
+    if executor == LOCAL:
+        raise UsageError("--executor local: it has no workers", hint="aetherflow worker --executor dask ...")
     tls = _tls((tls_ca, tls_cert, tls_key))
     file = str(absolute(scheduler_file)) if scheduler_file else ""
+    scheduler = scheduler_address(address, file)
+    labels, resources = distinct_labels(label or ()), amounts(resource or ())
+    listens = own_address("--listen", listen, scheduler)
+    contacts = own_address("--contact", contact, scheduler)
+    memory = memory_size(memory_limit)
+    lost, give_up = (
+        seconds("--lost-after", lost_after, LEAST_LOST_AFTER),
+        seconds("--give-up-after", give_up_after),
+    )
     folder = absolute(work_root) if work_root else None
     if threads is not None and threads < 1:
         raise UsageError(f"--threads {threads}: it must be at least 1")
@@ -163,47 +182,23 @@ def worker(
     settings = environment_here().settings
     given = _tls_of_stdin() if stdin else None
     request = WorkerRequest(
-        address=_address(address, file),
+        address=scheduler,
         scheduler_file=file,
         threads=threads or len(os.sched_getaffinity(0)),
         name=name,
-        labels=tuple(dict.fromkeys(label or ())),
-        resources=_amounts(resource or ()),
+        labels=labels,
+        resources=resources,
         tls=given or tls,
-        folder=str(folder or absolute(settings.work_root)),
-        listen=listen,
-        contact=contact,
-        memory_limit=memory_limit,
-        lost_after=_seconds("--lost-after", lost_after),
-        give_up_after=_seconds("--give-up-after", give_up_after),
+        folder=_usable(folder or absolute(settings.work_root), "--work-root" if folder else "work_root"),
+        listen=listens,
+        contact=contacts,
+        memory_limit=memory,
+        lost_after=lost,
+        give_up_after=give_up,
         ends_with_stdin=stdin,
     )
     gc.enable()
     return executor_class(executor)().serve(request, _log(as_json=log_format == "json"))
-
-
-def _address(address: str, scheduler_file: str) -> str:
-    """Return the address of the scheduler; empty if a file names it.
-
-    Raises:
-        UsageError: there is none, there are two, or it is no address.
-    """
-    if address and scheduler_file:
-        raise UsageError("ADDRESS and --scheduler-file both name the scheduler", hint="leave one of them out")
-    if scheduler_file:
-        return ""
-    found = address or os.environ.get(ADDRESS_VARIABLE, "")
-    if not found:
-        raise UsageError(
-            "name the scheduler: aetherflow worker tls://HOST:8786",
-            hint="a scheduler is started by: dask scheduler; see aetherflow help executors",
-        )
-    protocol, separator, place = found.partition("://")
-    if not separator:
-        protocol, place = "tcp", found
-    if protocol not in ("tcp", "tls") or not place.rpartition(":")[0]:
-        raise UsageError(f"{found}: write the address of the scheduler as tcp://HOST:PORT or tls://HOST:PORT")
-    return f"{protocol}://{place}"
 
 
 def _tls(files: Sequence[Path | None]) -> TlsFiles | None:
@@ -238,39 +233,6 @@ def _tls_of_stdin() -> TlsFiles | None:
         raise UsageError(f"--stdin: the first line is no JSON with ca, cert and key: {error}") from None
 
 
-def _amounts(texts: Sequence[str]) -> dict[str, float]:
-    """Return the resources that options name.
-
-    Raises:
-        UsageError: one is not `NAME=N` with a number above zero.
-    """
-    amounts = {}
-    for text in texts:
-        try:
-            resource, number = split_param(text)
-            amounts[resource] = float(number)
-        except (UsageError, ValueError):
-            raise UsageError(f"--resource {text}: write it as NAME=N, such as SFTP=2") from None
-        if not 0 < amounts[resource] < float("inf"):
-            raise UsageError(f"--resource {text}: the number must be above zero")
-    return amounts
-
-
-def _seconds(option: str, text: str) -> float:
-    """Return the seconds of an option.
-
-    Raises:
-        UsageError: it is no duration above zero.
-    """
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
-    if seconds <= 0:
-        raise UsageError(f"{option} {text}: it must be above zero")
-    return seconds
-
-
 def _enter(project: Path) -> None:
     """Make a folder the working directory.
 
@@ -281,6 +243,21 @@ def _enter(project: Path) -> None:
         os.chdir(project.parent if project.is_file() else project)
     except OSError as error:
         raise UsageError(f"--project {project}: {error.strerror or error}") from None
+
+
+def _usable(folder: Path, called: str) -> str:
+    """Return a folder, which is made if it is not there.
+
+    Raises:
+        UsageError: it cannot be made, or not be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{called} {folder}: {error.strerror or error}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{called} {folder}: this user may not write there")
+    return str(folder)
 
 
 def _log(*, as_json: bool) -> Callable[[str, str], None]:

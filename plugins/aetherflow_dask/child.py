@@ -32,6 +32,15 @@ LOST_CODE = 75
 UNREACHABLE_CODE = 69
 """The exit code of a worker that has never found its scheduler."""
 
+CANNOT_START_CODE = 78
+"""The exit code of a worker that cannot be what it was asked to, as its port is taken; it has said why."""
+
+REFUSED_CODE = 1
+"""The exit code of a worker that its scheduler did not take, as another one has its name. It has said why."""
+
+QUIET_SECONDS = 3.0
+"""When the scheduler is awaited for so long, a line says so."""
+
 CLOSE_SECONDS = 20.0
 
 
@@ -121,6 +130,7 @@ def _security(tls: TlsFiles | None) -> Security | None:
 async def _worker(request: WorkerRequest) -> int:
     import dask.config  # noqa: PLC0415
     from distributed import Worker  # noqa: PLC0415
+    from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     from aetherflow_dask.attempts_here import attempts_of  # noqa: PLC0415
     from aetherflow_dask.on_worker import LABEL, PLENTY, AttemptsPlugin  # noqa: PLC0415
@@ -128,27 +138,43 @@ async def _worker(request: WorkerRequest) -> int:
     resources = {name: float(amount) for name, amount in request.resources.items()}
     resources |= {f"{LABEL}{label}": PLENTY for label in request.labels}
     protocol, host, port = _listens(request)
+    scheduler = f"at {request.address}" if request.address else f"that writes {request.scheduler_file}"
+    waiting = f"waiting for the scheduler {scheduler} (up to {request.give_up_after:g} s)"
+    saying = asyncio.get_running_loop().call_later(QUIET_SECONDS, _say, waiting)
     with dask.config.set({"distributed.worker.profile.enabled": False}):
-        worker = Worker(
-            request.address or None,
-            scheduler_file=request.scheduler_file or None,
-            nthreads=request.threads,
-            name=request.name or None,
-            resources=resources,
-            security=_security(request.tls),
-            protocol=protocol,
-            host=host,
-            port=port,
-            contact_address=request.contact or None,
-            memory_limit=request.memory_limit or 0,
-            death_timeout=request.give_up_after,
-            plugins=(AttemptsPlugin(),),
-        )
         try:
+            if request.scheduler_file:
+                await _until_there(Path(request.scheduler_file), request.give_up_after)
+            worker = Worker(
+                request.address or None,
+                scheduler_file=request.scheduler_file or None,
+                nthreads=request.threads,
+                name=request.name or None,
+                resources=resources,
+                security=_security(request.tls),
+                protocol=protocol,
+                host=host,
+                port=port,
+                contact_address=request.contact or None,
+                memory_limit=request.memory_limit or 0,
+                death_timeout=request.give_up_after,
+                plugins=(AttemptsPlugin(),),
+            )
             await worker
-        except (OSError, TimeoutError) as error:
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        except TimeoutError:
             return UNREACHABLE_CODE
+        except Exception as error:  # noqa: BLE001 - Dask raises anything; its cause says what a person can mend
+            cause = _cause_of(error)
+            said = str(cause) or type(cause).__name__
+            if "name taken" in said:
+                said = (
+                    f"the cluster has a worker called {request.name!r}: end that one, or give another --name"
+                )
+            print(f"error: {said}", file=sys.stderr)  # noqa: T201
+            is_here = isinstance(cause, OSError) and not isinstance(cause, CommClosedError)
+            return CANNOT_START_CODE if is_here else REFUSED_CODE
+        finally:
+            saying.cancel()
         attempts_of(worker).lost_after = request.lost_after
         attempts_of(worker).ends_with_input()
         threads = "a step" if request.threads == 1 else f"{request.threads} steps"
@@ -160,6 +186,24 @@ async def _worker(request: WorkerRequest) -> int:
             f"AetherFlow {__version__}, Python {platform.python_version()}"
         )
         return await _until_asked(worker.finished(), worker.close)
+
+
+async def _until_there(file: Path, seconds: float) -> None:
+    """Wait for the file of the scheduler.
+
+    Raises:
+        TimeoutError: it did not come in time.
+    """
+    async with asyncio.timeout(seconds):
+        while not file.exists():  # noqa: ASYNC110, ASYNC240 - nothing else runs in this process yet
+            await asyncio.sleep(0.2)
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """Return what made Dask say that a worker failed to start."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _listens(request: WorkerRequest) -> tuple[str | None, str | None, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import msgspec
@@ -54,6 +55,7 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
+        _check_labels(self.labels)
         if self.address and self.cluster is not None:
             raise ValueError("address names a cluster that runs, cluster one to start: write one of them")
         if self.address:
@@ -73,6 +75,15 @@ class DaskOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             raise ValueError("a cluster local has its own certificates: leave security out")
         if self.cluster == "kubernetes" and self.security:
             raise ValueError("a cluster kubernetes has no certificates: leave security out")
+
+
+def _check_labels(labels: Collection[str]) -> None:
+    """Refuse what looks like several labels, or has spaces around it."""
+    for label in labels:
+        if "," in label or not label or label != label.strip():
+            raise ValueError(
+                f"a label is a name as runs_on has it, and {label!r} is none: labels: [big, fast]"
+            )
 
 
 def _check_address(address: str, *, has_certificates: bool) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import msgspec
 
 from aetherflow import ConfigError, ExecutorError, WorkerRequest
-from aetherflow_dask.child import LOST_CODE, UNREACHABLE_CODE, WorkerRole
+from aetherflow_dask.child import CANNOT_START_CODE, LOST_CODE, UNREACHABLE_CODE, WorkerRole
 
 PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -29,7 +29,7 @@ def serve(request: WorkerRequest, log: Callable[[str, str], None]) -> int:
     """Run a worker until SIGTERM or SIGINT asks it to stop; see `aetherflow.Executor.serve`.
 
     Raises:
-        ConfigError: the request cannot be used.
+        ConfigError: the request cannot be used, or a first worker does not start.
         ExecutorError: the scheduler cannot be reached.
     """
     if not request.address and not request.scheduler_file:
@@ -55,13 +55,14 @@ class _Kept:
         """Start the worker again and again until it is asked to stop; return the exit code.
 
         Raises:
+            ConfigError: a first worker does not start; a later one is tried again.
             ExecutorError: the scheduler cannot be reached.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
         if self._request.ends_with_stdin:
             threading.Thread(target=self._end_with_input, daemon=True).start()
-        pause = PAUSE_SECONDS
+        pause, has_started = PAUSE_SECONDS, False
         while not self._is_asked.is_set():
             begun = time.monotonic()
             code = self._once()
@@ -70,10 +71,18 @@ class _Kept:
             if code == UNREACHABLE_CODE:
                 raise ExecutorError(
                     f"the scheduler at {self._request.address or self._request.scheduler_file} "
-                    f"cannot be reached for {self._request.give_up_after:.0f} s",
+                    f"did not let the worker in within {self._request.give_up_after:g} s",
                     hint="start it (dask scheduler), or correct the address and the certificates",
                     code="AF883",
                 )
+            if code == CANNOT_START_CODE and not has_started:
+                raise ConfigError(
+                    "the worker does not start; why is above",
+                    hint="correct its options: --listen and --contact name an address of this machine, "
+                    "and a port that is free",
+                    code="AF814",
+                )
+            has_started = True
             pause = PAUSE_SECONDS if time.monotonic() - begun > STEADY_SECONDS else pause
             why = "has lost its scheduler" if code == LOST_CODE else f"has ended ({_ended(code)})"
             self._log("warning", f"the worker {why}; it is started again")

@@ -56,6 +56,17 @@ def test_a_worker_is_started_with_what_the_options_say(requests: list[WorkerRequ
     assert request.folder.endswith("/w")
 
 
+def test_addresses_of_the_worker_have_the_protocol_of_the_scheduler(requests: list[WorkerRequest]) -> None:
+    words = "[::1]:8786 --listen 0.0.0.0:9000 --contact tcp://loader1:9000 --memory-limit 4GiB"
+
+    assert run_command_line(["worker", *words.split()]) == 0
+
+    (request,) = requests
+    assert request.address == "tcp://[::1]:8786"
+    assert (request.listen, request.contact) == ("tcp://0.0.0.0:9000", "tcp://loader1:9000")
+    assert request.memory_limit == str(4 * 2**30)
+
+
 def test_the_words_of_dask_are_understood(requests: list[WorkerRequest], cli: CommandLine) -> None:
     for name in ("ca", "cert", "key"):
         cli.write(f"{name}.pem", "")
@@ -116,6 +127,32 @@ def test_the_lines_of_a_worker_may_be_json(
         ("engine:1 --resource SFTP=nan", "--resource SFTP=nan: the number must be above zero"),
         ("engine:1 --lost-after soon", "--lost-after: 'soon' is no duration"),
         ("engine:1 --lost-after 0s", "--lost-after 0s: it must be above zero"),
+        ("engine:1 --lost-after 1s", "--lost-after 1s: it must be at least 5 s"),
+        ("engine:1 --give-up-after 0s", "--give-up-after 0s: it must be above zero"),
+        ("engine:99999", "engine:99999: write the address of the scheduler as tcp://HOST:PORT"),
+        ("engine:0", "engine:0: write the address of the scheduler as tcp://HOST:PORT"),
+        ("engine:abc", "engine:abc: write the address of the scheduler as tcp://HOST:PORT"),
+        ("engine:1 --label a,b", "--label a,b: it is one label, without a comma"),
+        ("engine:1 --label a,b", "hint: write --label a --label b"),
+        ("engine:1 --label=", "--label '': write the name that runs_on has, as --label big"),
+        ("engine:1 --resource A=1,B=2", "such as SFTP=2; for several, repeat the option"),
+        ("engine:1 --resource A=1 --resource A=2", "--resource A=2: A was given before, as 1"),
+        (
+            "engine:1 --listen foo",
+            "--listen foo: write it with host and port, as --listen tcp://10.0.0.7:9000",
+        ),
+        ("engine:1 --listen tcp://:x", "--listen tcp://:x: write it with host and port"),
+        ("engine:1 --listen 10.0.0.7", "--listen 10.0.0.7: write it with host and port"),
+        ("engine:1 --contact foo", "--contact foo: write it with host and port, as --contact tcp://10.0.0.7"),
+        (
+            "engine:1 --listen tls://0.0.0.0:1",
+            "the scheduler at tcp://engine:1 is reached by tcp, and so are",
+        ),
+        ("engine:1 --listen tls://0.0.0.0:1", "hint: write --listen tcp://0.0.0.0:1"),
+        ("engine:1 --memory-limit lots", "--memory-limit: 'lots' is no size"),
+        ("engine:1 --memory-limit 4", "--memory-limit 4: a worker would take no step with so little"),
+        ("engine:1 --executor local", "--executor local: it has no workers"),
+        ("engine:1 --work-root /proc/nowhere", "--work-root /proc/nowhere: No such file or directory"),
         ("engine:1 --log-format xml", "--log-format xml: it is text or json"),
         ("engine:1 --project nowhere", "--project nowhere: No such file or directory"),
         ("engine:1 --project nowhere/at/all", "--project nowhere/at/all: No such file or directory"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 from tests.cli.command_line import CommandLine, no_trace
 from tests.dask.cluster import Cluster
@@ -63,3 +64,34 @@ def test_a_first_worker_is_awaited_and_the_run_begins_with_it(cli: CommandLine, 
 
     assert (result.code, no_trace(result)) == (0, True), result
     assert "waiting for" not in result.out
+
+
+def test_a_worker_that_cannot_have_its_port_does_not_try_for_ever(cli: CommandLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = cli.run("worker", f"tcp://127.0.0.1:{free_port()}", "--listen", f"tcp://127.0.0.1:{port}")
+
+    assert (result.code, no_trace(result)) == (2, True), result
+    assert "Address already in use" in result.err
+    assert "error[AF814]: the worker does not start; why is above" in result.err
+
+
+def test_a_worker_says_that_it_waits_for_its_scheduler(cli: CommandLine) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with cli.start("worker", address, "--log-format", "json") as running:
+        running.event("worker", message=f"waiting for the scheduler at {address} (up to 60 s)")
+        running.send(signal.SIGTERM)
+        result = running.end()
+
+    assert (result.code, no_trace(result)) == (0, True), result
+
+
+def test_a_name_that_is_taken_is_said_and_tried_again(cli: CommandLine, cluster: Cluster) -> None:
+    cluster.start_worker("one")
+    with cli.start("worker", cluster.address, "--name", "one", "--log-format", "json") as running:
+        running.event("worker", message="the worker has ended (exit code 1); it is started again")
+        running.send(signal.SIGTERM)
+        result = running.end()
+
+    assert (result.code, no_trace(result)) == (0, True), result
+    assert "error: the cluster has a worker called 'one': end that one, or give another --name" in result.err

@@ -24,6 +24,7 @@ from aetherflow import MissingExtra, WorkerRequest
         ({"address": "tls://a:1"}, "tls://a:1 is encrypted and needs security: {ca"),
         ({"address": "tcp://a:1", "resources": {"SFTP": 1}}, "aetherflow worker --resource"),
         ({"address": "tcp://a:1", "labels": ["gpu"]}, "aetherflow worker --resource, --label"),
+        ({"labels": ["big,fast"]}, "'big,fast' is none: labels: .big, fast."),
         ({"cluster": "ssh"}, "cluster: ssh needs its options: ssh: {...}"),
         ({"cluster": "ssh", "ssh": {"hosts": []}}, "Expected `array` of length >= 1"),
         ({"cluster": "local", "ssh": {"hosts": ["a"]}}, "the options ssh are those of cluster: ssh"),
