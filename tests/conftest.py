@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,11 @@ def mariadb_server() -> Iterator[MariaDb]:
         yield server
 
 
+def pytest_collection() -> None:
+    """Look for no garbage while tests are collected: it takes a third of the time, and there is little."""
+    gc.disable()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let workers begin with what takes long: at the end, many short tests are shared out evenly.
 
@@ -70,6 +76,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     first, second = torture[::2], torture[1::2]
     between = max(0, len(items) // workers - len(first))
     items[:] = [*first, *others[:between], *second, *others[between:]]
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what the tests make, never again among the tests: they are a million objects."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
