@@ -12,6 +12,7 @@ import pytest
 
 import aetherflow
 from aetherflow.worker_threads import WorkerThreads
+from tests.polling import eventually
 
 ROOT = Path(aetherflow.__file__).parent
 PLUGINS = ROOT.parent / "plugins"
@@ -47,9 +48,10 @@ async def test_one_purpose_does_not_wait_for_another_and_has_its_own_limit() -> 
     async with anyio.create_task_group() as tasks:
         for number in range(3):
             tasks.start_soon(slow.run, block, number)
-        await anyio.wait_all_tasks_blocked()
+        assert await eventually(lambda: len(began) == 2)
         with anyio.fail_after(20):
             assert await quick.run(len, "abc") == 3
+        await anyio.wait_all_tasks_blocked()
         assert len(began) == 2
         released.set()
     assert len(began) == 3
