@@ -104,7 +104,8 @@ class DaskTasks:
         for group in groups.values():
             for carried in group:
                 carried.times += 1
-            keys = [f"aetherflow {carried.attempt.key} {carried.times}" for carried in group]
+            # What stands before the first number is the prefix of the task: Dask keeps each for ever.
+            keys = [f"aetherflow-{carried.times}-{carried.attempt.key}" for carried in group]
             futures = self.client.map(
                 on_worker.run_attempt,
                 [carried.attempt.key for carried in group],

@@ -227,6 +227,11 @@ async def test_many_attempts_at_once_end_each_once(cluster: Connection) -> None:
         assert len(attempt.starts) == 1
         assert attempt.answer.answer.error is not None
         assert attempt.answer.answer.error.code == "TEST"
+    client = cluster._client
+    assert client is not None
+    ask = client.run_on_scheduler(lambda dask_scheduler: set(dask_scheduler.task_prefixes))  # type: ignore[no-untyped-call]  # of Dask
+    prefixes = await ask
+    assert prefixes == {"aetherflow"}, "Dask keeps what it knows of each prefix for ever"
 
 
 async def test_a_message_that_is_larger_than_a_frame_arrives_whole(cluster: Connection) -> None:
