@@ -12,7 +12,7 @@ import msgspec
 from aetherflow.admin.error_words import error_line
 from aetherflow.admin.run_history import RunFacts
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode, run_tree
-from aetherflow.admin.wait_words import place_words, wait_words
+from aetherflow.admin.wait_words import place_words, refused_words, wait_words
 from aetherflow.errors import UsageError
 from aetherflow.events.planned_jobs import is_hook
 from aetherflow.events.stale_readers import job_of, shown
@@ -22,8 +22,8 @@ from aetherflow.store.stored_times import seconds_between
 
 Kind = Literal[
     "started", "late", "resumed", "kept", "rerun", "stale", "ready", "waited", "condition", "instances",
-    "placed", "skipped", "blocked", "retried", "failed", "cancelled", "interrupted", "succeeded", "running",
-    "pending",
+    "placed", "refused", "skipped", "blocked", "retried", "failed", "cancelled", "interrupted", "succeeded",
+    "running", "pending",
 ]  # fmt: skip
 
 LATE_SECONDS = 1.0
@@ -345,6 +345,9 @@ class _Explainer:
             waited = f", after it had waited {duration(after)} for a worker" if after >= LATE_SECONDS else ""
             words = f"Attempt {step.place.attempt} began on {place_words(step.place)}{waited}."
             yield Reason("placed", words, step.place.begun_at)
+        for late in step.refused:
+            words = refused_words(late)
+            yield Reason("refused", f"{words[0].upper()}{words[1:]}.", late.at)
 
 
 def _ready(node: JobNode) -> Iterator[Reason]:

@@ -15,7 +15,7 @@ from aetherflow.store import queries as rows
 from aetherflow.store.alerts import Alert
 from aetherflow.store.firings import Firing
 from aetherflow.store.projection import timestamp
-from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, PlaceRow, StepRow, WaitRow
+from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, PlaceRow, RefusedRow, StepRow, WaitRow
 from aetherflow.store.run_list import ListedRun, listed
 from aetherflow.store.run_rows import RunRow
 
@@ -38,6 +38,7 @@ class RunHistory(msgspec.Struct, frozen=True):
         secrets: the parameters that a resume must be given again: secret ones whose values are not the
             flow's own.
         executor: what `--executor` of the last execution named; empty: nothing.
+        refused: the results of attempts that did not count any more.
     """
 
     run: ListedRun
@@ -55,6 +56,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     secrets: list[str] = []
     places: list[PlaceRow] = []
     executor: str = ""
+    refused: list[RefusedRow] = []
 
     @property
     def resumed_at(self) -> str:
@@ -116,4 +118,5 @@ def read_history(raw: sqlite3.Connection, run: RunRow, now: datetime) -> RunHist
         [name for event in starts if isinstance(event, RunStarted) for name in event.secrets],
         rows.places_of(raw, run_id),
         starts[-1].executor if starts else "",
+        rows.refused_of(raw, run_id),
     )

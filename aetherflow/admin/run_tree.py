@@ -12,10 +12,10 @@ import msgspec
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.events.planned_jobs import PlannedJob, PlannedStep
 from aetherflow.plan.hooks import is_hook
-from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, PlaceRow, StepRow, WaitRow
+from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, PlaceRow, RefusedRow, StepRow, WaitRow
 from aetherflow.store.stored_times import seconds_between
 
-R = TypeVar("R", AttemptRow, EffectRow, PlaceRow, StepRow, WaitRow)
+R = TypeVar("R", AttemptRow, EffectRow, PlaceRow, RefusedRow, StepRow, WaitRow)
 
 NOT_BEGUN = "PENDING"
 
@@ -28,6 +28,7 @@ class StepNode(msgspec.Struct, frozen=True):
         retries: its attempts that were repeated.
         waits_for: the waits that go on: for slots before an attempt, for a lock in the one that runs.
         place: of its last attempt, if that was given to an executor.
+        refused: the results of its attempts that did not count any more.
     """
 
     row: StepRow
@@ -37,6 +38,7 @@ class StepNode(msgspec.Struct, frozen=True):
     effects: list[EffectRow] = []
     waits_for: list[WaitRow] = []
     place: PlaceRow | None = None
+    refused: list[RefusedRow] = []
 
     @property
     def awaits_worker(self) -> bool:
@@ -119,7 +121,7 @@ class _Steps:
         self._rows = _by_job(history.steps)
         self._retries, self._waits = _by_step(history.retries), _by_step(history.waits)
         self._effects = _by_step(history.effects)
-        self._places = _by_step(history.places)
+        self._places, self._refused = _by_step(history.places), _by_step(history.refused)
         self._is_running = history.run.status == "RUNNING"
 
     def of(self, job_id: str, planned: PlannedJob) -> list[StepNode]:
@@ -134,8 +136,8 @@ class _Steps:
             going_on = [wait for wait in waits if self._is_running and _goes_on(wait, row)]
             begun = row.started_at or ""  # when the last attempt began: an earlier one may have had a place
             place = next((one for one in self._places.get(name, ()) if one.given_at >= begun), None)
-            effects = self._effects.get(name, [])
-            nodes.append(StepNode(row, line, retries, waits, effects, going_on, place))
+            effects, refused = self._effects.get(name, []), self._refused.get(name, [])
+            nodes.append(StepNode(row, line, retries, waits, effects, going_on, place, refused))
         return nodes
 
 

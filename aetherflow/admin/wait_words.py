@@ -1,10 +1,13 @@
-"""Say what a step waited for, and where it ran: the same words in `runs show`, `explain`, `runs export`."""
+"""Say what a step waited for, where it ran, and which results were refused.
+
+The words are the same in `runs show`, `explain` and `runs export`.
+"""
 
 from __future__ import annotations
 
-from aetherflow.events.event_words import place_text
+from aetherflow.events.event_words import place_text, refused_text
 from aetherflow.observe.event_text import duration
-from aetherflow.store.queries import PlaceRow, WaitRow
+from aetherflow.store.queries import PlaceRow, RefusedRow, WaitRow
 from aetherflow.store.stored_times import seconds_between
 
 
@@ -13,6 +16,11 @@ def place_words(place: PlaceRow) -> str:
     if place.begun_at is None:
         return f"a worker of {place.executor}"
     return place_text(place.executor, place.worker, place.host)
+
+
+def refused_words(one: RefusedRow) -> str:
+    """Return whose result was refused and why: `a late result of attempt 1 from dask:worker-1@host ...`."""
+    return refused_text(one.attempt, one.executor, one.worker, one.host, one.reason)
 
 
 def wait_words(wait: WaitRow, *, goes_on: bool) -> str:

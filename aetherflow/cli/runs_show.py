@@ -13,7 +13,7 @@ import typer
 from aetherflow.admin.error_words import error_line, error_text
 from aetherflow.admin.run_history import RunHistory
 from aetherflow.admin.run_tree import JobNode, StepNode, run_tree
-from aetherflow.admin.wait_words import place_words, wait_words
+from aetherflow.admin.wait_words import place_words, refused_words, wait_words
 from aetherflow.cli import completers
 from aetherflow.cli.options import Json, NamedRun
 from aetherflow.cli.printing import print_text
@@ -186,6 +186,7 @@ def _step(node: StepNode, file: str, *, everything: bool, indent: str) -> Iterat
             yield f"{inner}{one_line(wait_words(wait, goes_on=wait in node.waits_for))}"
     for attempt in node.retries:
         yield f"{inner}{_retry(attempt)}"
+    yield from _indented(map(refused_words, node.refused), inner)
     for mark, use in row.marks.items():
         yield f"{inner}mark {one_line(mark)}: {one_line(str(use))}"
     if everything and row.outputs:

@@ -303,6 +303,18 @@ def _step_placed(state: RunState, event: e.StepPlaced) -> None:
     step.place = StepPlace(intern(event.executor), event.worker, event.host, since)
 
 
+def _result_refused(state: RunState, event: e.ResultRefused) -> None:
+    """Change nothing; unlike other events of a step, it may come when the job has ended."""
+    if state.phase != PARENT:
+        raise IllegalEvent(f"{described(event)}: {type(event).__name__} while its run is {state.phase}")
+    job = state.jobs.get(event.job_id) or JobState()
+    step = job.steps.get(event.step_id) or StepState()
+    if event.attempt > step.attempt:
+        raise IllegalEvent(f"{described(event)}: its attempt {event.attempt} has not begun")
+    status = INTERRUPTED if (event.job_id, event.step_id) in state.interrupted else step.status
+    check_transition(STEP_TABLE, status, event, status)
+
+
 def _step_retries(state: RunState, event: e.StepRetrying) -> None:
     job, step, status = _step_of(state, event)
     check_transition(STEP_TABLE, status, event, "PENDING")
@@ -419,6 +431,7 @@ _CHANGES: Mapping[type[e.Event], Callable[[RunState, Any], None]] = {
     e.StepWaiting: _step_waits,
     e.StepStarted: _step_started,
     e.StepPlaced: _step_placed,
+    e.ResultRefused: _result_refused,
     e.StepRetrying: _step_retries,
     e.StepFinished: _step_finished,
     e.LockAwaited: _lock_noted,

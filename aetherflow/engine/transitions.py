@@ -45,6 +45,12 @@ STEP_TABLE: Table = {
     ("RUNNING", e.EffectIntended): frozenset({"RUNNING"}),
     ("RUNNING", e.EffectConfirmed): frozenset({"RUNNING"}),
     ("RUNNING", e.StepFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),
+    ("PENDING", e.ResultRefused): frozenset({"PENDING"}),  # it waits for its next attempt
+    ("RUNNING", e.ResultRefused): frozenset({"RUNNING"}),
+    ("SUCCESS", e.ResultRefused): frozenset({"SUCCESS"}),
+    ("FAILED", e.ResultRefused): frozenset({"FAILED"}),
+    ("SKIPPED", e.ResultRefused): frozenset({"SKIPPED"}),
+    ("CANCELLED", e.ResultRefused): frozenset({"CANCELLED"}),
 }
 
 PARENT: Literal["RUNNING"] = "RUNNING"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from aetherflow.events.run_events import LockAwaited, StepProgress, StepWaiting
+from aetherflow.events.run_events import LockAwaited, Notice, ResultRefused, StepProgress, StepWaiting
+
+RESULT_REFUSED = "AF885"
+"""The code under which a refused result is explained."""
 
 
 def waits_for(event: StepWaiting) -> str:
@@ -16,6 +19,28 @@ def waits_for(event: StepWaiting) -> str:
 def place_text(executor: str, worker: str, host: str) -> str:
     """Return where an attempt runs, in short: `dask:worker-1@host`."""
     return f"{executor}:{worker}@{host}"
+
+
+def refused_text(attempt: int, executor: str, worker: str, host: str, reason: str) -> str:
+    """Return whose result was refused and why; `worker` is empty if it is unknown."""
+    place = place_text(executor, worker, host) if worker else f"a worker of {executor}"
+    return f"a late result of attempt {attempt} from {place} was refused: {reason}"
+
+
+def refused_notice(event: ResultRefused) -> Notice:
+    """Return the notice that says the same, for what cannot be stored any more."""
+    return Notice(
+        at=event.at,
+        flow_id=event.flow_id,
+        run_id=event.run_id,
+        job_id=event.job_id,
+        step_id=event.step_id,
+        step_type=event.step_type,
+        attempt=event.attempt,
+        level="warning",
+        message=refused_text(event.attempt, event.executor, event.worker, event.host, event.reason),
+        code=RESULT_REFUSED,
+    )
 
 
 def waits_for_lock(event: LockAwaited) -> str:

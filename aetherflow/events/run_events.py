@@ -332,6 +332,22 @@ class StepPlaced(StepEvent, frozen=True, kw_only=True):
     is_reattached: bool = False
 
 
+class ResultRefused(StepEvent, frozen=True, kw_only=True):
+    """A worker sent the result of an attempt that does not count (any more). It changes no status.
+
+    Attributes:
+        executor: the name of the executor.
+        worker: the name of the worker; empty if it never asked whether it may begin the attempt.
+        host: where the worker runs; empty as `worker`.
+        reason: why the result does not count.
+    """
+
+    executor: str
+    worker: str = ""
+    host: str = ""
+    reason: str = ""
+
+
 class StepRetrying(StepEvent, frozen=True, kw_only=True):
     """An attempt failed and another one follows after a wait.
 
@@ -477,6 +493,7 @@ Journalled = (
     | StepWaiting
     | StepStarted
     | StepPlaced
+    | ResultRefused
     | StepRetrying
     | LockAwaited
     | LockTaken

@@ -51,6 +51,7 @@ from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.state import apply
 from aetherflow.errors import AetherFlowError
 from aetherflow.events import run_events as e
+from aetherflow.events.event_words import refused_notice
 from aetherflow.execution.attempt import RunFacts, directories_of
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.inbox import Inbox
@@ -130,10 +131,18 @@ class Executor:
                     except BaseException:  # the journal fails: a resume finds what the workers still have
                         self._leave_workers()
                         raise
+                    finally:
+                        self._close_inbox()
                     tasks.cancel_scope.cancel()
             watch.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
+
+    def _close_inbox(self) -> None:
+        """Show the results that were refused too late to be stored."""
+        for report in self._inbox.close():
+            if isinstance(report, e.ResultRefused):
+                self._bus.announce(refused_notice(report))
 
     @property
     def runs_hooks(self) -> bool:

@@ -17,6 +17,7 @@ class Inbox:
         self._events: list[Event] = []
         self._filled = anyio.Event()
         self._uncommitted: dict[int, Callable[[], object]] = {}
+        self._is_closed = False
 
     def post(self, event: Event, then: Callable[[], object] | None = None) -> None:
         """Leave a report; never waits. `then` is called when it is durable."""
@@ -24,6 +25,22 @@ class Inbox:
             self._uncommitted[id(event)] = then
         self._events.append(event)
         self._filled.set()
+
+    def post_first(self, event: Event) -> bool:
+        """Leave a report that changes nothing, before all others: one of those may end the run.
+
+        Returns:
+            False if nobody takes reports any more.
+        """
+        if not self._is_closed:
+            self._events.insert(0, event)
+            self._filled.set()
+        return not self._is_closed
+
+    def close(self) -> list[Event]:
+        """Let nobody take reports from now on; return those that nobody has taken."""
+        self._is_closed = True
+        return self.take_now()
 
     async def commit(self, event: Event) -> None:
         """Leave a report and return when it is durable."""

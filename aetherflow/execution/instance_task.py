@@ -24,6 +24,7 @@ from aetherflow.engine.template_scope import job_scope
 from aetherflow.errors import ErrorInfo
 from aetherflow.event_loop import protect_task
 from aetherflow.events import run_events as e
+from aetherflow.events.event_words import refused_notice
 from aetherflow.execution.attempt import NO_TOKEN, AttemptOutcome, AttemptPlace, RunFacts, Token, attempt_step
 from aetherflow.execution.backoff import next_wait
 from aetherflow.execution.bus import Bus
@@ -140,6 +141,7 @@ class InstanceTask:
             marks=marks,
             on_lock_wait=partial(self._report_lock_wait, step, attempt),
             on_placed=place.begin,
+            on_refused=partial(self._report_refused, step, attempt, place.executor),
             is_foreign=_is_foreign(self._machine.plan.step_types.get(step.spec.type)),
             on_interrupt=step.spec.on_interrupt,
         )
@@ -384,6 +386,15 @@ class InstanceTask:
         place.began = self._clock.monotonic() - place.spent_seconds
         fields = {"executor": place.executor, "worker": place.worker, "host": place.host}
         self._post(e.StepPlaced, step, attempt, **fields, is_reattached=place.is_reattached)
+
+    def _report_refused(
+        self, step: StepPlan, attempt: int, executor: str, worker: str, host: str, why: str
+    ) -> None:
+        """Report that a worker has sent a result that does not count; only show it if the run has ended."""
+        fields = {"executor": executor, "worker": worker, "host": host, "reason": why}
+        event = self._make(e.ResultRefused, step, attempt, **fields)
+        if not self._parts.inbox.post_first(event):
+            self._parts.bus.announce(refused_notice(event))
 
     def _report_lock_wait(self, step: StepPlan, attempt: int, wait: LockWait) -> None:
         """Report that a step which runs waits for a lock, or has it now."""

@@ -40,7 +40,10 @@ from aetherflow.sdk.json_values import as_text
 from aetherflow.sdk.step import StepResult
 
 MOST_REPORTS = 20
-"""How many wrong messages of an attempt are reported."""
+"""How many wrong messages of an attempt are reported, and how many refused results are recorded."""
+
+UNKNOWN = Place("", "")
+"""Stands for a worker that has never asked whether it may begin."""
 
 Report = Callable[[str, str], None]
 """Shows a warning, given as its text and its code."""
@@ -133,6 +136,8 @@ class WorkerAttempt:
         )
         self._show_report = report
         self._reports = 0
+        self._not_let_in: dict[str, Place] = {}
+        self._refused: set[str] = set()
         self._phase = _Phase.WAITS
         self._start: _Start | None = None
         self._verdict: FromEngine | None = None
@@ -293,6 +298,8 @@ class WorkerAttempt:
                 return
         why = self._why_not(begin)
         if why:
+            if len(self._not_let_in) < MOST_REPORTS:
+                self._not_let_in[start] = begin.place
             _send_to(reply, Refuse(why))
             return
         self._start, self._phase = _Start(start, begin.place, reply), _Phase.RUNS
@@ -320,13 +327,24 @@ class WorkerAttempt:
     def _refuse(self, start: str, message: FromWorker, reply: Send) -> None:
         """Refuse what a start sends that does not count."""
         if isinstance(message, End):
-            name = f"{self._context.job_id}.{self._context.step_id}"
-            self.report(
-                f"a late result of attempt {self._context.attempt} of {name} was refused: "
-                f"the start {start} does not count",
-                "AF885",
-            )
+            self._note_refused(start)
         _send_to(reply, Refuse("the attempt does not count any more"))
+
+    def _note_refused(self, start: str) -> None:
+        """Record, once, that a start has sent a result that does not count."""
+        if start in self._refused or len(self._refused) >= MOST_REPORTS:
+            return
+        self._refused.add(start)
+        known, place, why = self._start, self._not_let_in.get(start, UNKNOWN), "the attempt was given up"
+        if known is not None and known.id == start:
+            place = known.place
+        elif known is not None:
+            why = f"another start of the attempt was let in, on {self.where}"
+        elif self._phase is _Phase.WAITS:
+            why = "it was not let begin"
+        if self._phase is _Phase.GIVEN_UP and self._error is not None:
+            why = f"the attempt was given up: {self._error.message}"
+        self._context.on_refused(place.worker, place.host, self._context.redactor.text(why))
 
     def _end(self, answer: Answer) -> None:
         """Take the answer, once; a worker repeats it until it knows that it was read."""

@@ -16,7 +16,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from aetherflow.errors import ErrorInfo
-from aetherflow.events.event_words import place_text, progress_text, waits_for, waits_for_lock
+from aetherflow.events.event_words import (
+    RESULT_REFUSED,
+    place_text,
+    progress_text,
+    refused_text,
+    waits_for,
+    waits_for_lock,
+)
 from aetherflow.events.marks import MarkUse
 from aetherflow.events.run_events import (
     CancelRequested,
@@ -29,6 +36,7 @@ from aetherflow.events.run_events import (
     LockAwaited,
     LockTaken,
     Notice,
+    ResultRefused,
     RunFinished,
     RunPersisted,
     RunResumed,
@@ -224,6 +232,12 @@ def _(event: StepPlaced) -> str:
     place = one_line(place_text(event.executor, event.worker, event.host))
     how = "still runs on" if event.is_reattached else "runs on"
     return f"{_step(event)}  {one_line(event.step_type)} {how} {place}{_attempt(event.attempt)}"
+
+
+@sentence.register
+def _(event: ResultRefused) -> str:
+    what = refused_text(event.attempt, event.executor, event.worker, event.host, event.reason)
+    return f"{_step(event)}  {RESULT_REFUSED}: {one_line(what)}"
 
 
 @sentence.register

@@ -42,7 +42,7 @@ from aetherflow.sdk.lineage import Lineage
 from aetherflow.sdk.lock_wait import OnLockWait, report_to_nobody
 from aetherflow.sdk.marks import NoMarks, check_mark_text
 from aetherflow.sdk.progress import ProgressGate, plain_number
-from aetherflow.sdk.services import Background, OnPlaced, RunServices, not_noted
+from aetherflow.sdk.services import Background, OnPlaced, OnRefused, RunServices, not_noted
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.sdk.step_identity import StepIdentity
@@ -61,8 +61,8 @@ class StepContext(StepIdentity):
     Attributes:
         progress_note: how far the step came, in words; shown if a time limit ends the step.
         on_interrupt: what the flow says about a step that nobody knows the end of: `rerun`, `fail`, `skip`.
-        is_foreign, effects, marks, noted_lineage, on_placed: the engine's own; see `StepType`, `effect`,
-            `mark` and `Placement`.
+        is_foreign, effects, marks, noted_lineage, on_placed, on_refused: the engine's own; see `StepType`,
+            `effect`, `mark` and `Placement`.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class StepContext(StepIdentity):
         marks: MarkLog | None = None,
         on_lock_wait: OnLockWait = report_to_nobody,
         on_placed: OnPlaced = not_noted,
+        on_refused: OnRefused = not_noted,
         is_foreign: bool = True,
         on_interrupt: Literal["rerun", "fail", "skip"] = "rerun",
     ) -> None:
@@ -90,6 +91,7 @@ class StepContext(StepIdentity):
         self.marks: MarkLog = marks or NoMarks()
         self._on_lock_wait = on_lock_wait
         self.on_placed = on_placed
+        self.on_refused = on_refused
         self._progress = ProgressGate()
         self.noted_lineage = Lineage()
         self._written: set[Path] = set()

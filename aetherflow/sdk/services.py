@@ -98,7 +98,11 @@ OnPlaced = Callable[[str, str], None]
 """Takes note of the worker that begins an attempt, and of its host; called on the event loop."""
 
 
-def not_noted(_worker: str, _host: str) -> None:
+OnRefused = Callable[[str, str, str], None]
+"""Takes note of a result that does not count: its worker, the host of that, and why. On the event loop."""
+
+
+def not_noted(*_facts: str) -> None:
     """Take no note of where an attempt runs: it runs here."""
 
 

@@ -129,7 +129,7 @@ def project(events: Iterable[e.Event]) -> Rows:
 
 
 def _without_row(_rows: Rows, _event: e.Event) -> None:
-    """Change nothing: `runs show` reads effects, waits and places from the events."""
+    """Change nothing: `runs show` reads effects, waits, places and refused results from the events."""
 
 
 def _put_step(
@@ -242,6 +242,7 @@ _PROJECTIONS: Mapping[type[e.Event], Callable[[Rows, Any], None]] = {
     e.StepWaiting: _step_waits,
     e.StepStarted: _step_started,
     e.StepPlaced: _without_row,
+    e.ResultRefused: _without_row,
     e.StepRetrying: _step_retries,
     e.StepFinished: _step_finished,
     e.LockAwaited: _without_row,

@@ -15,6 +15,7 @@ from aetherflow.events.run_events import (
     EffectIntended,
     LockAwaited,
     LockTaken,
+    ResultRefused,
     RunResumed,
     RunStarted,
     StepPlaced,
@@ -29,6 +30,7 @@ _owners = msgspec.json.Decoder(ProcessIdentity)
 _beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
 _marks = msgspec.json.Decoder(dict[str, MarkUse])
 _places = msgspec.json.Decoder(StepStarted | StepPlaced)
+_refused = msgspec.json.Decoder(ResultRefused)
 _waits = msgspec.json.Decoder(StepWaiting)
 _lock_waits = msgspec.json.Decoder(LockAwaited | LockTaken)
 _effects = msgspec.json.Decoder(EffectIntended | EffectConfirmed)
@@ -139,6 +141,23 @@ class PlaceRow(msgspec.Struct, frozen=True):
     host: str = ""
     begun_at: str | None = None
     is_reattached: bool = False
+
+
+class RefusedRow(msgspec.Struct, frozen=True):
+    """A result of an attempt that did not count any more, as it came, and was refused.
+
+    Attributes:
+        worker: which sent it; empty: it never asked whether it may begin the attempt.
+    """
+
+    job_id: str
+    step_id: str
+    attempt: int
+    executor: str
+    worker: str
+    host: str
+    reason: str
+    at: str
 
 
 class LockRow(msgspec.Struct, frozen=True):
@@ -289,6 +308,26 @@ def places_of(raw: sqlite3.Connection, run_id: str) -> list[PlaceRow]:
                 is_reattached=event.is_reattached,
             )
     return sorted([*ended, *found.values()], key=lambda one: one.given_at)
+
+
+def refused_of(raw: sqlite3.Connection, run_id: str) -> list[RefusedRow]:
+    """Return the results of attempts of a run that were refused, in their order."""
+    found = raw.execute(
+        "SELECT payload FROM events WHERE run_id = ? AND event = 'result_refused' ORDER BY seq", (run_id,)
+    )
+    return [
+        RefusedRow(
+            event.job_id,
+            event.step_id,
+            event.attempt,
+            event.executor,
+            event.worker,
+            event.host,
+            event.reason,
+            timestamp(event.at),
+        )
+        for event in (_refused.decode(payload) for (payload,) in found)
+    ]
 
 
 def _waits_for_locks(raw: sqlite3.Connection, run_id: str) -> list[WaitRow]:

@@ -25,7 +25,7 @@ MOST_EVENTS = 128
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS = frozenset(
     {
-        *("step_waiting", "step_placed", "lock_awaited", "lock_taken", "step_retrying"),
+        *("step_waiting", "step_placed", "result_refused", "lock_awaited", "lock_taken", "step_retrying"),
         *("cancel_requested", "hooks_started"),
         *("effect_intended", "effect_confirmed"),
     }

@@ -103,5 +103,27 @@ async def test_where_an_earlier_execution_ran_a_step_is_not_where_it_runs_now(tm
         assert [one.worker for one in (await history(run)).places] == ["w1"]
 
 
+@pytest.mark.asyncio
+async def test_a_late_result_that_was_refused_is_shown(tmp_path: Path) -> None:
+    workers = WorkerDouble()
+    async with executing(one_step(more="retry: {max_attempts: 2}"), tmp_path, workers) as run:
+        first = await workers.given()
+        first.end = AttemptLost("it has died")
+        first.begins.set()
+        first.ends.set()
+        second = await workers.given()
+        first.context.on_refused("w1", "far", "the attempt was given up")
+        assert await eventually(lambda: bool(run.seen.of(e.ResultRefused)))
+        second.begins.set()
+        second.ends.set()
+        await run.ended.wait()
+        found = await history(run)
+    words = "late result of attempt 1 from far:w1@far was refused: the attempt was given up"
+    lines = list(_lines(found, Path("state.sqlite"), everything=True))
+    assert f"      a {words}" in lines
+    assert f"A {words}." in explained(found)
+    assert f"A {words}." in _notes(run_tree(found)[0].steps[0])
+
+
 def here(_context: StepContext, _inputs: dict[str, Any]) -> None:
     """Run in the process of the run."""

@@ -36,6 +36,7 @@ from aetherflow import (
     one_error,
 )
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.run_events import ResultRefused, StepPlaced
 from aetherflow.execution.ports import Directories, StepCall
 from aetherflow.execution.shared_folders import check_shared_folders
 from aetherflow.execution.worker_messages import (
@@ -212,6 +213,45 @@ async def test_files_and_logs_of_a_step_on_a_worker_are_those_of_a_local_one(
     log = tmp_path / "logs/run-1/a/s.1.log"
     assert log.read_text() == "".join(f"{n}\n" for n in range(1, 200_001))
     assert sorted(path.name for path in names.parent.iterdir()) == ["artifacts"]
+
+
+async def test_a_result_that_comes_late_is_in_the_history_of_the_run(
+    cluster: Connection, tmp_path: Path
+) -> None:
+    mine = f"if mkdir {tmp_path}/one; then set -- first; else set -- second; fi"
+    script = f"{mine}; until [ -e {tmp_path}/$1 ]; do sleep 0.05; done"
+    text = one_step(
+        "external.process",
+        inputs=f'{{command: [sh, -c, "{script}"]}}',
+        more="retry: {max_attempts: 2, retry_on: [lost]}",
+    )
+    run = WorkersOfRun(
+        executor=cluster,
+        package_id="late",
+        package_text=lambda: encoded(RunPackage(flow_id="demo", run_id="run-1")),
+        needs_of=lambda _: Needs(),
+        announce=lambda _: None,
+        conceal=lambda call: call,
+    )
+    async with (
+        worker_placement(run) as placement,
+        live(text, tmp_path, [external_process], placement=placement) as engine,
+        one_error() as tasks,
+    ):
+        tasks.start_soon(engine.run)
+        await _until((tmp_path / "one").exists)
+        (carried,) = cluster._carried.values()
+        carried.give_up(AttemptLost("it was cut off"))
+        await _until(lambda: len(engine.seen.of(StepPlaced)) == 2)
+        (tmp_path / "first").touch()
+        await _until(lambda: bool(engine.seen.of(ResultRefused)))
+        (tmp_path / "second").touch()
+
+    assert engine.state.phase == "SUCCESS"
+    lost, _ = engine.seen.of(StepPlaced)
+    (refused,) = engine.seen.of(ResultRefused)
+    assert (refused.attempt, refused.worker, refused.host) == (1, lost.worker, lost.host)
+    assert refused.reason == "the attempt was given up: it was cut off"
 
 
 async def test_many_attempts_at_once_end_each_once(cluster: Connection) -> None:

@@ -11,7 +11,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF801": ("a worker that closes", "tests/execution/test_worker_placement.py"),
     "AF802": ("an executor with a fault", "tests/execution/test_worker_placement.py"),
     "AF884": ("a hostile worker", "tests/execution/test_worker_attempt.py"),
-    "AF885": ("a worker that comes back", "tests/execution/test_worker_attempt.py"),
+    "AF885": ("a worker that comes back", "tests/execution/test_refused_results.py"),
     "AF809": ("an input that is no UTF-8", "tests/worker/test_secrets.py"),
     "AF805": ("a worker without a variable", "tests/worker/test_secrets.py"),
     "AF807": ("a secret that only the engine knows", "tests/worker/test_secrets.py"),

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tests.engine.simulation import World
 
 
+LATE_WITH_END = 0.5
+"""How probable it is that the late result of a lost attempt comes with the end of another one."""
+
+
 class FarAttempt(msgspec.Struct):
     """An attempt on a worker: when it ends, and when its worker dies, if that comes first."""
 
@@ -36,6 +40,7 @@ class SimulatedWorkers:
         begun: how often an attempt was begun, by key.
         joined: how many attempts went on after a resume.
         lost: how many attempts were lost.
+        refused: how many late results of lost attempts were refused.
     """
 
     def __init__(self, world: World, *, losses: float) -> None:
@@ -45,7 +50,7 @@ class SimulatedWorkers:
         self.begun: Counter[str] = Counter()
         self.taken: Counter[str] = Counter()
         self.joined = 0
-        self.lost = 0
+        self.lost = self.refused = 0
 
     def find(self, state: RunState) -> dict[tuple[str, str], str]:
         """Return the keys of the attempts of a run that workers still have, by step."""
@@ -75,6 +80,7 @@ class FarPlacement:
     ) -> None:
         self._workers, self._world, self._not_stored = workers, world, not_stored
         self._leaves = False
+        self._late: list[StepContext] = []
 
     async def perform(self, call: StepCall, context: StepContext) -> StepResult:
         """Wait for a worker, then for the end of the attempt or for the death of its worker."""
@@ -101,20 +107,32 @@ class FarPlacement:
             raise
         if attempt.dies_at < attempt.ends_at:
             del workers.attempts[call.key]
+            self._late.append(context)
             self._lose(f"{name}: its worker has died")
         workers.taken[call.key] += 1
+        if world.chance.random() < LATE_WITH_END:
+            self._come_back()
         world.note(f"end {name}")
         if isinstance(attempt.end, StepError):
             raise attempt.end
         return attempt.end
 
     def stored(self, key: str) -> None:
-        """Let the worker forget an attempt whose end is stored."""
+        """Let the worker forget an attempt whose end is stored; others may come back then."""
         self._workers.attempts.pop(key, None)
+        if key in self._workers.taken:
+            self._come_back()
 
     def leave(self) -> None:
         """Let the workers keep what is cancelled from now on."""
         self._leaves = True
+
+    def _come_back(self) -> None:
+        """Let what was lost say how it ended, which is too late."""
+        late, self._late = self._late, []
+        for context in late:
+            self._workers.refused += 1
+            context.on_refused("w", "h", "the attempt was given up")
 
     def _lose(self, why: str) -> None:
         self._workers.lost += 1

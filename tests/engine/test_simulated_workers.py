@@ -40,7 +40,7 @@ def check_keys(world: World) -> None:
 async def test_workers_die_and_every_run_ends_the_same_way_twice(
     record_property: Callable[[str, object], None],
 ) -> None:
-    lost = 0
+    lost = refused = 0
     for seed in range(SEEDS):
         with named(seed):
             worlds = []
@@ -55,9 +55,15 @@ async def test_workers_die_and_every_run_ends_the_same_way_twice(
             assert encoded(worlds[0].disk.stored) == encoded(worlds[1].disk.stored)
             assert worlds[0].workers is not None
             lost += worlds[0].workers.lost
+            stored = [one for one in worlds[0].disk.stored if isinstance(one, e.ResultRefused)]
+            assert len(stored) <= worlds[0].workers.refused
+            refused += len(stored)
     assert lost > SEEDS / 10
+    assert refused > SEEDS / 10
     record_property(
-        "torture", f"simulated workers: {SEEDS} runs twice, {lost} attempts lost, none begun twice"
+        "torture",
+        f"simulated workers: {SEEDS} runs twice, {lost} attempts lost, none begun twice, "
+        f"{refused} late results recorded as refused",
     )
 
 

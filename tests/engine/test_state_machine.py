@@ -88,6 +88,10 @@ class Lives(RuleBasedStateMachine):
     def status_for(self, event: e.Event) -> str:
         """Return the status of what an event is about: `step RUNNING`."""
         match event:
+            case e.ResultRefused() if (event.job_id, event.step_id) in self.state.interrupted:
+                return f"step {INTERRUPTED}"
+            case e.ResultRefused():
+                return f"step {self.state.job(event.job_id).steps.get(event.step_id, StepState()).status}"
             case e.EffectIntended() | e.EffectConfirmed() | e.LockAwaited() | e.LockTaken() | e.StepPlaced():
                 return f"step {self.state.job(event.job_id).steps.get(event.step_id, StepState()).status}"
             case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
@@ -159,6 +163,17 @@ class Lives(RuleBasedStateMachine):
         names: dict[str, Any] = {"job_id": job, "step_id": step, "step_type": "t", "executor": "dask"}
         event = e.StepPlaced(**COMMON, **names, worker="w", host="h", is_reattached=is_reattached)
         self.happens(event, may_it=self.step_status(job, step) == "RUNNING")
+
+    @rule(job=jobs, step=steps, attempt=st.integers(1, 3))
+    def a_late_result_is_refused(self, job: str, step: str, attempt: int) -> None:
+        """It may come when the job has ended, but not when the run has, nor of an attempt that never was."""
+        known = self.state.job(job).steps.get(step, StepState())
+        is_cut_off = (job, step) in self.state.interrupted
+        may_it = self.state.phase == "RUNNING" and attempt <= known.attempt and not is_cut_off
+        names: dict[str, Any] = {"job_id": job, "step_id": step, "step_type": "t", "attempt": attempt}
+        before, count = msgspec.to_builtins(self.state), self.state.event_count
+        self.happens(e.ResultRefused(**COMMON, **names, executor="dask", reason="gone"), may_it=may_it)
+        assert msgspec.to_builtins(self.state) == before | {"event_count": count + may_it}
 
     @rule(job=jobs, step=steps, key=st.sampled_from(["p", "q"]))
     def a_step_intends_an_effect(self, job: str, step: str, key: str) -> None:

@@ -98,23 +98,26 @@ async def test_a_second_end_does_not_change_the_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_end_of_a_start_that_was_not_let_in_is_refused_and_reported(tmp_path: Path) -> None:
+async def test_an_end_of_a_start_that_was_not_let_in_is_refused_and_recorded_once(tmp_path: Path) -> None:
     script = Script(tmp_path)
-    stranger = script.start("stranger")
+    stranger, second = script.start("stranger"), script.start("second")
     stranger.say(DONE)
     assert not script.attempt.finished.is_set()
-    assert (stranger.kinds, script.codes) == (["Refuse"], ["AF885"])
+    assert stranger.kinds == ["Refuse"]
+    assert script.refused == [("", "", "it was not let begin")]
     first = script.start()
     first.begin()
+    second.begin()
     first.say(DONE)
     stranger.say(DONE)
+    second.say(DONE, DONE)
     assert (await script.outcome()).outputs == {"n": 1}
-    assert script.codes == ["AF885"] * 2
-    assert "a late result of attempt 1 of a.s was refused" in script.reports[0][1]
+    assert script.refused[1:] == [("w1", "far", "another start of the attempt was let in, on w1 (far)")]
+    assert script.reports == []
 
 
 @pytest.mark.asyncio
-async def test_a_late_result_of_a_lost_attempt_is_refused_and_reported(tmp_path: Path) -> None:
+async def test_a_late_result_of_a_lost_attempt_is_refused_and_recorded(tmp_path: Path) -> None:
     script = Script(tmp_path)
     start = script.start()
     start.begin()
@@ -124,7 +127,7 @@ async def test_a_late_result_of_a_lost_attempt_is_refused_and_reported(tmp_path:
     start.begin(has_begun=True)
     start.say(DONE)
     assert start.kinds == ["Go", "Refuse", "Refuse", "Refuse"]
-    assert script.codes == ["AF885"]
+    assert script.refused == [("w1", "far", "the attempt was given up: the worker is gone")]
     assert (await script.outcome()).kind == "lost"
     assert script.kit.logged == []
 
@@ -374,4 +377,4 @@ async def test_any_order_ends_with_at_most_one_result(tmp_path: Path, order: lis
     assert len(let_in) == 1
     ended = script.attempt.finished.is_set()
     assert ended == (order[-1] is DONE)
-    assert script.codes.count("AF885") == order.count(DONE) * MANY - (order.count(DONE) if ended else 0)
+    assert len(script.refused) == MANY - ended

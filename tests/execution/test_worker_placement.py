@@ -20,7 +20,7 @@ from aetherflow.sdk.checks import CheckResult
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.executor import ExecutorAttempt, Needs, WorkerFacts
 from aetherflow.task_errors import one_error
-from tests.execution.live_run import LiveRun, live, one_step
+from tests.execution.live_run import LiveRun, live, one_step, stored
 from tests.execution.worker_script import Start
 from tests.polling import eventually
 
@@ -191,9 +191,11 @@ async def test_a_lost_attempt_is_tried_again_and_its_late_result_is_refused(tmp_
         assert first.kinds == ["Go", "Refuse", "Refuse"]
         second.say(DONE)
     assert run.step("a.s").outputs == {"n": 1}
-    notices = run.seen.of(e.Notice)
-    assert [notice.code for notice in notices] == ["AF885"]
-    assert "still there" not in [notice.message for notice in notices]
+    assert run.seen.of(e.Notice) == []
+    [refused] = run.seen.of(e.ResultRefused)
+    assert (refused.attempt, refused.executor, refused.worker, refused.host) == (1, "far", "w1", "far")
+    assert refused.reason == "the attempt was given up: the worker w1 is gone"
+    assert stored(tmp_path).count("result_refused a.s") == 1
 
 
 @pytest.mark.asyncio

@@ -98,12 +98,14 @@ class Script:
     Attributes:
         reports: code and text of what was reported.
         placed: where the attempt was placed.
+        refused: the results that were refused: worker, host and why.
     """
 
     def __init__(self, folder: Path, kit: FakeRun | None = None, **call: Any) -> None:
         self.kit = kit or FakeRun(folder)
         self.reports: list[tuple[str, str]] = []
         self.placed: list[tuple[str, str]] = []
+        self.refused: list[tuple[str, str, str]] = []
         known = self.kit.context(job_id="a", step_id="s", step_type="t")
         self.context = StepContext(
             self.kit.services,
@@ -113,6 +115,7 @@ class Script:
             effects=known.effects,
             marks=known.marks,
             on_placed=lambda worker, host: self.placed.append((worker, host)),
+            on_refused=lambda *facts: self.refused.append(facts),
         )
         work = Work(call=call_of(folder, **call), package="p")
         self.attempt = WorkerAttempt(

@@ -69,6 +69,9 @@ class _Author:
 
     def possible_in(self, job_id: str) -> Iterator[Make]:
         job = self.state.job(job_id)
+        for step_id, known in job.steps.items():
+            if known.attempt and (job_id, step_id) not in self.state.interrupted:
+                yield self.refuse_result(job_id, step_id, known.attempt)
         if job.status == "PENDING":
             yield lambda: e.JobStarted(**self.common, job_id=job_id)
             yield lambda: self.end_job(job_id, ["FAILED", "SKIPPED", "BLOCKED", "CANCELLED"])
@@ -127,6 +130,10 @@ class _Author:
 
     def let_step_wait_for_a_lock(self, names: Names, attempt: int) -> Make:
         return lambda: e.LockAwaited(**self.common, **names, attempt=attempt, lock="k", held_by="another")
+
+    def refuse_result(self, job_id: str, step_id: str, attempt: int) -> Make:
+        names: Names = {"job_id": job_id, "step_id": step_id, "step_type": f"type of {step_id}"}
+        return lambda: e.ResultRefused(**self.common, **names, attempt=attempt, executor="dask", reason="no")
 
     def retry_step(self, names: Names, attempt: int) -> Make:
         return lambda: e.StepRetrying(

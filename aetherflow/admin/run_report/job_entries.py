@@ -14,7 +14,7 @@ from aetherflow.admin.run_report.event_pass import RunPass
 from aetherflow.admin.run_report.masking import Masking
 from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.admin.run_tree import NOT_BEGUN, JobNode, StepNode
-from aetherflow.admin.wait_words import place_words, wait_words
+from aetherflow.admin.wait_words import place_words, refused_words, wait_words
 from aetherflow.observe.event_text import counts, duration
 from aetherflow.plan.hooks import is_hook
 from aetherflow.sdk.effects import NOT_DONE
@@ -211,6 +211,9 @@ def _notes(node: StepNode) -> list[str]:
         notes.append(
             f"Attempt {one.attempt} failed; the next followed after {duration(one.wait_seconds)}: {why}"
         )
+    for late in node.refused:
+        words = refused_words(late)
+        notes.append(f"{words[0].upper()}{words[1:]}.")
     notes += [f"Mark {name}: {use}" for name, use in node.row.marks.items()]
     return notes + _effects(node.effects)
 
