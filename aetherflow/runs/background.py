@@ -41,11 +41,15 @@ class Report(NamedTuple):
     code: str = ""
 
 
-def reports_of(ended: Ended) -> Iterator[Report]:
-    """Yield what became of the processes that the programs of a run left."""
+Whole = Literal["run", "attempt"]
+"""With what processes end that programs left: in the engine with the run, on a worker with their attempt."""
+
+
+def reports_of(ended: Ended, whole: Whole = "run") -> Iterator[Report]:
+    """Yield what became of the processes that the programs of a run, or of one attempt, left."""
     for pid in ended.survivors:
-        yield Report("warning", f"process {pid} of the run could not be ended", "AF708")
-    yield from _limited(_ended(one) for one in ended.ended)
+        yield Report("warning", f"process {pid} of the {whole} could not be ended", "AF708")
+    yield from _limited(_ended(one, whole) for one in ended.ended)
     yield from _limited(_left(one) for one in ended.left)
 
 
@@ -58,15 +62,15 @@ def _limited(reports: Iterable[Report]) -> Iterator[Report]:
         yield Report("info", f"and {number - MOST_LINES} more processes")
 
 
-def _ended(process: EndedProcess) -> Report:
+def _ended(process: EndedProcess, whole: Whole) -> Report:
     """Return the report: a warning if no step has reported the process before."""
     match process.number:
         case None:
             how = "has ended by itself"
         case signal.SIGKILL:
-            how = "was killed with the run (SIGKILL): it did not end after SIGTERM"
+            how = f"was killed with the {whole} (SIGKILL): it did not end after SIGTERM"
         case _:
-            how = "was ended with the run (SIGTERM)"
+            how = f"was ended with the {whole} (SIGTERM)"
     of = f"of {process.step}" if process.step else "that a step left"
     level: Literal["info", "warning"] = "info" if process.step else "warning"
     return Report(level, f"the background process {process.pid} ({process.name}) {of} {how}")

@@ -137,7 +137,7 @@ class PerformedStep:
         """End what the step left in the background, and close its connectors."""
         self._effects.close()
         with anyio.CancelScope(shield=True):  # bounded: each part of it has a deadline
-            for line in reports_of(await guardian.end_leftovers(self._programs)):
+            for line in reports_of(await guardian.end_leftovers(self._programs), "attempt"):
                 self._context.log(line.message, line.level)
             for problem in await self._connectors.aclose():
                 self._context.log(problem.message, "warning")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.cli.command_line import CommandLine, Result
-from tests.servers.free_port import free_port
+from tests.servers.free_port import silent_port
 
 ITEMS = "type: check_items, inputs: {items: [x]}"
 LOCK = f"type: with_lock, inputs: {{lock_key: k, step: {{{ITEMS}}}}}"
@@ -30,10 +32,11 @@ NEEDS = {"runs_on": "big"}
 
 
 @pytest.fixture
-def placed(cli: CommandLine) -> CommandLine:
+def placed(cli: CommandLine) -> Iterator[CommandLine]:
     """A flow on a cluster that is not there."""
-    cli.write("flow.yaml", PLACED.replace("PORT", str(free_port())))
-    return cli
+    with silent_port() as port:
+        cli.write("flow.yaml", PLACED.replace("PORT", str(port)))
+        yield cli
 
 
 def plan(cli: CommandLine, *options: str) -> Result:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Iterator
+
+import pytest
 
 from tests.cli.command_line import CommandLine, no_trace
 from tests.dask.cluster import Cluster
-from tests.servers.free_port import free_port
+from tests.servers.free_port import silent_port
 
 FLOW = """\
 version: 1
@@ -16,12 +19,18 @@ jobs: [{{id: a, steps: [{{id: s, type: check_items, inputs: {{items: [x]}}}}]}}]
 """
 
 
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Where nobody answers."""
+    with silent_port() as port:
+        yield f"tcp://127.0.0.1:{port}"
+
+
 def flow(cli: CommandLine, address: str, within: str) -> None:
     cli.write("flow.yaml", FLOW.format(address=address, within=within))
 
 
-def test_ctrl_c_ends_the_wait_for_a_scheduler(cli: CommandLine) -> None:
-    address = f"tcp://127.0.0.1:{free_port()}"
+def test_ctrl_c_ends_the_wait_for_a_scheduler(cli: CommandLine, address: str) -> None:
     flow(cli, address, "10h")
     waiting = f"waiting for the Dask scheduler at {address} (up to 36000 s)"
 
@@ -36,8 +45,7 @@ def test_ctrl_c_ends_the_wait_for_a_scheduler(cli: CommandLine) -> None:
     assert cli.query("select status from runs") == [("CANCELLED",)]
 
 
-def test_the_log_says_what_was_awaited_in_vain(cli: CommandLine) -> None:
-    address = f"tcp://127.0.0.1:{free_port()}"
+def test_the_log_says_what_was_awaited_in_vain(cli: CommandLine, address: str) -> None:
     flow(cli, address, "5s")
 
     result = cli.run("run", "flow.yaml")
@@ -66,18 +74,17 @@ def test_a_first_worker_is_awaited_and_the_run_begins_with_it(cli: CommandLine, 
     assert "waiting for" not in result.out
 
 
-def test_a_worker_that_cannot_have_its_port_does_not_try_for_ever(cli: CommandLine) -> None:
+def test_a_worker_that_cannot_have_its_port_does_not_try_for_ever(cli: CommandLine, address: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = cli.run("worker", f"tcp://127.0.0.1:{free_port()}", "--listen", f"tcp://127.0.0.1:{port}")
+        result = cli.run("worker", address, "--listen", f"tcp://127.0.0.1:{port}")
 
     assert (result.code, no_trace(result)) == (2, True), result
     assert "Address already in use" in result.err
     assert "error[AF814]: the worker does not start; why is above" in result.err
 
 
-def test_a_worker_says_that_it_waits_for_its_scheduler(cli: CommandLine) -> None:
-    address = f"tcp://127.0.0.1:{free_port()}"
+def test_a_worker_says_that_it_waits_for_its_scheduler(cli: CommandLine, address: str) -> None:
     with cli.start("worker", address, "--log-format", "json") as running:
         running.event("worker", message=f"waiting for the scheduler at {address} (up to 60 s)")
         running.send(signal.SIGTERM)

@@ -154,6 +154,7 @@ def test_what_a_program_leaves_in_the_background_ends_with_its_attempt(tmp_path:
         assert have_ended(pids)
     lines = [one.message for one in engine.heard if isinstance(one, LogLine)]
     assert "This is ended now, as the step runs on a worker" in lines[0]
+    assert lines[-1].endswith("was ended with the attempt (SIGTERM)")
 
 
 def test_messages_of_a_worker_are_read_as_they_are_written() -> None:
