@@ -25,7 +25,9 @@ from aetherflow.cli.worker_options import (
     scheduler_address,
     seconds,
 )
+from aetherflow.config.settings import Settings
 from aetherflow.errors import UsageError
+from aetherflow.file_access import make_folder
 from aetherflow.registry import executor_class
 from aetherflow.sdk.executor import TlsFiles, WorkerRequest
 from aetherflow.spec.flow import LOCAL
@@ -189,7 +191,7 @@ def worker(
         labels=labels,
         resources=resources,
         tls=given or tls,
-        folder=_usable(folder or absolute(settings.work_root), "--work-root" if folder else "work_root"),
+        folder=_usable(folder, settings),
         listen=listens,
         contact=contacts,
         memory_limit=memory,
@@ -245,14 +247,15 @@ def _enter(project: Path) -> None:
         raise UsageError(f"--project {project}: {error.strerror or error}") from None
 
 
-def _usable(folder: Path, called: str) -> str:
-    """Return a folder, which is made if it is not there.
+def _usable(given: Path | None, settings: Settings) -> str:
+    """Return the folder of the option, or of the settings, which is made if it is not there.
 
     Raises:
         UsageError: it cannot be made, or not be written.
     """
+    folder, called = (given, "--work-root") if given else (absolute(settings.work_root), "work_root")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, settings.file_access)
     except OSError as error:
         raise UsageError(f"{called} {folder}: {error.strerror or error}") from None
     if not os.access(folder, os.W_OK | os.X_OK):

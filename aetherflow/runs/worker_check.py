@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 
@@ -105,9 +106,17 @@ def refuse_unmet_needs(executor: str, workers: Sequence[WorkerFacts], needs: Map
         there += [f"{name}: {amount:g}" for name, amount in sorted(offered.items())]
         raise ConfigError(
             f"no worker of the executor {executor!r} offers what step {step} needs: {_in_words(wanted)}",
-            hint=f"workers offer: {', '.join(there) or 'nothing'}; start one with --label or --resource",
+            hint=f"workers offer: {', '.join(there) or 'nothing'}; start one with {_as_options(wanted)}; "
+            "those that a run starts offer what labels and resources of the executor say",
             code="AF827",
         )
+
+
+def _as_options(wanted: Needs) -> str:
+    """Return the options of `aetherflow worker` that offer what a step needs."""
+    label = [f"--label {shlex.quote(wanted.label)}"] if wanted.label else []
+    amounts = [f"--resource {shlex.quote(f'{name}={one:g}')}" for name, one in wanted.resources.items()]
+    return " ".join([*label, *amounts])
 
 
 def _offers(facts: WorkerFacts, wanted: Needs) -> bool:

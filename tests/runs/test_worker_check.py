@@ -38,19 +38,23 @@ def test_a_need_that_one_worker_meets_is_met() -> None:
 
 
 @pytest.mark.parametrize(
-    ("needs", "words"),
+    ("needs", "words", "options"),
     [
-        (Needs({}, "gpu"), "runs_on: gpu"),
-        (Needs({"SFTP": 3}), "SFTP: 3"),
-        (Needs({"SFTP": 1}, "fast"), "runs_on: fast, SFTP: 1"),
+        (Needs({}, "gpu"), "runs_on: gpu", "--label gpu"),
+        (Needs({"SFTP": 3}), "SFTP: 3", "--resource SFTP=3"),
+        (Needs({"SFTP": 1}, "fast"), "runs_on: fast, SFTP: 1", "--label fast --resource SFTP=1"),
+        (Needs({}, "big one"), "runs_on: big one", "--label 'big one'"),
     ],
 )
-def test_a_need_that_no_worker_meets_is_reported_with_what_there_is(needs: Needs, words: str) -> None:
+def test_a_need_that_no_worker_meets_is_reported_with_what_there_is(
+    needs: Needs, words: str, options: str
+) -> None:
     workers = [worker("w1", labels=["fast"]), worker("w2", resources={"SFTP": 2})]
     with pytest.raises(ConfigError) as raised:
         refuse_unmet_needs("dask", workers, {"a.s": needs})
     assert raised.value.code == "AF827"
     assert raised.value.message == (f"no worker of the executor 'dask' offers what step a.s needs: {words}")
     assert raised.value.hint == (
-        "workers offer: the label fast, SFTP: 2; start one with --label or --resource"
+        f"workers offer: the label fast, SFTP: 2; start one with {options}; "
+        "those that a run starts offer what labels and resources of the executor say"
     )
