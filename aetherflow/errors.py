@@ -26,6 +26,7 @@ class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
     """One diagnostic about a file: `file:line:column: severity[code]: message`, and what to do about it.
 
     Attributes:
+        line: 0: it is about the whole of `file`, or that is an option or a variable.
         excerpt: the line with a caret below its column, for people; empty where it cannot be shown.
     """
 
@@ -38,8 +39,13 @@ class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
     hint: str = ""
     excerpt: str = ""
 
+    @property
+    def place(self) -> str:
+        """`file:line:column`, or the file alone."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: {self.severity}[{self.code}]: {self.message}"
+        text = f"{self.place}: {self.severity}[{self.code}]: {self.message}"
         if self.excerpt:
             text += f"\n{self.excerpt}"
         return f"{text}\n    hint: {self.hint}" if self.hint else text

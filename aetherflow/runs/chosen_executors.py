@@ -107,7 +107,7 @@ def _of_settings(environment: Environment, redactor: Redactor) -> tuple[Executor
         if result.state == "error":
             raise ConfigError(f"{message} ({source})", hint=result.hint, code="AF821")
         if result.state == "warning":
-            warnings.append(Diagnostic("AF825", message, source, severity="warning", hint=result.hint))
+            warnings.append(Diagnostic("AF825", message, source, 0, 0, "warning", result.hint))
     return choice, warnings
 
 

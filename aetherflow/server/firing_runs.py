@@ -159,7 +159,7 @@ def first_error(refusal: Refusal) -> str:
     first = errors[0]
     hint = f" ({first.hint})" if first.hint else ""
     more = f"; {len(errors) - 1} more: aetherflow validate {first.file}" if len(errors) > 1 else ""
-    return f"{first.file}:{first.line}:{first.column}: {first.message}{hint}{more}"
+    return f"{first.place}: {first.message}{hint}{more}"
 
 
 def as_typed(path: Path) -> Path:

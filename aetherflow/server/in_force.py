@@ -90,7 +90,7 @@ def first_problem(error: AetherFlowError) -> str:
     """Return the first of the problems that an error names, in one line: where it is, and what to do."""
     if isinstance(error, InvalidInput) and error.diagnostics:
         first = next((one for one in error.diagnostics if one.severity == "error"), error.diagnostics[0])
-        where = f"{first.code}: {first.file}:{first.line}:{first.column}: "
+        where = f"{first.code}: {first.place}: "
         message, hint = f"{where}{first.message}", first.hint
     else:
         message, hint = error.message, error.hint or ""

@@ -174,7 +174,7 @@ async def _report(server: Server, old: _Checked, new: _Checked) -> None:
 
 
 def _placed(found: Diagnostic) -> str:
-    return f"{found.file}:{found.line}:{found.column}: {problem_text(found)}"
+    return f"{found.place}: {problem_text(found)}"
 
 
 def problem_text(found: Diagnostic) -> str:

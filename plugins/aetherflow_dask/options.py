@@ -15,6 +15,7 @@ ClusterKind = Literal["local", "ssh", "slurm", "kubernetes"]
 Amount = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[Duration, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+MOST_PORT = 65_535
 PROTOCOLS = ("tcp", "tls", "ws", "wss")
 
 
@@ -88,8 +89,9 @@ def _check_labels(labels: Collection[str]) -> None:
 
 def _check_address(address: str, *, has_certificates: bool) -> None:
     """Refuse an address that no scheduler can have, or that cannot be used without certificates."""
-    protocol, separator, _ = address.partition("://")
-    if not separator:
+    protocol, separator, place = address.partition("://")
+    host, _, port = place.rstrip("/").rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 0 < int(port) <= MOST_PORT:
         raise ValueError(f"address must be like tcp://HOST:8786, not {address!r}")
     if protocol not in PROTOCOLS:
         raise ValueError(f"address must begin with tcp:// or tls://, as {address!r} does not")

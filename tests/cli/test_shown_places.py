@@ -73,6 +73,15 @@ def test_the_plan_follows_the_option_and_the_setting(cli: CommandLine) -> None:
     assert by_setting.out.splitlines() == everywhere
 
 
+def test_a_warning_about_the_option_names_it_without_a_line(cli: CommandLine) -> None:
+    cli.write("flow.yaml", PLAIN)
+    by_variable = {"AETHERFLOW_EXECUTORS_JSON": '{"dask": {"address": "tcp://10.0.0.7:8786"}}'}
+    result = cli.run("run", "flow.yaml", "--dry-run", "--executor", "dask", env=by_variable)
+    assert result.err.startswith(
+        "--executor: warning[AF825]: executor dask: tcp://10.0.0.7:8786 has no security"
+    )
+
+
 def test_the_plan_of_a_flow_that_stays_here_says_nothing_of_places(placed: CommandLine) -> None:
     result = plan(placed, "--executor", "local", "--json").json()
     assert all("places" not in job for job in result["jobs"])

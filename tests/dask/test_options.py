@@ -20,6 +20,10 @@ from aetherflow import MissingExtra, WorkerRequest
     [
         ({"address": "tcp://a:1", "cluster": "local"}, "write one of them"),
         ({"address": "scheduler:8786"}, "must be like tcp://HOST:8786, not 'scheduler:8786'"),
+        ({"address": "tcp://a"}, "must be like tcp://HOST:8786, not 'tcp://a'"),
+        ({"address": "tcp://a:x"}, "must be like tcp://HOST:8786, not 'tcp://a:x'"),
+        ({"address": "tcp://a:99999"}, "must be like tcp://HOST:8786, not 'tcp://a:99999'"),
+        ({"address": "tcp://:8786"}, "must be like tcp://HOST:8786, not 'tcp://:8786'"),
         ({"address": "http://a:1"}, "must begin with tcp:// or tls://, as 'http://a:1' does not"),
         ({"address": "tls://a:1"}, "tls://a:1 is encrypted and needs security: {ca"),
         ({"address": "tcp://a:1", "resources": {"SFTP": 1}}, "aetherflow worker --resource"),
