@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -153,19 +154,36 @@ def test_an_earlier_run_is_chosen_by_its_commit_and_other_formats_before_it_do_n
         (0.0, 500.0, 1e9, "within the noise"),
         (1e6, 2e6, 3e6, "better"),
         (1e-9, 2e-9, 3e-9, "worse"),
-        (None, 3.0, None, r"\(rounds not known\)"),
+        (None, 3.0, None, "(rounds not known)"),
     ],
 )
 def test_a_ratio_has_changed_if_no_round_of_one_run_is_among_those_of_the_other(
-    tmp_path: Path, lowest: float | None, ratio: float, highest: float | None, verdict: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lowest: float | None,
+    ratio: float,
+    highest: float | None,
+    verdict: str,
 ) -> None:
+    monkeypatch.syspath_prepend(RUN.parent)
+    history = importlib.import_module("history")
     (row,) = entry()["rows"]
-    line = entry(rows=[row | {"lowest": lowest, "ratio": ratio, "highest": highest}])
+    lines = [entry(rows=[row | {"lowest": lowest, "ratio": ratio, "highest": highest}]), entry(commit="now")]
+    (tmp_path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    before, now = (history.read_run(tmp_path / "history.jsonl", commit) for commit in ("abc123", "now"))
+
+    assert history.changes(before, now).endswith(f"% {verdict}\n")
+
+
+def test_a_run_says_whether_its_ratios_have_changed(tmp_path: Path) -> None:
+    (row,) = entry()["rows"]
+    line = entry(rows=[row | {"lowest": 1e6, "ratio": 2e6, "highest": 3e6}])
     (tmp_path / "history.jsonl").write_text(json.dumps(line))
 
     done = bench(tmp_path, "--rounds", "3", "--against", "history.jsonl")
 
-    assert re.search(rf"by hand .*x -> .*% {verdict}$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"by hand .*x -> .*% better$", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_a_line_that_was_cut_off_does_not_spoil_the_next_one(tmp_path: Path) -> None:
