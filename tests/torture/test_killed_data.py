@@ -33,7 +33,7 @@ from tests.sizes import LARGE
 from tests.torture.far_servers import is_temporary
 from tests.torture.processes import UNIQUE, marked, query, said, seed, start
 
-STOPS = 500 if LARGE else 30
+STOPS = 500 if LARGE else 16
 STOPS_OF_A_RUN = 10
 ROWS = 1_500
 START = 0.4
