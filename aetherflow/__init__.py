@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from aetherflow.transfer.local_files import LocalFiles
     from aetherflow.transfer.steps import transfer_steps
     from aetherflow.worker.attempt import AttemptOnWorker
-    from aetherflow.worker.facts import worker_facts
+    from aetherflow.worker.facts import worker_differences, worker_facts
     from aetherflow.worker.own_folder import worker_ends
     from aetherflow.worker.questions import answer_of_worker
 
@@ -142,6 +142,7 @@ __all__ = [
     "step",
     "step_names",
     "transfer_steps",
+    "worker_differences",
     "worker_ends",
     "worker_facts",
 ]
@@ -184,7 +185,7 @@ _HOMES = {
         "transfer.local_files": ("LocalFiles",),
         "transfer.steps": ("transfer_steps",),
         "worker.attempt": ("AttemptOnWorker",),
-        "worker.facts": ("worker_facts",),
+        "worker.facts": ("worker_differences", "worker_facts"),
         "worker.own_folder": ("worker_ends",),
         "worker.questions": ("answer_of_worker",),
     }.items()

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import get_args
 
+import anyio
 import msgspec
 
 from aetherflow.engine.attempt_keys import attempts_in_flight
@@ -30,7 +31,13 @@ from aetherflow.runs.packed_run import packed_run
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.run_paths import resolve_run_paths
-from aetherflow.runs.worker_check import refuse_other_versions, refuse_unmet_needs
+from aetherflow.runs.worker_check import (
+    need_in_words,
+    offers_in_words,
+    refuse_other_versions,
+    refuse_unmet_needs,
+    unmet_need,
+)
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.executor import Needs, OpenExecutor
 from aetherflow.sdk.services import RunServices
@@ -42,6 +49,9 @@ _threads = WorkerThreads("packages of runs", 2)
 
 NeedsOfSteps = dict[tuple[str, str], Needs]
 """What a worker must offer, by job and step."""
+
+LOOK_SECONDS = 0.5
+"""How often to look whether a worker has joined that offers what is needed."""
 
 ENDED_WELL = frozenset({"SUCCESS", "SKIPPED"})
 
@@ -126,12 +136,26 @@ class RunExecutors:
         key = type(choice.executor), msgspec.json.encode(choice.options, enc_hook=repr)
         using = self._shared.use(key, name, opening, self._log)
         opened = await self._stack.enter_async_context(using)
-        workers = await opened.workers()
-        refuse_other_versions(name, workers)
-        refuse_unmet_needs(name, workers, {".".join(step): wanted for step, wanted in needs.items()})
+        await self._check_workers(name, opened, {".".join(step): wanted for step, wanted in needs.items()})
         if opened.ships is None:
             await self._check_folders(name, opened)
         self.opened[name] = opened
+
+    async def _check_workers(self, name: str, opened: OpenExecutor, needs: Mapping[str, Needs]) -> None:
+        """Check versions, and that some worker offers what each step needs; wait for those that may join."""
+        workers = await opened.workers()
+        refuse_other_versions(name, workers)
+        said = ""
+        with anyio.move_on_after(opened.joins_within):
+            while opened.joins_within and (unmet := unmet_need(workers, needs)) is not None:
+                text = f"waiting for a worker of {name} that offers what {need_in_words(*unmet)}"
+                if text != said:
+                    said = text
+                    self._log("info", f"{text}; those that are there offer: {offers_in_words(workers)}")
+                await anyio.sleep(LOOK_SECONDS)
+                workers = await opened.workers()
+                refuse_other_versions(name, workers)
+        refuse_unmet_needs(name, workers, needs)
 
     async def _seek(self, name: str) -> None:
         """Open an executor that may still have attempts of the run, though no step goes there any more."""

@@ -83,6 +83,19 @@ def refuse_other_versions(executor: str, workers: Sequence[WorkerFacts]) -> None
     )
 
 
+def unmet_need(workers: Sequence[WorkerFacts], needs: Mapping[str, Needs]) -> tuple[str, Needs] | None:
+    """Return the first step with what it needs and no worker offers; None if there is none.
+
+    Args:
+        workers: what there is.
+        needs: by the names of the steps.
+    """
+    for step, wanted in needs.items():
+        if not any(_offers(facts, wanted) for facts in workers):
+            return step, wanted
+    return None
+
+
 def refuse_unmet_needs(executor: str, workers: Sequence[WorkerFacts], needs: Mapping[str, Needs]) -> None:
     """Refuse a run with steps that no worker may run.
 
@@ -94,22 +107,32 @@ def refuse_unmet_needs(executor: str, workers: Sequence[WorkerFacts], needs: Map
     Raises:
         ConfigError: no worker offers what a step needs; says what there is.
     """
-    for step, wanted in needs.items():
-        if any(_offers(facts, wanted) for facts in workers):
-            continue
-        labels = sorted({label for facts in workers for label in facts.labels})
-        offered: dict[str, float] = {}
-        for facts in workers:
-            for name, amount in facts.resources.items():
-                offered[name] = max(offered.get(name, 0), amount)
-        there = [*(f"the label {label}" for label in labels)]
-        there += [f"{name}: {amount:g}" for name, amount in sorted(offered.items())]
-        raise ConfigError(
-            f"no worker of the executor {executor!r} offers what step {step} needs: {_in_words(wanted)}",
-            hint=f"workers offer: {', '.join(there) or 'nothing'}; start one with {_as_options(wanted)}; "
-            "those that a run starts offer what labels and resources of the executor say",
-            code="AF827",
-        )
+    unmet = unmet_need(workers, needs)
+    if unmet is None:
+        return
+    raise ConfigError(
+        f"no worker of the executor {executor!r} offers what {need_in_words(*unmet)}",
+        hint=f"workers offer: {offers_in_words(workers)}; start one with {_as_options(unmet[1])}; "
+        "those that a run starts offer what labels and resources of the executor say",
+        code="AF827",
+    )
+
+
+def need_in_words(step: str, wanted: Needs) -> str:
+    """Return what a step needs: `step a.s needs: runs_on: gpu`."""
+    return f"step {step} needs: {_in_words(wanted)}"
+
+
+def offers_in_words(workers: Sequence[WorkerFacts]) -> str:
+    """Return which labels workers have, and the most that one of them offers of each resource."""
+    labels = sorted({label for facts in workers for label in facts.labels})
+    offered: dict[str, float] = {}
+    for facts in workers:
+        for name, amount in facts.resources.items():
+            offered[name] = max(offered.get(name, 0), amount)
+    there = [*(f"the label {label}" for label in labels)]
+    there += [f"{name}: {amount:g}" for name, amount in sorted(offered.items())]
+    return ", ".join(there) or "nothing"
 
 
 def _as_options(wanted: Needs) -> str:

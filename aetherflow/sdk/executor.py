@@ -126,6 +126,14 @@ class OpenExecutor(Protocol):
         ...
 
     @property
+    def joins_within(self) -> float:
+        """How long a run waits at most for workers to join that offer what its steps need, in seconds.
+
+        0 if all workers offer the same, so that another one would not help.
+        """
+        ...
+
+    @property
     def ships(self) -> Shipping | None:
         """How much is sent to workers and back; None: they see the same folders as the engine."""
         ...

@@ -7,7 +7,7 @@ from functools import cache
 
 from msgspec.structs import replace
 
-from aetherflow.runs.worker_check import facts_here
+from aetherflow.runs.worker_check import differences, facts_here
 from aetherflow.sdk.executor import Place, WorkerFacts
 
 
@@ -22,6 +22,14 @@ def worker_facts(
     return replace(
         _versions(), place=place, threads=threads, resources=dict(resources or {}), labels=sorted(labels)
     )
+
+
+def worker_differences(facts: WorkerFacts) -> str:
+    """Return in words what of a worker differs from this process; empty: nothing that matters.
+
+    It reads all installed distributions, once.
+    """
+    return "; ".join(differences(facts, _versions()))
 
 
 @cache

@@ -42,6 +42,7 @@ class Carried:
         is_done: whether that task has ended.
         times: how often it was submitted.
         failure: why it is given up.
+        turned_away: why the last worker that asked did not get it; empty: none was turned away.
     """
 
     def __init__(self, attempt: ExecutorAttempt) -> None:
@@ -52,6 +53,7 @@ class Carried:
         self.is_done = False
         self.times = 0
         self.failure: StepError | None = None
+        self.turned_away = ""
 
     @property
     def counting(self) -> Start | None:

@@ -24,11 +24,13 @@ from aetherflow import (
     CheckResult,
     ExecutorAttempt,
     ExecutorError,
+    Place,
     Shipping,
     StepError,
     WorkerFacts,
 )
 from aetherflow_dask import on_worker
+from aetherflow_dask.admission import Admission
 from aetherflow_dask.carried import Carried, Start
 from aetherflow_dask.client import EngineClient
 from aetherflow_dask.dask_tasks import DaskTasks
@@ -60,13 +62,21 @@ class Connection:
     """
 
     def __init__(
-        self, options: DaskOptions, tasks: anyio.abc.TaskGroup, log: Callable[[str, str], None]
+        self,
+        options: DaskOptions,
+        tasks: anyio.abc.TaskGroup,
+        log: Callable[[str, str], None],
+        joins_within: float = 0.0,
     ) -> None:
+        self._joins_within = joins_within
         self.topic = f"aetherflow-{uuid.uuid4().hex}"
         self.presence = Presence(options.lost_after, self._is_silent)
         self._options, self._tasks, self._log = options, tasks, log
         self._client: EngineClient | None = None
-        self._dask = DaskTasks(self.topic, options, tasks)
+        self._admission = Admission(
+            tasks, ask=self._facts_of, take=self._take_said, turn_away=self._turn_away, log=log
+        )
+        self._dask = DaskTasks(self.topic, options, tasks, self._fit_workers)
         self._outbox = Outbox(tasks, self._unknown)
         self._carried: dict[str, Carried] = {}
         self._starts: dict[str, Start] = {}
@@ -89,6 +99,11 @@ class Connection:
         """How much is sent to workers and back; see `OpenExecutor.ships`."""
         options = self._options
         return Shipping(options.ship_at_most) if options.artifacts == "ship" else None
+
+    @property
+    def joins_within(self) -> float:
+        """How long workers may be missing that are meant to be there; see `OpenExecutor.joins_within`."""
+        return self._joins_within
 
     async def run(self, attempt: ExecutorAttempt) -> None:
         """Let a worker run the attempt; see `OpenExecutor.run`.
@@ -147,7 +162,8 @@ class Connection:
                     hint="install the same AetherFlow there: pip install 'aetherflow[dask]'",
                     code="AF813",
                 )
-            found.append(msgspec.json.decode(answer, type=WorkerFacts))
+            found.append(facts := msgspec.json.decode(answer, type=WorkerFacts))
+            await self._admission.note(worker, facts)
         return found
 
     async def ask(self, question: bytes) -> dict[str, bytes]:
@@ -224,6 +240,10 @@ class Connection:
         """Take what a worker says."""
         said = said_of(event[1])
         self.presence.hears(said.worker)
+        self._admission.take(said)
+
+    def _take_said(self, said: Said) -> None:
+        """Take what a worker says that has the versions of this process."""
         begun: list[Carried] = []
         for frame in said.frames:
             carried = self._carried.get(frame.key)
@@ -298,6 +318,8 @@ class Connection:
         """Take what the scheduler says about workers."""
         message = event[1] if isinstance(event[1], dict) else {}
         action, worker = message.get("action"), message.get("worker", "")
+        if action == "add-worker":
+            self._admission.look(worker)
         if action == "remove-worker":
             self._has_gone(worker, LEFT if message.get("expected") else DIED)
         elif action != "add-worker":
@@ -311,7 +333,7 @@ class Connection:
         scheduler: Any = self._client.scheduler
         with suppress(OSError):  # the loss of the scheduler is seen elsewhere
             # What begins on a new worker meanwhile may be unknown to this answer.
-            before = {*self._at, *self._outbox.workers}
+            before = {*self._at, *self._outbox.workers, *self._admission.workers}
             identity = await scheduler.identity(n_workers=-1)
             self.presence.see(identity, before | self._at.keys())
             for worker in before:
@@ -324,6 +346,7 @@ class Connection:
         The next worker may have the same address: what begins there from now on is no part of it.
         """
         self._outbox.drop(worker)
+        self._admission.forget(worker)
         if starts := self._at.pop(worker, None):
             for start in starts.values():
                 start.worker = ""
@@ -355,6 +378,32 @@ class Connection:
         if start is not None and start.counts:
             where = self.presence.name_of(start.worker)
             start.carried.give_up(AttemptLost(f"the worker {where} does not have the attempt any more"))
+
+    def _turn_away(self, said: Said) -> None:
+        """Let a worker with other versions begin nothing; what it was given goes to others."""
+        why = f"this worker differs from the engine: {self._admission.unfit[said.worker]}"
+        for frame in said.frames:
+            if (carried := self._carried.get(frame.key)) is not None:
+                carried.turned_away = f"the worker {self.presence.name_of(said.worker)} has other versions"
+        for start in {*said.last, *(frame.start for frame in said.frames)}:
+            self._outbox.put(said.worker, Forget(start, why))
+
+    def _fit_workers(self) -> list[str]:
+        """Return the workers that may get work, if some may not; else none: any may."""
+        unfit = self._admission.unfit
+        return [worker for worker in self.presence.names if worker not in unfit] if unfit else []
+
+    async def _facts_of(self, worker: str) -> WorkerFacts | None:
+        """Ask a worker what it is; None: it does not answer."""
+        answers: dict[str, Any] = {}
+        if self._client is not None:
+            await self._call(self._client, worker, on_worker.facts, answers)
+        if not isinstance(answer := answers.get(worker), bytes):
+            return None
+        try:
+            return msgspec.json.decode(answer, type=WorkerFacts)
+        except msgspec.DecodeError:  # it differs so much that it says other things of itself
+            return WorkerFacts(Place(self.presence.name_of(worker), ""), 0)
 
     async def _everywhere(self, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
         """Call a function on each worker; return what each returned, or the error; none waits for another.

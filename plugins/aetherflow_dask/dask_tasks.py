@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 import anyio.abc
@@ -28,9 +28,17 @@ class DaskTasks:
         client: the connection to the scheduler; None: there is none now.
     """
 
-    def __init__(self, topic: str, options: DaskOptions, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self,
+        topic: str,
+        options: DaskOptions,
+        tasks: anyio.abc.TaskGroup,
+        fit_workers: Callable[[], list[str]],
+    ) -> None:
+        """Take what all tasks have in common, and what names the fit workers if some are not fit."""
         self.client: EngineClient | None = None
         self._topic, self._options, self._tasks = topic, options, tasks
+        self._fit_workers = fit_workers
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Carried] = []
         self._submitted: dict[str, Carried] = {}
@@ -81,7 +89,8 @@ class DaskTasks:
                 self.release(carried, is_over=True)
                 self.submit(carried)
             else:
-                carried.give_up(AttemptLost(f"{carried.times} workers have died before the attempt began"))
+                died = f"{carried.times} workers have died before the attempt began"
+                carried.give_up(AttemptLost(carried.turned_away or died))
         elif isinstance(error, NoValidWorkerError):
             needs = _in_words(carried.attempt.needs)
             carried.give_up(StepError(f"no worker offers what the step needs{needs}", code="AF811"))
@@ -104,6 +113,9 @@ class DaskTasks:
         for group in groups.values():
             for carried in group:
                 carried.times += 1
+            needs = resources_of(group[0].attempt.needs)
+            # Dask ignores what a task needs when none of these workers is left: one with needs has no list.
+            fit = [] if needs else self._fit_workers()
             # What stands before the first number is the prefix of the task: Dask keeps each for ever.
             keys = [f"aetherflow-{carried.times}-{carried.attempt.key}" for carried in group]
             futures = self.client.map(
@@ -114,7 +126,9 @@ class DaskTasks:
                 key=keys,
                 pure=False,
                 retries=0,
-                resources=resources_of(group[0].attempt.needs) or None,
+                resources=needs or None,
+                workers=fit or None,
+                allow_other_workers=bool(fit),
             )
             for carried, key, future in zip(group, keys, futures, strict=True):
                 carried.task, carried.is_done = future, False

@@ -40,7 +40,8 @@ async def opened(options: DaskOptions, log: Log) -> AsyncIterator[Connection]:
         ExecutorError: the cluster cannot be reached, or not be started.
     """
     async with _cluster(options, log) as cluster, one_error() as tasks:
-        connection = Connection(cluster, tasks, log)
+        # Workers that are started here offer all the same; others may be started one after the other.
+        connection = Connection(cluster, tasks, log, options.connect_within if options.address else 0.0)
         link = _Link(cluster, connection, log, _awaited_of(options))
         try:
             await link.connect()

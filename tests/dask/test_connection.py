@@ -274,6 +274,45 @@ async def test_many_attempts_at_once_end_each_once(cluster: Connection) -> None:
     assert prefixes == {"aetherflow"}, "Dask keeps what it knows of each prefix for ever"
 
 
+async def test_a_worker_with_other_versions_is_turned_away_and_others_get_its_work(
+    cluster: Connection,
+) -> None:
+    admission = cluster._admission
+    first, second = cluster.presence.names
+    await cluster.workers()
+    assert set(admission.workers) == {first, second}
+    admission.forget(first)
+    admission.unfit[first] = "Python 3.7.1 instead of this one"
+    attempts = [Attempt() for _ in range(10)]
+    try:
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                for attempt in attempts:
+                    tasks.start_soon(cluster.run, attempt)
+    finally:
+        admission.forget(first)
+
+    places = {attempt.place.worker for attempt in attempts if attempt.place is not None}
+    assert places == {cluster.presence.name_of(second)}
+    assert {len(attempt.starts) for attempt in attempts} == {1}
+
+
+async def test_a_worker_that_is_unknown_is_asked_before_it_gets_work(cluster: Connection) -> None:
+    admission = cluster._admission
+    for worker in cluster.presence.names:
+        admission.forget(worker)
+    attempts = [Attempt() for _ in range(8)]
+
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for attempt in attempts:
+                tasks.start_soon(cluster.run, attempt)
+
+    assert {attempt.answer.answer.error is not None for attempt in attempts} == {True}
+    assert admission.workers
+    assert not admission.unfit
+
+
 async def test_a_message_that_is_larger_than_a_frame_arrives_whole(cluster: Connection) -> None:
     attempt = Attempt(package="x" * 5_000_000)
 

@@ -28,6 +28,7 @@ class Workers:
     """Implements `OpenExecutor`: workers on machines that may have other folders by the same paths."""
 
     slots = 8
+    joins_within = 0.0
     ships: Shipping | None = None
 
     def __init__(self, **machines: Change) -> None:

@@ -42,6 +42,7 @@ class ScriptedExecutor:
     """
 
     slots = 4
+    joins_within = 0.0
     ships = None
 
     def __init__(self) -> None:

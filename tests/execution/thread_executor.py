@@ -75,6 +75,8 @@ class ThreadExecutor:
         self._runs = RunsHere()
         self._threads: list[threading.Thread] = []
 
+    joins_within = 0.0
+
     @property
     def slots(self) -> int:
         """How many attempts run at once."""
