@@ -103,7 +103,7 @@ def left_by(state: Path, killed_at: str) -> int:
     """Return how many firings that a server had started before it was killed are not ended yet."""
     rows = query(
         state,
-        "SELECT count(*) FROM firings WHERE outcome = 'RUNNING' AND unixepoch(started_at) < unixepoch(?)",
+        "SELECT count(*) FROM firings WHERE outcome = 'RUNNING' AND julianday(started_at) < julianday(?)",
         killed_at,
     )
     return int(str(rows[0][0]))
