@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
@@ -129,38 +130,16 @@ def _security(tls: TlsFiles | None) -> Security | None:
 
 async def _worker(request: WorkerRequest) -> int:
     import dask.config  # noqa: PLC0415
-    from distributed import Worker  # noqa: PLC0415
     from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     from aetherflow_dask.attempts_here import attempts_of  # noqa: PLC0415
-    from aetherflow_dask.on_worker import LABEL, PLENTY, AttemptsPlugin  # noqa: PLC0415
 
-    resources = {name: float(amount) for name, amount in request.resources.items()}
-    resources |= {f"{LABEL}{label}": PLENTY for label in request.labels}
-    protocol, host, port = _listens(request)
     scheduler = f"at {request.address}" if request.address else f"that writes {request.scheduler_file}"
     waiting = f"waiting for the scheduler {scheduler} (up to {request.give_up_after:g} s)"
     saying = asyncio.get_running_loop().call_later(QUIET_SECONDS, _say, waiting)
     with dask.config.set({"distributed.worker.profile.enabled": False}):
         try:
-            if request.scheduler_file:
-                await _until_there(Path(request.scheduler_file), request.give_up_after)
-            worker = Worker(
-                request.address or None,
-                scheduler_file=request.scheduler_file or None,
-                nthreads=request.threads,
-                name=request.name or None,
-                resources=resources,
-                security=_security(request.tls),
-                protocol=protocol,
-                host=host,
-                port=port,
-                contact_address=request.contact or None,
-                memory_limit=request.memory_limit or 0,
-                death_timeout=request.give_up_after,
-                plugins=(AttemptsPlugin(),),
-            )
-            await worker
+            worker = await _started(request)
         except TimeoutError:
             return UNREACHABLE_CODE
         except Exception as error:  # noqa: BLE001 - Dask raises anything; its cause says what a person can mend
@@ -186,6 +165,47 @@ async def _worker(request: WorkerRequest) -> int:
             f"AetherFlow {__version__}, Python {platform.python_version()}"
         )
         return await _until_asked(worker.finished(), worker.close)
+
+
+async def _started(request: WorkerRequest) -> Any:
+    """Start the worker of Dask.
+
+    Raises:
+        TimeoutError: its scheduler did not let it in in time.
+        Exception: whatever Dask raises.
+    """
+    from distributed import Worker  # noqa: PLC0415
+
+    from aetherflow_dask.on_worker import LABEL, PLENTY, AttemptsPlugin  # noqa: PLC0415
+
+    resources = {name: float(amount) for name, amount in request.resources.items()}
+    resources |= {f"{LABEL}{label}": PLENTY for label in request.labels}
+    protocol, host, port = _listens(request)
+    if request.scheduler_file:
+        await _until_there(Path(request.scheduler_file), request.give_up_after)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn  # a host that nobody knows
+        worker: Any = Worker(
+            request.address or None,
+            scheduler_file=request.scheduler_file or None,
+            nthreads=request.threads,
+            name=request.name or None,
+            resources=resources,
+            security=_security(request.tls),
+            protocol=protocol,
+            host=host,
+            port=port,
+            contact_address=request.contact or None,
+            memory_limit=request.memory_limit or 0,
+            death_timeout=request.give_up_after,
+            plugins=(AttemptsPlugin(),),
+        )
+        await worker
+    return worker
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)  # noqa: T201
 
 
 async def _until_there(file: Path, seconds: float) -> None:

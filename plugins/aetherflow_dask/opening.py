@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -63,7 +63,7 @@ async def _cluster(options: DaskOptions, log: Log) -> AsyncIterator[DaskOptions]
         yield options
         return
     async with AsyncExitStack() as stack:
-        with _said_if_slow(log, f"waiting for {_awaited_of(options).start}"):
+        with _said_if_slow(log, lambda: f"waiting for {_awaited_of(options).start}"):
             address, security = await stack.enter_async_context(_started(options, log))
         yield replace(
             options,
@@ -123,15 +123,14 @@ def _awaited_of(options: DaskOptions) -> _Awaited:
     return _Awaited(
         "",
         f"a first worker: aetherflow worker {options.address}",
-        "start its scheduler (dask scheduler) and workers (aetherflow worker ADDRESS), "
-        "or correct address and security",
+        f"start one: aetherflow worker {options.address}",
     )
 
 
 @contextmanager
-def _said_if_slow(log: Log, text: str) -> Iterator[None]:
+def _said_if_slow(log: Log, text: Callable[[], str]) -> Iterator[None]:
     """Say once what is awaited, if the block takes longer than a moment."""
-    saying = asyncio.get_running_loop().call_later(QUIET_SECONDS, log, "info", text)
+    saying = asyncio.get_running_loop().call_later(QUIET_SECONDS, lambda: log("info", text()))
     try:
         yield
     finally:
@@ -178,26 +177,28 @@ class _Link:
             ExecutorError: nobody answers in time, or no worker is there.
         """
         address, seconds = self._options.address, self._options.connect_within
-        problem = "no answer"
+        problem, hint = "", "start it: dask scheduler; or correct address and security"
+
+        def awaited() -> str:
+            so_far = f": {problem}" if problem else ""
+            return f"waiting for the Dask scheduler at {address} (up to {seconds:g} s){so_far}"
+
         with anyio.move_on_after(seconds) as within:
-            with _said_if_slow(
-                self._log, f"waiting for the Dask scheduler at {address} (up to {seconds:g} s)"
-            ):
+            with _said_if_slow(self._log, awaited):
                 while self._client is None:
                     try:
                         await self._try()
                     except OSError as error:
                         problem = str(error) or type(error).__name__
                         await anyio.sleep(PAUSE_SECONDS)
-            problem = "it has no workers"
+            problem, hint = "it has no workers", self._awaited.hint
             left = max(within.deadline - anyio.current_time(), 0)
-            with _said_if_slow(self._log, f"waiting for {self._awaited.worker} (up to {left:.0f} s)"):
+            with _said_if_slow(self._log, lambda: f"waiting for {self._awaited.worker} (up to {left:.0f} s)"):
                 await self._connection.presence.has_workers.wait()
         if within.cancelled_caught:
+            why = f"{problem or 'no answer'}; it was tried for {seconds:g} s"
             raise ExecutorError(
-                f"the Dask cluster at {address} cannot be used: {problem}; it was tried for {seconds:g} s",
-                hint=self._awaited.hint,
-                code="AF883",
+                f"the Dask cluster at {address} cannot be used: {why}", hint=hint, code="AF883"
             )
 
     async def keep(self) -> None:

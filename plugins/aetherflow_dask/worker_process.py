@@ -78,8 +78,8 @@ class _Kept:
             if code == CANNOT_START_CODE and not has_started:
                 raise ConfigError(
                     "the worker does not start; why is above",
-                    hint="correct its options: --listen and --contact name an address of this machine, "
-                    "and a port that is free",
+                    hint="--listen needs an address of this machine and a free port, "
+                    "--tls-cert and --tls-key belong together",
                     code="AF814",
                 )
             has_started = True
