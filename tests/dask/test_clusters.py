@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +78,22 @@ def test_a_scheduler_whose_port_is_taken_is_told() -> None:
                 pass
 
     assert code_of(work, ExecutorError) == ("AF833", "the scheduler of the cluster did not start")
+
+
+def test_the_library_for_slurm_is_imported_in_a_thread_and_leaves_ctrl_c_to_the_engine() -> None:
+    pytest.importorskip("dask_jobqueue", reason="the package dask-jobqueue is not installed")
+    script = (
+        "import signal, anyio\n"
+        "from aetherflow import run_blocking\n"
+        "from aetherflow_dask.clusters.slurm import _library\n"
+        "before = signal.getsignal(signal.SIGINT), signal.signal\n"
+        "assert anyio.run(run_blocking, _library).SLURMJob\n"
+        "assert (signal.getsignal(signal.SIGINT), signal.signal) == before\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_a_worker_printed_is_told_from_what_others_printed() -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -94,6 +96,30 @@ def _security(files: TlsFiles) -> Security:
     )
 
 
+_importing = threading.Lock()
+
+
+@contextmanager
+def _signals_as_they_are() -> Iterator[None]:
+    """Let this thread change no handler of signals: dask-jobqueue does when it is imported.
+
+    It takes Ctrl-C from the engine then, and in a thread that is not the main one its import fails.
+    """
+    here = threading.get_ident()
+    with _importing:
+        module: Any = signal
+        set_handler = module.signal
+
+        def unless_here(number: Any, handler: Any) -> Any:
+            return None if threading.get_ident() == here else set_handler(number, handler)
+
+        module.signal = unless_here
+        try:
+            yield
+        finally:
+            module.signal = set_handler
+
+
 def _library() -> Any:
     """Import the module of dask-jobqueue with the jobs of Slurm.
 
@@ -101,7 +127,8 @@ def _library() -> Any:
         MissingExtra: it is not installed.
     """
     try:
-        return import_module("dask_jobqueue.slurm")
+        with _signals_as_they_are():
+            return import_module("dask_jobqueue.slurm")
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"cluster: slurm needs the package {error.name!r}, which is not installed",
