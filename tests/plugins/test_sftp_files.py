@@ -300,16 +300,18 @@ async def test_a_network_that_swallows_everything_is_noticed_in_the_middle(tmp_p
     async with sftp_server(tmp_path) as server:
         (server.root / "f").write_bytes(data)
         with TcpProxy(server.port) as proxy:
-            async with opened(server.config(port=proxy.port), timeout=2) as box:
+            # Time for the login on a machine that has much to do; the silence afterwards needs less.
+            async with opened(server.config(port=proxy.port), timeout=12) as box:
                 async with box.read("/f") as blocks:
                     start = time.monotonic()
                     await anext(blocks)
+                    box._link._silence._seconds = 2.0
                     proxy.pause()
                     with pytest.raises(StepError) as caught:
                         [block async for block in blocks]
                 assert time.monotonic() - start < 20
                 assert (caught.value.code, caught.value.kind) == ("AF337", "connection")
-                assert "stopped answering for 2 s" in caught.value.message
+                assert "stopped answering for 12 s" in caught.value.message
                 proxy.resume()
                 assert await box.read_bytes("/f") == data
 
@@ -322,12 +324,13 @@ async def test_a_server_process_that_hangs_is_noticed(tmp_path: Path) -> None:
     wrapper.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec {SFTP_SERVER}\n")
     wrapper.chmod(0o755)
     with openssh(tmp_path / "sshd", subsystem=f"Subsystem sftp {wrapper}") as server:
-        async with opened(server.config(), timeout=3) as box:
+        async with opened(server.config(), timeout=12) as box:  # as above
             assert await box.exists("/")
+            box._link._silence._seconds = 1.0
             os.kill(int(pid_file.read_text()), signal.SIGSTOP)
             with pytest.raises(StepError) as caught:
                 await asyncio.wait_for(box.stat("/"), 20)
-            assert "stopped answering for 3 s" in caught.value.message
+            assert "stopped answering for 12 s" in caught.value.message
             os.kill(int(pid_file.read_text()), signal.SIGKILL)
             assert await box.exists("/")
             os.kill(int(pid_file.read_text()), signal.SIGKILL)  # the session alone dies
