@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 
 from aetherflow.errors import Diagnostic
 from aetherflow.plugin_errors import is_our_cancellation
@@ -25,7 +25,13 @@ def entries_of(group: str) -> dict[str, list[EntryPoint]]:
 
 def distribution(entry: EntryPoint) -> str:
     """Return the name of the distribution that an entry point belongs to."""
-    return entry.dist.name if entry.dist else entry.value
+    return _name(entry.dist) if entry.dist else entry.value
+
+
+@cache
+def _name(found: Distribution) -> str:
+    """Return the name of a distribution, which may have many entries; its metadata is parsed for that."""
+    return found.name
 
 
 def load_installed() -> tuple[list[tuple[EntryPoint, list[Declared]]], list[Diagnostic]]:
