@@ -184,9 +184,9 @@ class WorkerAttempt:
             raise WorkerError(answer.error, answer.trace)
         if answer.result is None:
             await anyio.lowlevel.checkpoint_if_cancelled()
-            why = answer.stopped or "it does not say why"
+            why = answer.stopped or "the engine did not ask it to, and it does not say why"
             raise AttemptLost(
-                f"the worker {self.where} has stopped the attempt, though it was not asked to: {why}",
+                f"the worker {self.where} has stopped the attempt: {why}",
                 hint="see the log of the worker; `retry_on: [lost]` makes another attempt",
                 code="AF801",
             )
