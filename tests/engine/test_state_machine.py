@@ -158,13 +158,13 @@ class Lives(RuleBasedStateMachine):
         if got_it:
             self.happens(e.LockTaken(**COMMON, **names, waited_seconds=1.5), may_it=may_it)
 
-    @rule(job=jobs, step=steps, is_reattached=st.booleans())
-    def a_worker_begins_a_step(self, job: str, step: str, *, is_reattached: bool) -> None:
+    @rule(job=jobs, step=steps, is_reattached=st.booleans(), late=st.integers(1, 3))
+    def a_worker_begins_a_step(self, job: str, step: str, late: int, *, is_reattached: bool) -> None:
         names: dict[str, Any] = {"job_id": job, "step_id": step, "step_type": "t", "executor": "dask"}
         event = e.StepPlaced(**COMMON, **names, worker="w", host="h", is_reattached=is_reattached)
         self.happens(event, may_it=self.step_status(job, step) == "RUNNING")
+        self.a_late_result_is_refused(job, step, late)
 
-    @rule(job=jobs, step=steps, attempt=st.integers(1, 3))
     def a_late_result_is_refused(self, job: str, step: str, attempt: int) -> None:
         """It may come when the job has ended, but not when the run has, nor of an attempt that never was."""
         known = self.state.job(job).steps.get(step, StepState())
@@ -234,6 +234,8 @@ class Lives(RuleBasedStateMachine):
             self.happens(e.StepRetrying(**named, attempt=1, wait_seconds=0, error=error), may_it=True)
         elif status == "RUNNING":
             self.happens(e.StepFinished(**named, status=end), may_it=True)
+        if status:
+            self.a_late_result_is_refused(job, step, 1)
 
     @rule(job=jobs, step=steps)
     def more_work_goes_on(self, job: str, step: str) -> None:
