@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from typing import Any, Literal, TypeVar
 
@@ -53,6 +54,19 @@ def protect_task(of: Literal["engine", "step"]) -> None:
     """Let no code of a step cancel the calling task; one `of` a step can be cancelled by that step."""
     if (task := _current(asyncio.get_running_loop())) is not None:
         task.protected_of = of
+
+
+@contextmanager
+def starting_protected() -> Iterator[None]:
+    """Protect what is started in the block, as tasks of a step, before it runs; nothing in it may wait."""
+    if (task := _current(asyncio.get_running_loop())) is None:
+        yield
+        return
+    before, task.protected_of = task.protected_of, "engine"
+    try:
+        yield
+    finally:
+        task.protected_of = before
 
 
 class _GuardedTask(asyncio.Task[Any]):

@@ -18,7 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from aetherflow.errors import StepError
-from aetherflow.event_loop import protect_task
+from aetherflow.event_loop import starting_protected
 from aetherflow.plugin_errors import text_of
 from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.worker_threads import WorkerThreads
@@ -171,7 +171,6 @@ async def call_in_thread(
     scope = anyio.CancelScope(shield=True)
 
     async def run() -> None:
-        protect_task("step")
         current_call.set(call)  # the thread inherits the context of this task
         try:
             with scope:
@@ -186,7 +185,8 @@ async def call_in_thread(
             done.set()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run)
+        with starting_protected():
+            tasks.start_soon(run)
         try:
             await done.wait()
         except anyio.get_cancelled_exc_class():

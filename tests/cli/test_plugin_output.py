@@ -367,10 +367,21 @@ def thread(context: StepContext, inputs: dict):
 """
 
 
-def test_a_step_that_cancels_every_task_ends_none_of_the_steps_that_begin_meanwhile(cli: CommandLine) -> None:
-    source = plugin("for task in asyncio.all_tasks():\n    task.cancel()").replace(
-        "def mine", "async def mine"
-    )
+CANCEL = """\
+def again(left: int) -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+    if left:
+        asyncio.get_running_loop().call_soon(again, left - 1)
+again({})"""
+"""Cancels every task, and in so many turns of the loop after it those that were started meanwhile."""
+
+
+@pytest.mark.parametrize("turns", [0, 200])
+def test_a_step_that_cancels_every_task_ends_none_of_the_steps_that_begin_meanwhile(
+    cli: CommandLine, turns: int
+) -> None:
+    source = plugin(CANCEL.format(turns)).replace("def mine", "async def mine")
     kinds = ["quick", "thread", "mine"] * 40
     jobs = [
         f"  - {{id: j{number}, "
