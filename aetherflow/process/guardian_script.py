@@ -25,9 +25,9 @@ LEFTOVER_GRACE_SECONDS = 2.0
 KILL_PATIENCE_SECONDS = 10.0
 """How long a process may take to disappear after SIGKILL (one stuck in the kernel never does)."""
 PAUSE_SECONDS = 0.05
-EXEC_LOOKS = 20
+EXEC_LOOKS = 50
 EXEC_PAUSE_SECONDS = 0.001
-"""How often a process is looked at again that has no environment yet, and the pause before each."""
+"""How often a process is looked at that has neither environment nor words yet, and the pause between."""
 KERNEL_THREAD = 0x00200000
 """PF_KTHREAD among the flags of a process: it has neither environment nor words for ever."""
 
@@ -213,23 +213,20 @@ def _environment(pid: int) -> bytes:
     Raises:
         OSError: it is gone, or another user's.
     """
-    found = _read(pid, "environ")
+    before = b""
     for _ in range(EXEC_LOOKS):
-        if found or not _is_in_exec(pid):
+        if found := _read(pid, "environ"):
+            return found
+        stat = _stat(pid)
+        if stat is None or _has_ended(stat) or int(stat[7]) & KERNEL_THREAD:
             break
-        time.sleep(EXEC_PAUSE_SECONDS)
-        found = _read(pid, "environ")
-    return found or _read(pid, "environ")  # the exec may have ended between the two looks
-
-
-def _is_in_exec(pid: int) -> bool:
-    """Whether a process without an environment is only being replaced by a program: it has no words either.
-
-    Raises:
-        OSError: it is gone, or another user's.
-    """
-    stat = None if _read(pid, "cmdline") else _stat(pid)
-    return stat is not None and not _has_ended(stat) and not int(stat[7]) & KERNEL_THREAD
+        words = _read(pid, "cmdline")
+        if words and words == before:
+            break  # the same program twice: it was started without an environment
+        before = words
+        if not words:
+            time.sleep(EXEC_PAUSE_SECONDS)
+    return b""
 
 
 def _is_zombie(pid: int) -> bool:
