@@ -21,7 +21,12 @@ from tests.cli.command_line import FAILS, OK, CommandLine, flow
 ALL = dict(each_command())
 REPORTING = [words for words, command in ALL.items() if command.reports]
 RAISES = flow("- {id: s, type: check_items, inputs: {items: [x]}, retry: {max_attempts: no}}")
-SCHEDULE = "version: 1\nitems: [{id: a, cron: '0 3 * * *', flow_yaml: flow.yaml}]\n"
+SCHEDULE = """\
+version: 1
+items:
+  - {id: a, cron: '0 3 * * *', flow_yaml: flow.yaml}
+  - {id: paused, cron: '0 3 * * *', flow_yaml: flow.yaml}
+"""
 
 IN_PROCESS = {
     "validate": "validate flow.yaml",
@@ -60,7 +65,7 @@ IN_PROCESS = {
     "scheduler history": "scheduler history --file s.yaml",
     "scheduler explain": "scheduler explain a 2026-01-01 --file s.yaml",
     "scheduler pause": "scheduler pause a --file s.yaml --reason maintenance",
-    "scheduler resume": "scheduler resume a --file s.yaml",
+    "scheduler resume": "scheduler resume paused --file s.yaml",
     "scheduler backfill": "scheduler backfill a --from 2026-01-01 --to 2026-01-03 --dry-run --file s.yaml",
     "scheduler backfills": "scheduler backfills",
 }
@@ -93,6 +98,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     cli.write("s.yaml", SCHEDULE)
     assert cli.run("run", "fails.yaml", "--run-id", "failed").code == 1
     assert cli.run("pools", "set", "unused", "1").code == 0
+    assert cli.run("scheduler", "pause", "paused", "--file", "s.yaml", "--reason", "a test").code == 0
     for name in ("orders", "unused"):
         assert cli.run("state", "set", name, "5", "--type", "int", "--flow", "f").code == 0
     return with_bundle(cli)
