@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.abc
 
 from aetherflow.clock import Clock
 from aetherflow.errors import StateError
@@ -39,8 +40,11 @@ async def renewing(
     failure: BaseException | None = None
     was_held = False
 
-    async def renew_until_lost(scope: anyio.CancelScope) -> None:
+    async def renew_until_lost(
+        scope: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
         nonlocal state_error
+        task_status.started()
         try:
             await clock.sleep(ttl_seconds / 3)
             while await renew():
@@ -52,7 +56,7 @@ async def renewing(
     try:
         async with one_error() as tasks:
             with anyio.CancelScope() as scope:
-                tasks.start_soon(renew_until_lost, scope)
+                await tasks.start(renew_until_lost, scope)  # code of a step may cancel what has not begun
                 yield
             tasks.cancel_scope.cancel()
     except BaseException as error:  # raised again below, unless the loss is what matters
