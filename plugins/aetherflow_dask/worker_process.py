@@ -7,12 +7,14 @@ hung, or has lost its scheduler. When this process is killed, the worker and the
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -43,13 +45,40 @@ def serve(request: WorkerRequest, log: Callable[[str, str], None]) -> int:
     return _Kept(request, log).run()
 
 
+class Asked:
+    """Whether this process was asked to stop.
+
+    A handler of signals may set it at any moment, also in the middle of `wait`: it must not take a lock, as
+    an event of `threading` does.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._wakes, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+
+    def is_set(self) -> bool:
+        """Return whether it was."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Note that it was, and end `wait`."""
+        self._is_set = True
+        with suppress(BlockingIOError):  # so many are unread that it wakes anyway
+            os.write(self._wake, b"!")
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is asked, or so many seconds have passed."""
+        select.select([self._wakes], [], [], seconds)
+
+
 class _Kept:
     """The worker process, kept running."""
 
     def __init__(self, request: WorkerRequest, log: Callable[[str, str], None]) -> None:
         self._request, self._log = request, log
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_asked = threading.Event()
+        self._asked = Asked()
 
     def run(self) -> int:
         """Start the worker again and again until it is asked to stop; return the exit code.
@@ -63,10 +92,10 @@ class _Kept:
         if self._request.ends_with_stdin:
             threading.Thread(target=self._end_with_input, daemon=True).start()
         pause, has_started = PAUSE_SECONDS, False
-        while not self._is_asked.is_set():
+        while not self._asked.is_set():
             begun = time.monotonic()
             code = self._once()
-            if self._is_asked.is_set():
+            if self._asked.is_set():
                 break
             if code == UNREACHABLE_CODE:
                 raise ExecutorError(
@@ -86,7 +115,7 @@ class _Kept:
             pause = PAUSE_SECONDS if time.monotonic() - begun > STEADY_SECONDS else pause
             why = "has lost its scheduler" if code == LOST_CODE else f"has ended ({_ended(code)})"
             self._log("warning", f"the worker {why}; it is started again")
-            self._is_asked.wait(pause)
+            self._asked.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         self._log("info", "the worker has stopped")
         return 0
@@ -103,7 +132,7 @@ class _Kept:
             if process.stdin is not None and process.stdout is not None:
                 process.stdin.write(msgspec.json.encode(WorkerRole(self._request)) + b"\n")
                 process.stdin.flush()
-                if self._is_asked.is_set():
+                if self._asked.is_set():
                     process.terminate()
                 for line in process.stdout:
                     self._log("info", line.decode(errors="replace").rstrip())
@@ -111,8 +140,8 @@ class _Kept:
 
     def _ask(self, _number: int, _frame: object) -> None:
         """End the worker in order; at once if it was asked before."""
-        is_second = self._is_asked.is_set()
-        self._is_asked.set()
+        is_second = self._asked.is_set()
+        self._asked.set()
         if self._process is not None:
             (self._process.kill if is_second else self._process.terminate)()
 
