@@ -9,9 +9,10 @@ import msgspec
 
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events, schedule_events
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.events.lineage import Dataset, Statement
 from aetherflow.events.marks import Mark, MarkUse
-from aetherflow.events.run_events import BundleUse, Event, RunFinished, StoredItems
+from aetherflow.events.run_events import Event, RunFinished, StoredItems
 from aetherflow.events.schedule_events import LeftFiring, UpcomingItem
 from aetherflow.observe.event_record import Cut, EventRecord, own_fields, record_name
 from aetherflow.observe.run_failures import Failure

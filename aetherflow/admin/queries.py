@@ -18,7 +18,8 @@ from aetherflow.admin.stored_marks import MarkHistory, mark_history
 from aetherflow.cli_hints import state_option
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import UsageError
-from aetherflow.events.run_events import BundleUse, RunResumed, RunStarted
+from aetherflow.events.bundle_use import BundleUse
+from aetherflow.events.run_events import RunResumed, RunStarted
 from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database

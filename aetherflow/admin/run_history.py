@@ -9,8 +9,9 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.engine.transitions import INTERRUPTED
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.events.planned_jobs import PlannedJob
-from aetherflow.events.run_events import BundleUse, RunResumed, RunStarted
+from aetherflow.events.run_events import RunResumed, RunStarted
 from aetherflow.store import queries as rows
 from aetherflow.store.alerts import Alert
 from aetherflow.store.firings import Firing

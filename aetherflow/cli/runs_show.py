@@ -23,7 +23,7 @@ from aetherflow.cli.runs_list import fired_by
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, history_path, named_state, say_no_runs
 from aetherflow.cli_hints import retry_command
 from aetherflow.engine.transitions import INTERRUPTED
-from aetherflow.events.run_events import BundleUse
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.events.stale_readers import names_to_run, stale_text
 from aetherflow.observe.event_text import counts, duration, one_line, shortened
 from aetherflow.sdk.effects import NOT_DONE

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.events.lineage import Dataset, Statement
 from aetherflow.events.marks import MarkUse
 from aetherflow.events.planned_jobs import PlannedJob
@@ -61,24 +62,6 @@ class StepEvent(JobEvent, frozen=True, kw_only=True):
     step_id: str
     step_type: str
     attempt: int = 1
-
-
-class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The bundle from which a run takes its flow.
-
-    Attributes:
-        id: as its manifest names it.
-        fingerprint: of all its files, as they were then.
-        manifest: the absolute path of the manifest.
-        flow: the flow file, relative to the root of the bundle.
-        stale: why the bundle could not be synced, and the last snapshot was used; empty if it was synced.
-    """
-
-    id: str
-    fingerprint: str
-    manifest: str
-    flow: str
-    stale: str = ""
 
 
 class RunStarted(Event, frozen=True, kw_only=True):

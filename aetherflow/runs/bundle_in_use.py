@@ -15,7 +15,7 @@ from aetherflow.config.project import project_of
 from aetherflow.config.restrictions import ENTERPRISE, Restrictions, restrictions_of
 from aetherflow.config.settings import Settings
 from aetherflow.errors import Diagnostic, UsageError
-from aetherflow.events.run_events import BundleUse
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.redaction import Redactor
 from aetherflow.spec.load_manifest import ManifestDocument, stays_inside
 from aetherflow.spec.suggest import did_you_mean

@@ -18,7 +18,7 @@ from aetherflow.config.project import project_of
 from aetherflow.config.restrictions import Restrictions, restrictions_of
 from aetherflow.config.written_resources import ShapesOf, written_resources
 from aetherflow.errors import Diagnostic, InvalidInput, Severity
-from aetherflow.events.run_events import BundleUse
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan

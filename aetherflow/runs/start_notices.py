@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from aetherflow.engine.resume import ResumeDecision, ResumeKind, ResumePlan
 from aetherflow.events import run_events as e
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.stale_readers import options_to_run, stale_text
 from aetherflow.runs.load_flow import CheckedFlow
@@ -76,9 +77,7 @@ def plugin_notices(checked: CheckedFlow, events: EventFactory) -> list[e.Notice]
     ]
 
 
-def bundle_notices(
-    bundle: e.BundleUse | None, last: e.BundleUse | None, events: EventFactory
-) -> list[e.Notice]:
+def bundle_notices(bundle: BundleUse | None, last: BundleUse | None, events: EventFactory) -> list[e.Notice]:
     """Report that the bundle may be stale, or that it or its content differs from the last time."""
     notices = []
     if bundle and bundle.stale:
@@ -96,7 +95,7 @@ def stale_sentence(bundle_id: str, fingerprint: str, reason: str) -> str:
     return f"the bundle {bundle_id!r} may be stale, {fingerprint[:12]} is used: {reason}"
 
 
-def _bundle_name(bundle: e.BundleUse | None) -> str:
+def _bundle_name(bundle: BundleUse | None) -> str:
     return f"the bundle {bundle.id} {bundle.fingerprint[:12]}" if bundle else "no bundle"
 
 

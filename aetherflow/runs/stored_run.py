@@ -11,6 +11,7 @@ from aetherflow.engine.state import RunState, fold
 from aetherflow.engine.transitions import IllegalEvent
 from aetherflow.errors import StateError
 from aetherflow.events import run_events as e
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.store.database import Database
 from aetherflow.store.journal import read_events
 
@@ -27,7 +28,7 @@ class StoredRun(msgspec.Struct):
     """
 
     state: RunState
-    bundle: e.BundleUse | None = None
+    bundle: BundleUse | None = None
     ended_at: datetime | None = None
 
     @property

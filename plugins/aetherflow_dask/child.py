@@ -145,7 +145,7 @@ async def _worker(request: WorkerRequest) -> int:
         except Exception as error:  # noqa: BLE001 - Dask raises anything; its cause says what a person can mend
             cause = _cause_of(error)
             said = str(cause) or type(cause).__name__
-            if "name taken" in said:
+            if "name taken" in said:  # all that Dask says of it is this text
                 said = (
                     f"the cluster has a worker called {request.name!r}: end that one, or give another --name"
                 )

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
-import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 import anyio.lowlevel
@@ -22,106 +20,18 @@ from aetherflow_dask.connection import Connection
 from aetherflow_dask.dask_tasks import resources_of
 from aetherflow_dask.executor import DaskExecutor
 from aetherflow_dask.options import DaskOptions
-from distributed.scheduler import KilledWorker, NoValidWorkerError
 
-from aetherflow import (
-    AttemptLost,
-    ConfigError,
-    ExecutorError,
-    Needs,
-    Place,
-    StepError,
-    TlsFiles,
-    WorkerRequest,
-    one_error,
-)
-from aetherflow.errors import ErrorInfo
+from aetherflow import AttemptLost, Needs, one_error
 from aetherflow.events.run_events import ResultRefused, StepPlaced
-from aetherflow.execution.ports import Directories, StepCall
 from aetherflow.execution.shared_folders import check_shared_folders
-from aetherflow.execution.worker_messages import (
-    Accepted,
-    Begin,
-    End,
-    FromWorker,
-    Go,
-    Refuse,
-    Reply,
-    Request,
-    Stop,
-    Work,
-)
+from aetherflow.execution.worker_messages import Begin, End, Refuse, Request, Stop
 from aetherflow.execution.worker_placement import WorkersOfRun, worker_placement
 from aetherflow.runs.run_package import RunPackage, encoded
 from aetherflow.steps.external_process import external_process
-from tests.dask.cluster import carrying
+from tests.dask.attempts import SECONDS, Attempt, until
 from tests.execution.live_run import live, one_step
-from tests.servers.ends_with_tests import ENDS_WITH_THE_TESTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-CALL = StepCall(
-    step_type="check_items",
-    version="1",
-    inputs={},
-    flow_id="f",
-    run_id="r",
-    job_id="j",
-    step_id="s",
-    attempt=1,
-    execution=1,
-    idempotency_key="",
-    environment="",
-    directories=Directories("", "", {}),
-)
-SECONDS = 60.0
-
-
-class Attempt:
-    """An attempt whose worker is refused the package of its run, so that it ends at once; or not answered."""
-
-    def __init__(self, *, waits: bool = False, needs: Needs | None = None, package: str = "p") -> None:
-        self.key = f"r/j/s/{uuid.uuid4().hex}"
-        self.needs = needs or Needs()
-        self.waits, self.package = waits, package
-        self.place: Place | None = None
-        self.begun, self.asked, self.over = anyio.Event(), anyio.Event(), anyio.Event()
-        self.said: list[FromWorker] = []
-        self.starts: list[str] = []
-        self.reply: Callable[[bytes], None] = lambda _message: None
-
-    def deliver(self, start: str, message: bytes, reply: Callable[[bytes], None]) -> None:
-        """Answer as an engine does."""
-        said: FromWorker = msgspec.json.decode(message, type=FromWorker)
-        self.said.append(said)
-        self.reply = reply
-        if start not in self.starts:
-            self.starts.append(start)
-        if isinstance(said, Begin):
-            self.place = said.place
-            reply(msgspec.json.encode(Go(Work(CALL, self.package))))
-            self.begun.set()
-        if isinstance(said, Request):
-            self.asked.set()
-            if not self.waits:
-                self.end()
-        if isinstance(said, End):
-            reply(msgspec.json.encode(Accepted()))
-            self.over.set()
-
-    def end(self) -> None:
-        """Let the worker end it."""
-        self.reply(msgspec.json.encode(Reply(1, error=ErrorInfo("TEST", "there is no package"))))
-
-    async def ended(self) -> None:
-        """Return when the worker has answered."""
-        await self.over.wait()
-
-    @property
-    def answer(self) -> End:
-        """What the worker answered."""
-        (answer,) = (one for one in self.said if isinstance(one, End))
-        return answer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -140,17 +50,21 @@ async def cluster() -> AsyncIterator[Connection]:
     keeping = asyncio.create_task(keep())
     keeping.add_done_callback(lambda _: there.done() or there.cancel())
     await there
-    await _until(lambda: there.result().slots == 8)
+    await until(lambda: there.result().slots == 8)
     yield there.result()
     enough.set()
     await keeping
 
 
-async def _until(is_so: Callable[[], bool]) -> None:
-    """Return when something is so."""
-    with anyio.fail_after(SECONDS):
-        while not is_so():  # noqa: ASYNC110 - nobody says when
-            await anyio.sleep(0.02)
+def _run_on(cluster: Connection, package: str) -> WorkersOfRun:
+    return WorkersOfRun(
+        executor=cluster,
+        package_id=package,
+        package_text=lambda: encoded(RunPackage(flow_id="demo", run_id="run-1")),
+        needs_of=lambda _: Needs(),
+        announce=lambda _: None,
+        conceal=lambda call: call,
+    )
 
 
 async def test_workers_say_what_they_are_and_offer(cluster: Connection) -> None:
@@ -192,16 +106,8 @@ async def test_files_and_logs_of_a_step_on_a_worker_are_those_of_a_local_one(
     (names / "in file").write_bytes(content)
     script = "cat 'in file' > out && seq 1 200000 && pwd > where"
     text = one_step("external.process", inputs=f'{{command: [sh, -c, "{script}", "in file"]}}')
-    run = WorkersOfRun(
-        executor=cluster,
-        package_id=f"files of {artifacts}",
-        package_text=lambda: encoded(RunPackage(flow_id="demo", run_id="run-1")),
-        needs_of=lambda _: Needs(),
-        announce=lambda _: None,
-        conceal=lambda call: call,
-    )
     async with (
-        worker_placement(run) as placement,
+        worker_placement(_run_on(cluster, f"files of {artifacts}")) as placement,
         live(text, tmp_path, [external_process], placement=placement) as engine,
     ):
         state = await engine.run()
@@ -225,26 +131,18 @@ async def test_a_result_that_comes_late_is_in_the_history_of_the_run(
         inputs=f'{{command: [sh, -c, "{script}"]}}',
         more="retry: {max_attempts: 2, retry_on: [lost]}",
     )
-    run = WorkersOfRun(
-        executor=cluster,
-        package_id="late",
-        package_text=lambda: encoded(RunPackage(flow_id="demo", run_id="run-1")),
-        needs_of=lambda _: Needs(),
-        announce=lambda _: None,
-        conceal=lambda call: call,
-    )
     async with (
-        worker_placement(run) as placement,
+        worker_placement(_run_on(cluster, "late")) as placement,
         live(text, tmp_path, [external_process], placement=placement) as engine,
         one_error() as tasks,
     ):
         tasks.start_soon(engine.run)
-        await _until((tmp_path / "one").exists)
+        await until((tmp_path / "one").exists)
         (carried,) = cluster._carried.values()
         carried.give_up(AttemptLost("it was cut off"))
-        await _until(lambda: len(engine.seen.of(StepPlaced)) == 2)
+        await until(lambda: len(engine.seen.of(StepPlaced)) == 2)
         (tmp_path / "first").touch()
-        await _until(lambda: bool(engine.seen.of(ResultRefused)))
+        await until(lambda: bool(engine.seen.of(ResultRefused)))
         (tmp_path / "second").touch()
 
     assert engine.state.phase == "SUCCESS"
@@ -445,8 +343,8 @@ async def test_a_worker_that_dies_loses_its_attempts_and_is_started_again(cluste
             with pytest.raises(AttemptLost, match=r"^the worker worker-\d has died or was cut off$") as lost:
                 await cluster.run(attempt)
     assert (lost.value.code, lost.value.info().kind) == ("AF882", "lost")
-    await _until(lambda: cluster.slots == 8)
-    await _until(lambda: len(cluster.presence.names) == 2)  # the address of the dead one is forgotten
+    await until(lambda: cluster.slots == 8)
+    await until(lambda: len(cluster.presence.names) == 2)  # the address of the dead one is forgotten
     assert cluster.presence.names.keys() >= set(cluster._outbox.workers)
 
 
@@ -467,142 +365,3 @@ async def _killed(attempt: Attempt, number: signal.Signals) -> None:
     await attempt.asked.wait()
     assert attempt.place is not None
     os.kill(attempt.place.process_id, number)
-
-
-async def test_a_task_that_dask_cannot_run_fails_with_its_reason() -> None:
-    found: list[StepError] = []
-
-    async def run(connection: Connection, attempt: Attempt) -> None:
-        try:
-            await connection.run(attempt)
-        except StepError as error:
-            found.append(error)
-
-    for error in (NoValidWorkerError("t", set(), set(), {}, 1.0), ModuleNotFoundError("aetherflow_dask")):
-        with anyio.fail_after(SECONDS):
-            async with anyio.create_task_group() as tasks:
-                connection = Connection(DaskOptions(), tasks, lambda *_: None)
-                attempt = Attempt(needs=Needs({"GPU": 2}, "far"))
-                tasks.start_soon(run, connection, attempt)
-                await asyncio.sleep(0)
-                connection._dask._submitted["key"] = connection._carried[attempt.key]
-                connection.done("key", error)
-
-    assert [error.code for error in found] == ["AF811", "AF812"]
-    assert "(GPU: 2, runs_on: far)" in found[0].message
-    assert "ModuleNotFoundError: aetherflow_dask" in found[1].message
-
-
-async def test_an_attempt_that_has_not_begun_is_given_to_another_worker_when_its_own_dies() -> None:
-    with anyio.fail_after(SECONDS):
-        async with anyio.create_task_group() as tasks:
-            connection = Connection(DaskOptions(), tasks, lambda *_: None)
-            tasks.start_soon(connection.run, Attempt())
-            await asyncio.sleep(0)
-            (carried,) = connection._carried.values()
-            dask = connection._dask
-            assert dask._waiting == [carried]
-            dask._waiting.clear()
-            killed = KilledWorker("key", None, 0)  # type: ignore[arg-type]  # which worker does not matter
-            dask._submitted["key"] = carried
-            connection.done("key", killed)
-            assert dask._waiting == [carried]
-            carried.times = 10
-            connection.done("key", killed)
-            assert isinstance(carried.failure, AttemptLost)
-            tasks.cancel_scope.cancel()
-
-
-async def test_a_worker_without_the_plugin_is_named() -> None:
-    class Client:
-        scheduler: Any = None
-
-        async def identity(self, n_workers: int) -> dict[str, Any]:
-            return {"workers": ["tcp://a:1"]} if n_workers else {}
-
-        async def run(self, *_: Any, **__: Any) -> dict[str, Exception]:
-            return {"tcp://a:1": ModuleNotFoundError("No module named 'aetherflow_dask'")}
-
-    async with anyio.create_task_group() as tasks:
-        connection = Connection(DaskOptions(), tasks, lambda *_: None)
-        client = connection._client = Client()  # type: ignore[assignment]
-        client.scheduler = client
-        with pytest.raises(StepError, match="the worker tcp://a:1 cannot run attempts: No module") as caught:
-            await connection.workers()
-    assert caught.value.code == "AF813"
-
-
-async def test_a_scheduler_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-
-    with pytest.raises(ExecutorError) as caught:
-        async with DaskExecutor().open(DaskOptions(), lambda *_: None):
-            pass
-    assert caught.value.code == "AF815"
-
-
-async def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
-    options = DaskOptions(address="tcp://127.0.0.1:1", connect_within=1.0)
-
-    with pytest.raises(ExecutorError, match=r"the Dask cluster at tcp://127\.0\.0\.1:1 cannot") as caught:
-        async with DaskExecutor().open(options, lambda *_: None):
-            pass
-    assert caught.value.code == "AF883"
-
-
-async def test_certificates_that_cannot_be_read_are_named_at_once(tmp_path: Path) -> None:
-    files = TlsFiles(str(tmp_path / "ca.pem"), str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
-
-    with pytest.raises(
-        ConfigError, match=r"security\.ca of the executor dask cannot be read: .*/ca\.pem: No"
-    ):
-        async with DaskExecutor().open(
-            DaskOptions(address="tls://127.0.0.1:1", security=files), lambda *_: None
-        ):
-            pass
-
-
-@pytest.mark.parametrize("request_", [WorkerRequest(), WorkerRequest(address="tls://a:1")])
-async def test_a_worker_that_cannot_be_started_says_why(request_: WorkerRequest) -> None:
-    with pytest.raises(ConfigError) as caught:
-        DaskExecutor().serve(request_, lambda *_: None)
-    assert caught.value.code == "AF814"
-
-
-HELD = """
-import os, sys, anyio
-from aetherflow.event_loop import run_loop
-from aetherflow_dask.executor import DaskExecutor
-from aetherflow_dask.options import DaskOptions
-
-async def main():
-    async with DaskExecutor().open(DaskOptions(workers=1), lambda *_: None) as opened:
-        print(*[worker.place.process_id for worker in await opened.workers()], flush=True)
-        await anyio.sleep_forever()
-
-if __name__ == "__main__":
-    run_loop(main)
-"""
-
-
-@pytest.mark.parametrize("stands_still", [False, True])
-async def test_a_local_cluster_ends_with_an_engine_that_is_killed(
-    tmp_path: Path, *, stands_still: bool
-) -> None:
-    mark = f"TEST_MARK_{uuid.uuid4().hex}"
-    engine = subprocess.Popen(  # noqa: ASYNC220 - nothing else is to run meanwhile
-        [*ENDS_WITH_THE_TESTS, sys.executable, "-c", HELD],
-        stdout=subprocess.PIPE,
-        env={**os.environ, mark: "x"},
-        cwd=tmp_path,
-    )
-    with engine:
-        assert engine.stdout is not None
-        worker = int(engine.stdout.readline())
-        there = carrying(mark, "x")
-        assert {engine.pid, worker} <= there
-        assert len(there) == 3
-        if stands_still:
-            os.kill(worker, signal.SIGSTOP)
-        engine.kill()
-    await _until(lambda: not carrying(mark, "x"))

@@ -11,6 +11,7 @@ import pytest
 from aetherflow.engine.state import fold
 from aetherflow.errors import StateError
 from aetherflow.events import run_events as e
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.runs import stored_run as stored_run_module
 from aetherflow.runs.stored_run import StoredRun, stored_run
 from aetherflow.store.database import Database
@@ -20,7 +21,7 @@ from aetherflow.store.run_lease import claim_run
 from tests.store.clock_double import FakeClock
 from tests.store.real_parts import T0, job_started, opened, started
 
-BUNDLE = e.BundleUse(id="b", fingerprint="f" * 64, manifest="/b.yaml", flow="flow.yaml")
+BUNDLE = BundleUse(id="b", fingerprint="f" * 64, manifest="/b.yaml", flow="flow.yaml")
 END = e.RunFinished(at=T0, flow_id="flow", run_id="r", status="FAILED", duration_seconds=0)
 AGAIN = e.RunResumed(at=T0, flow_id="flow", run_id="r", attempt=2, owner="me", bundle=BUNDLE)
 HISTORY: list[e.Event] = [started("r"), *(job_started("r", f"j{number}") for number in range(4)), END, AGAIN]

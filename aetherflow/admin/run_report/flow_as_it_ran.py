@@ -20,7 +20,7 @@ from aetherflow.admin.run_report.short_texts import cut
 from aetherflow.bundle.bundle_paths import fingerprint_of
 from aetherflow.config.settings import load_settings
 from aetherflow.errors import AetherFlowError, ConfigError
-from aetherflow.events.run_events import BundleUse
+from aetherflow.events.bundle_use import BundleUse
 from aetherflow.language.condition import compile_condition
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import compile_template
